@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from wrs_mm.openmmlab import distributed
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+
+
+def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*command, f"--nproc_per_node={processes}", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+# Each process writes what it ended with, to compare them.
+PROBE = """
+custom_imports = dict(imports=['probe'], allow_failed_imports=False)
+custom_hooks = [dict(type='Probe')]
+"""
+
+PROBE_MODULE = """
+import os, torch
+import torch.distributed as dist
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Probe(Hook):
+    def after_train(self, runner):
+        model = runner.model
+        torch.save(dict(
+            backend=dist.get_backend(), world=dist.get_world_size(), wrapper=type(model).__name__,
+            broadcast=getattr(model, 'broadcast_buffers', None),
+            unused=getattr(model, 'find_unused_parameters', None),
+            norms=sorted({type(m).__name__ for m in model.modules() if 'Norm' in type(m).__name__}),
+            weights=dict(runner.model.module.named_parameters()),
+        ), f"{runner.work_dir}/rank{dist.get_rank()}.pt")
+"""
+
+
+def train_on_two_processes(config: Path, tmp_path: Path, monkeypatch, *options: str):
+    (tmp_path / "probe.py").write_text(PROBE_MODULE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    work_dir = tmp_path / "work"
+    done = torchrun(
+        "tools/train.py", str(config), "--work-dir", str(work_dir), "--launcher", "pytorch", *options
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = next(work_dir.rglob("*.log")).read_text()
+    return log, [torch.load(work_dir / f"rank{rank}.pt", weights_only=False) for rank in (0, 1)]
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["detector", "segmentor"])
+def test_two_processes_train_with_nothing_changed_in_the_config(kind, write_config, tmp_path, monkeypatch):
+    # SyncBN is what mmseg's recipes say.
+    config = write_config(kind, PROBE, norm="SyncBN")
+    log, ranks = train_on_two_processes(config, tmp_path, monkeypatch)
+    for rank in ranks:
+        assert (rank["backend"], rank["world"]) == ("gloo", 2)
+        assert rank["wrapper"] == "MMDistributedDataParallel"
+        assert not rank["broadcast"]
+        assert not any("Sync" in name for name in rank["norms"])
+    first, second = (rank["weights"] for rank in ranks)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert "SyncBN does not synchronise on CPUs" in log
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_the_wrapper_is_what_the_config_says_and_testing_gathers_all_images(
+    write_config, tmp_path, monkeypatch
+):
+    config = write_config(
+        "segmentor",
+        PROBE + "model_wrapper_cfg = dict(type='MMDistributedDataParallel', "
+        "broadcast_buffers=True, find_unused_parameters=True)\n",
+    )
+    _, ranks = train_on_two_processes(config, tmp_path, monkeypatch)
+    assert all(rank["broadcast"] and rank["unused"] for rank in ranks)
+
+    out = tmp_path / "out.pkl"
+    checkpoint = str(tmp_path / "work" / "iter_4.pth")
+    arguments = [str(config), checkpoint, "--launcher", "pytorch", "--out", str(out)]
+    done = torchrun("tools/test.py", *arguments, "--work-dir", str(tmp_path / "test"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    import pickle
+
+    assert len(pickle.loads(out.read_bytes())) == 4
+
+
+def test_slurms_and_mpis_launchers_use_gloo_too(monkeypatch):
+    from mmengine.dist import init_dist
+
+    calls = []
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda backend, **options: calls.append(backend)
+    )
+    environment = {
+        "SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_NODELIST": "localhost",
+        "SLURM_LOCALID": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29511",
+        "OMPI_COMM_WORLD_LOCAL_RANK": "0", "OMPI_COMM_WORLD_RANK": "0",
+        "OMPI_COMM_WORLD_SIZE": "1", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    select = torch.cuda.set_device
+    for launcher in ("pytorch", "slurm", "mpi"):
+        init_dist(launcher, backend="nccl")
+    assert calls == ["gloo"] * 3
+    assert torch.cuda.set_device is select
+
+
+def test_where_an_accelerator_is_mmengine_does_as_it_did(monkeypatch):
+    seen = []
+
+    def launch(backend, **options):
+        torch.cuda.set_device(3)
+        seen.append((backend, options))
+
+    monkeypatch.setattr(distributed, "has_accelerator", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: seen.append(device))
+    distributed._with_gloo(launch)("nccl", init_backend="torch")
+    assert seen == [3, ("nccl", {"init_backend": "torch"})]
+
+
+def test_a_model_on_a_device_is_wrapped_as_it_was():
+    seen = {}
+
+    def wrap(self, module, **options):
+        seen.update(options, module=module)
+
+    model = nn.Sequential(nn.Linear(1, 1, device="meta"), nn.SyncBatchNorm(1, device="meta"))
+    distributed._without_devices(wrap)(None, model, device_ids=[1])
+    assert seen == {"device_ids": [1], "module": model}
+    assert isinstance(model[1], nn.SyncBatchNorm)
+
+
+def test_parameters_survive_the_loss_of_synchronised_norms():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.SyncBatchNorm(2))
+    before = list(model.parameters())
+    model[1].eval()
+    plain = distributed._plain_batch_norm(model)
+    assert all(a is b for a, b in zip(plain.parameters(), before, strict=True))
+    assert not plain[1].training
+    assert not isinstance(plain[1], nn.SyncBatchNorm)
+
+
+def test_preparing_twice_changes_nothing():
+    from mmengine.dist import utils
+    from mmengine.model.wrappers import MMDistributedDataParallel
+
+    from wrs_mm.openmmlab import prepare
+
+    prepare()
+    before = utils._init_dist_pytorch, MMDistributedDataParallel.__init__
+    prepare()
+    assert (utils._init_dist_pytorch, MMDistributedDataParallel.__init__) == before

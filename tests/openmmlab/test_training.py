@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.visualization import Visualizer
+
+from wrs_mm import cli
+from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError, UsageError
+from wrs_mm.openmmlab import training
+from wrs_mm.openmmlab.training import add_test_arguments, add_train_arguments, test, train
+
+test.__test__ = False  # what is tested here, not a test
+
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+
+
+def forget_visualizers() -> None:
+    """Let the next Runner paint into its own folder: mmengine keeps visualizers by name."""
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
+
+
+@pytest.mark.parametrize("kind", ["detector", "segmentor"])
+def test_a_training_can_be_tested_resumed_and_painted(kind, write_config, tmp_path):
+    config, work_dir = write_config(kind), tmp_path / "work"
+    assert cli.main(["train", str(config), "--work-dir", str(work_dir)]) == 0
+    checkpoint = Path((work_dir / "last_checkpoint").read_text())
+    assert checkpoint.exists()
+
+    forget_visualizers()
+    shown = tmp_path / "painted"
+    metrics = test(
+        config, checkpoint, work_dir=tmp_path / "test", out=str(tmp_path / "out.pkl"),
+        show_dir=str(shown), cfg_options={"default_hooks.visualization.interval": 1},
+    )  # fmt: skip
+    assert ("mIoU" if kind == "segmentor" else "coco/bbox_mAP") in metrics
+    assert len(pickle.loads((tmp_path / "out.pkl").read_bytes())) == 4
+    assert list((tmp_path / "test").rglob("*.png")) or list(shown.rglob("*.png"))
+
+    longer = {"detector": "train_cfg.max_epochs=3", "segmentor": "train_cfg.max_iters=6"}[kind]
+    arguments = ["--work-dir", str(work_dir), "--resume", "--cfg-options", longer]
+    assert cli.main(["train", str(config), *arguments]) == 0
+    assert Path((work_dir / "last_checkpoint").read_text()) != checkpoint
+
+
+def test_the_work_dir_is_named_after_the_config(write_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = train(write_config("segmentor"), cfg_options={"train_cfg.max_iters": 1})
+    assert Path(runner.work_dir) == tmp_path / "work_dirs" / "segmentor"
+
+
+def test_the_work_dir_of_the_config_holds(write_config, tmp_path):
+    config = write_config("segmentor", f"work_dir = '{tmp_path}/mine'\n")
+    runner = train(config, cfg_options={"train_cfg.max_iters": 1})
+    assert Path(runner.work_dir) == tmp_path / "mine"
+
+
+def test_a_segmentors_label_maps_go_to_a_folder(write_config, tmp_path):
+    config = write_config("segmentor")
+    train(config, work_dir=tmp_path / "work")
+    test(config, tmp_path / "work/iter_4.pth", work_dir=tmp_path, out=str(tmp_path / "maps"))
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 4
+
+
+def test_a_detector_flips_at_test_time_by_default(write_config, tmp_path):
+    config = write_config("detector", "train_cfg = dict(max_epochs=1)\n")
+    train(config, work_dir=tmp_path / "work")
+    metrics = test(config, tmp_path / "work/epoch_1.pth", work_dir=tmp_path, tta=True)
+    assert "coco/bbox_mAP" in metrics
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("OptimWrapper", "AmpOptimWrapper"),
+        ("WRSOptimWrapper", "AmpWRSOptimWrapper"),
+        ("ScaleInvariantOptimWrapper", "AmpScaleInvariantOptimWrapper"),
+        ("AmpWRSOptimWrapper", "AmpWRSOptimWrapper"),
+        (None, "AmpOptimWrapper"),
+    ],
+)
+def test_amp_takes_the_wrappers_twin(given, expected):
+    wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}, **({"type": given} if given else {})}
+    config = Config({"optim_wrapper": wrapper})
+    training.use_amp(config)
+    assert config.optim_wrapper.type == expected
+
+
+def test_every_twin_is_registered():
+    from mmengine.registry import OPTIM_WRAPPERS
+
+    for pair in training.AMP_WRAPPERS.items():
+        assert all(OPTIM_WRAPPERS.get(name) is not None for name in pair)
+
+
+def test_amp_refuses_a_wrapper_that_it_does_not_know():
+    with pytest.raises(ConfigError, match="ApexOptimWrapper"):
+        training.use_amp(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))
+
+
+@needs_no_gpu
+@pytest.mark.parametrize(
+    "options", [{"amp": True}, {"cfg_options": {"optim_wrapper.type": "AmpOptimWrapper"}}]
+)
+def test_amp_without_a_gpu_is_the_callers_mistake(options, write_config, tmp_path):
+    with pytest.raises(OptionError, match="needs a GPU"):
+        train(write_config("segmentor"), work_dir=tmp_path, **options)
+
+
+def test_auto_scale_lr_needs_a_base_batch_size(write_config, tmp_path):
+    with pytest.raises(ConfigError, match="base_batch_size"):
+        train(write_config("segmentor"), work_dir=tmp_path, auto_scale_lr=True)
+    config = Config({"auto_scale_lr": {"enable": False, "base_batch_size": 16}})
+    training.use_auto_scale_lr(config)
+    assert config.auto_scale_lr.enable
+
+
+def test_auto_resume_keeps_load_from_until_there_is_a_checkpoint(tmp_path):
+    config = Config({"work_dir": str(tmp_path), "load_from": "finetune.pth"})
+    training.use_resume(config, "auto")
+    assert (config.resume, config.load_from) == (False, "finetune.pth")
+    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    training.use_resume(config, "auto")
+    assert (config.resume, config.load_from) == (True, None)
+    training.use_resume(config, "other.pth")
+    assert (config.resume, config.load_from) == (True, "other.pth")
+
+
+def test_the_arguments_are_openmmlabs():
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    line = "c.py --work-dir w --amp --auto-scale-lr --launcher slurm --local-rank 3 --resume"
+    args = parser.parse_args([*line.split(), "--cfg-options", "a.b=1", "c=[x,2]"])
+    assert args.resume == "auto"
+    assert args.cfg_options == {"a.b": 1, "c": ["x", 2]}
+    assert (args.local_rank, args.launcher, args.amp, args.auto_scale_lr) == (3, "slurm", True, True)
+    assert parser.parse_args(["c.py", "--resume", "a.pth"]).resume == "a.pth"
+    assert parser.parse_args(["c.py"]).resume is None
+    parser = argparse.ArgumentParser()
+    add_test_arguments(parser)
+    args = parser.parse_args("c.py a.pth --out o.pkl --show-dir d --tta --local_rank 1".split())
+    assert (args.checkpoint, args.out, args.show_dir, args.tta) == ("a.pth", "o.pkl", "d", True)
+
+
+# --- the caller's mistakes -----------------------------------------------------------------------
+
+BAD_CONFIGS = {
+    "syntax": "a = = 1",
+    "raises": "a = 1 / 0",
+    "base": "_base_ = './nowhere.py'",
+    "toolbox base": "_base_ = 'mmdet::nowhere/nothing.py'",
+    "import": "custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)",
+    "no model": "train_cfg = dict()",
+    "empty": "",
+    "unknown model": (
+        "default_scope = 'mmengine'\nmodel = dict(type='NoSuchModel')\ntrain_dataloader = dict()\n"
+        "train_cfg = dict(by_epoch=False, max_iters=1)\noptim_wrapper = dict(optimizer=dict())"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONFIGS)
+def test_a_malformed_config_is_one_line(name, tmp_path, capsys):
+    path = tmp_path / "bad.py"
+    path.write_text(BAD_CONFIGS[name])
+    assert cli.main(["train", str(path), "--work-dir", str(tmp_path / "w")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert "bad.py" in error[0]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["nowhere.py", "mmdet::nowhere/nothing.py", "mmnothing::a.py", "mmdet::../../../setup.py"],
+)
+def test_a_missing_config_is_one_line(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"nowhere|mmnothing|setup") as caught:
+        train(source)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "work_dirs").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "match"),
+    [
+        ("optim_wraper.type=X", "did you mean 'optim_wrapper'"),
+        ("model.backbone.depth.x=1", "depth"),
+        ("train_dataloader.dataset.pipeline.99.type=X", "pipeline"),
+        ("novalue", "KEY=VALUE"),
+        ("a=[1,(2]", "KEY=VALUE"),
+    ],
+)
+def test_a_wrong_option_is_one_line(option, match, write_config, tmp_path, capsys):
+    config = write_config("segmentor")
+    assert cli.main(["train", str(config), "--cfg-options", option]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert match in error[0]
+
+
+@pytest.mark.parametrize("command", ["test", "resume", "load_from"])
+def test_a_missing_checkpoint_is_found_before_anything_is_built(command, write_config, tmp_path):
+    config, work_dir = write_config("segmentor"), tmp_path / "work"
+    calls = {
+        "test": lambda: test(config, "none.pth", work_dir=work_dir),
+        "resume": lambda: train(config, work_dir=work_dir, resume="none.pth"),
+        "load_from": lambda: train(config, work_dir=work_dir, cfg_options={"load_from": "none.pth"}),
+    }
+    with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
+        calls[command]()
+    assert not work_dir.exists()
+
+
+def test_a_damaged_checkpoint_is_one_line_and_stays(write_config, tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"half a checkpoint")
+    with pytest.raises(CheckpointError, match=r"a\.pth is damaged"):
+        test(write_config("segmentor"), path, work_dir=tmp_path / "work")
+    assert path.read_bytes() == b"half a checkpoint"
+
+
+def test_weights_alone_cannot_be_resumed_from(write_config, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(CheckpointError, match="load_from"):
+        train(write_config("segmentor"), work_dir=tmp_path / "work", resume=path)
+
+
+def test_a_missing_dataset_is_one_line(write_config, tmp_path):
+    for kind in ("detector", "segmentor"):
+        config = write_config(kind, root=tmp_path / "nothing")
+        with pytest.raises(DatasetError, match=r"nothing.*data_root") as caught:
+            train(config, work_dir=tmp_path / "work")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_annotation_file_is_one_line(write_config, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.json").write_text(json.dumps({"images": []})[:-3])
+    config = write_config("detector", root=tmp_path / "data")
+    with pytest.raises(DatasetError, match=r"train\.json is not valid JSON"):
+        train(config, work_dir=tmp_path / "work")
+
+
+@pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi", "nothing"])
+def test_a_launcher_that_did_not_launch_is_the_callers_mistake(launcher, write_config, monkeypatch):
+    for names in training.LAUNCHERS.values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="launcher"):
+        train(write_config("segmentor"), launcher=launcher)
+
+
+def test_a_detectors_predictions_go_to_a_pickle_file(write_config, tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({}, path)
+    with pytest.raises(OptionError, match=r"\.pkl"):
+        test(write_config("detector"), path, out="folder")
+
+
+def test_local_rank_reaches_the_environment(write_config, tmp_path, monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(CheckpointError):
+        test(write_config("segmentor"), "none.pth", local_rank=1)
+    assert os.environ["LOCAL_RANK"] == "1"

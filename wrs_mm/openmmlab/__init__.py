@@ -1,0 +1,27 @@
+"""What OpenMMLab needs to run on today's PyTorch, and on made-up data.
+
+:func:`prepare` makes mmdet and mmseg importable on mmcv-lite; ``import wrs_mm`` calls it. The rest
+reads configs, builds models, makes batches, trains and tests.
+"""
+
+from __future__ import annotations
+
+from wrs_mm.openmmlab.configs import load_config
+
+__all__ = ["load_config", "prepare"]
+
+
+def prepare() -> None:
+    """Make the OpenMMLab packages work here, without importing a toolbox.
+
+    mmcv gets its operators, mmengine loads checkpoints under ``weights_only`` and writes them
+    whole, and launches on CPUs. May be called any number of times.
+    """
+    from wrs_mm.openmmlab.checkpoints import load_safely, save_atomically
+    from wrs_mm.openmmlab.distributed import launch_on_cpu
+    from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
+
+    provide_mmcv_ext()
+    load_safely()
+    save_atomically()
+    launch_on_cpu()

@@ -1,0 +1,177 @@
+"""Checkpoints of mmengine on PyTorch 2.6 and newer: loaded safely, written whole.
+
+``torch.load`` refuses, since PyTorch 2.6, whatever is not on a list of harmless types, and
+mmengine 0.10 keeps more than tensors in a checkpoint (mmengine issue 1655, PR 1650). The protection
+stays on here: the types that mmengine writes are added to the list, and nothing else.
+
+mmengine also writes a checkpoint straight to its final name, where a kill leaves half a file that
+looks like a checkpoint. Here it goes to a temporary name first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from wrs_mm.errors import CheckpointError
+
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+"""Where torch's message names the type or function that it does not load."""
+
+
+def allow_checkpoint_types() -> None:
+    """Allow under ``weights_only`` the types that mmengine's checkpoints contain, and no others.
+
+    These are the histories in its message hub, the numpy arrays and numbers in them, in datasets'
+    meta information and in random-number states, and the functions that the histories and
+    OneCycleLR name in their state.
+    """
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    scalar = np.float64(0).__reduce__()[0]
+    reconstruct = np.zeros(0).__reduce__()[0]
+    # One class for each kind of number; never that of objects, which would load anything.
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSU"}
+    allowed: list[Any] = [HistoryBuffer, OneCycleParamScheduler, np.ndarray, np.dtype, *dtypes]
+    # numpy 2 renamed the module; files from before carry its old name.
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        allowed.append((reconstruct, f"{module}._reconstruct"))
+        allowed.append((scalar, f"{module}.scalar"))
+    # How pickle writes a function of a class.
+    allowed.append((_method, "builtins.getattr"))
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _method(owner: Any, name: str) -> Any:
+    """Stands for ``getattr`` in a checkpoint, and looks up only what mmengine refers to so."""
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    methods = {
+        HistoryBuffer: ("min", "max", "current", "mean"),
+        OneCycleParamScheduler: ("_annealing_cos", "_annealing_linear"),
+    }
+    if isinstance(owner, type) and name in methods.get(owner, ()):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f"Unsupported global: GLOBAL builtins.getattr of {owner!r}.{name}")
+
+
+def load_checkpoint_file(filename: str | Path, map_location: Any = None) -> Any:
+    """Read a checkpoint from disk with ``weights_only`` protection.
+
+    Args:
+        filename: The file; ``~`` is the home folder.
+        map_location: As in :func:`torch.load`.
+
+    Returns:
+        What was saved: a dict, for every checkpoint of OpenMMLab.
+
+    Raises:
+        CheckpointError: The file is missing, is damaged or holds a type that is not loaded.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {filename} does not exist; give the path of a .pth file")
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:
+        raise CheckpointError(_why_not(filename, path, error)) from error
+
+
+def _why_not(filename: str | Path, path: Path | None, error: Exception) -> str:
+    message = " ".join(str(error).split())
+    refused = _refused_types(path) if path else []
+    if not refused:
+        # torch leaves "builtins." out.
+        names = _REFUSED.findall(message)[:1]
+        refused = [name if "." in name else f"builtins.{name}" for name in names]
+    if refused:
+        return (
+            f"checkpoint {filename} holds {', '.join(refused)}, which is not loaded because a file "
+            "could run code that way; use a checkpoint of tensors and mmengine's own types"
+        )
+    # torch's own text begins with advice to switch the protection off and ends with a trace.
+    reason = re.split(r"\. |\[enforce", message.split("WeightsUnpickler error: ")[-1])[0][:200]
+    detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    return f"checkpoint {filename} is damaged or not a checkpoint ({detail})"
+
+
+def _refused_types(path: Path) -> list[str]:
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception:  # damaged, or in the format of before PyTorch 1.6, which it does not read
+        return []
+
+
+def load_safely() -> None:
+    """Make mmengine load files and downloads with ``weights_only`` protection."""
+    from mmengine.runner import checkpoint
+
+    allow_checkpoint_types()
+
+    # mmengine takes the name of the backend, for its log, from the name of this function.
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        return load_checkpoint_file(filename, map_location)
+
+    checkpoint.CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+    if not hasattr(checkpoint.load_url, "__wrapped__"):
+        checkpoint.load_url = _protected(checkpoint.load_url)
+
+
+def _protected(load_url: Callable[..., Any]) -> Callable[..., Any]:
+    """Switch on the protection that torch.hub, unlike torch.load, still leaves off."""
+
+    @functools.wraps(load_url)
+    def load(url: str, *args: Any, **options: Any) -> Any:
+        try:
+            return load_url(url, *args, **options, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(_why_not(url, None, error)) from error
+
+    return load
+
+
+@contextlib.contextmanager
+def open_atomically(file: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file for writing that appears under its name once it is whole.
+
+    Args:
+        file: Where to write; its folder exists.
+        mode: ``"w"`` or ``"wb"``.
+        **options: As in :func:`open`.
+    """
+    path = Path(file)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, **options) as stream:
+            yield stream
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_atomically() -> None:
+    """Make mmengine write local files, checkpoints among them, under a temporary name first."""
+    from mmengine.fileio.backends import local_backend
+    from mmengine.hooks import checkpoint_hook
+
+    # Both modules call open() for writing whole files and for reading; naming another open in the
+    # module is the least that reaches every one of their writes.
+    for module in (local_backend, checkpoint_hook):
+        module.open = _open
+
+
+def _open(file: str | Path, mode: str = "r", **options: Any) -> Any:
+    if mode in ("w", "wb"):
+        return open_atomically(file, mode, **options)
+    return open(file, mode, **options)

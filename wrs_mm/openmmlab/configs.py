@@ -1,0 +1,88 @@
+"""Read a config of mmdet, mmseg or a third party, and say in one line why one cannot be read."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wrs_mm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def load_config(source: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and everything that it inherits from.
+
+    Args:
+        source: A file, or the name of a config that an installed toolbox carries, such as
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py`` (``.py`` may be left out).
+        options: Settings to override, with dotted keys, as ``--cfg-options`` gives them.
+
+    Returns:
+        The config, its ``filename`` the path of the file.
+
+    Raises:
+        ConfigError: The file or a base of it is missing or does not parse, or an option does not
+            fit into it.
+    """
+    from mmengine.config import Config
+
+    path = config_path(source)
+    try:
+        config = Config.fromfile(str(path))
+    except Exception as error:  # a config is a program: whatever it raises is its author's mistake
+        raise ConfigError(f"config {source} cannot be read: {_one_line(error)}") from error
+    if options:
+        merge_options(config, options)
+    return config
+
+
+def config_path(source: str | Path) -> Path:
+    """Find the file that :func:`load_config` reads.
+
+    Raises:
+        ConfigError: There is no such file, or no such toolbox.
+    """
+    scope, separator, name = str(source).partition("::")
+    if not separator:
+        path = Path(source)
+        if not path.is_file():
+            raise ConfigError(f"config {source} does not exist; give the path of a config file")
+        if path.suffix not in {".py", ".json", ".yaml", ".yml"}:
+            raise ConfigError(f"config {source} is not a .py, .json or .yaml file")
+        return path
+    spec = importlib.util.find_spec(scope) if scope.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"config {source}: no package {scope!r} is installed")
+    root = Path(spec.submodule_search_locations[0]) / ".mim" / "configs"
+    path = root / (name if name.endswith(".py") else f"{name}.py")
+    if not path.is_file():
+        raise ConfigError(f"config {source} does not exist: {scope} carries no {name!r}")
+    return path
+
+
+def merge_options(config: Config, options: Mapping[str, Any]) -> None:
+    """Override settings of ``config`` in place.
+
+    Args:
+        config: The config.
+        options: New values by dotted key; a number in a key indexes a list.
+
+    Raises:
+        ConfigError: A key leads into something that is neither a dict nor a list of that length.
+    """
+    for key, value in options.items():
+        try:
+            config.merge_from_dict({key: value})
+        except Exception as error:  # mmengine raises KeyError, TypeError and AttributeError
+            raise ConfigError(
+                f"option {key}={value!r} does not fit into the config: {_one_line(error)}"
+            ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
