@@ -1,0 +1,42 @@
+"""Run by test_ranks under torchrun: RTMDet on two processes, whose first batches differ as they can."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+
+import wrs_mm  # noqa: F401
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
+from wrs_mm.rescaling import WeightRescaler
+
+
+def main() -> None:
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    model = build_model(load_config("mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-2)
+    rescaler = WeightRescaler(model, optimizer)
+    for step in range(3):
+        batch = random_batch(model, size=(64, 64), seed=10 * step + rank, empty="all" if rank else False)
+        with rescaler.observing():
+            loss = train_loss(model, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        for parameter in model.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+        optimizer.step()
+    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+    gathered = [torch.empty_like(weights) for _ in range(2)]
+    dist.all_gather(gathered, weights)
+    names = [None, None]
+    dist.all_gather_object(names, [v.name for v in rescaler.rescaled])
+    if rank == 0:
+        print("equal weights:", torch.equal(*gathered), "equal sets:", names[0] == names[1], len(names[0]))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

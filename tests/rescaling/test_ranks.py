@@ -1,0 +1,26 @@
+"""Processes whose batches differ agree on what they rescale, and stay bit-identical."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_two_processes_with_different_batches_stay_identical() -> None:
+    script = Path(__file__).with_name("ranks.py")
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "equal weights: True equal sets: True 68" in done.stdout

@@ -1,0 +1,128 @@
+"""The hard cases, on real models of mmdet and mmseg at full width (small images)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from wrs_mm.audit import audit_model
+from wrs_mm.errors import ModelError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
+from wrs_mm.rescaling import Verdict, WeightRescaler
+
+FASTER_RCNN = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
+MASK_RCNN = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
+RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"
+FCOS = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
+DEEPLABV3PLUS = "mmseg::deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py"
+
+pytestmark = pytest.mark.slow
+
+
+def bn_everywhere(name: str) -> Config:
+    """A two-stage detector with BN that trains in backbone, neck and heads."""
+    bn = {"type": "BN", "requires_grad": True}
+    four_convolutions = {"type": "Shared4Conv1FCBBoxHead", "conv_out_channels": 64, "norm_cfg": bn}
+    roi_head: dict[str, Any] = {"bbox_head": four_convolutions}
+    if name == MASK_RCNN:
+        roi_head["mask_head"] = {"norm_cfg": bn}
+    model = {
+        "backbone": {"norm_cfg": bn, "norm_eval": False, "frozen_stages": -1, "depth": 18},
+        "neck": {"norm_cfg": bn, "in_channels": [64, 128, 256, 512]},
+        "roi_head": roi_head,
+    }
+    return load_config(name, {"model": model})
+
+
+def verdicts_of(model: nn.Module, empty: Any = False, **options: str) -> dict[str, Verdict]:
+    batch = random_batch(model, size=(96, 96), empty=empty)
+    return {v.name: v for v in audit_model(model, batch, **options)}
+
+
+def invariant(verdicts: dict[str, Verdict]) -> set[str]:
+    return {name for name, verdict in verdicts.items() if verdict.scale_invariant}
+
+
+@pytest.mark.parametrize("name", [FASTER_RCNN, MASK_RCNN])
+def test_a_first_batch_without_objects_shows_the_same_set(name: str) -> None:
+    model = build_model(bn_everywhere(name))
+    with_objects = invariant(verdicts_of(model))
+    assert "roi_head.bbox_head.shared_convs.3.conv.weight" in with_objects
+    assert "neck.fpn_convs.0.conv.weight" in with_objects
+    assert ("roi_head.mask_head.convs.0.conv.weight" in with_objects) is (name == MASK_RCNN)
+    assert invariant(verdicts_of(model, "first")) == with_objects
+    assert invariant(verdicts_of(model, "all")) == with_objects
+
+
+def test_activation_checkpointing_inside_a_backbone_hides_nothing() -> None:
+    config = bn_everywhere(FASTER_RCNN)
+    plain = invariant(verdicts_of(build_model(config)))
+    config.model.backbone.with_cp = True
+    assert invariant(verdicts_of(build_model(config))) == plain
+
+
+def test_default_faster_rcnn_has_nothing_with_skip_and_42_with_fold() -> None:
+    model = build_model(load_config(FASTER_RCNN))
+    assert not invariant(verdicts_of(model))
+    rescaled = {v.name for v in verdicts_of(model, frozen_bn="fold").values() if v.rescaled}
+    assert len(rescaled) == 42
+    assert all(name.startswith("backbone.layer") and "layer1" not in name for name in rescaled)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    rescaler = WeightRescaler(model, optimizer)
+    with pytest.raises(ModelError, match="frozen_bn='fold'"), rescaler.observing():
+        train_loss(model, random_batch(model, size=(96, 96)), seed=0)
+
+
+def test_rtmdet_weights_shared_over_levels_feed_each_levels_own_norm_layer() -> None:
+    verdicts = verdicts_of(build_model(load_config(RTMDET)))
+    shared = verdicts["bbox_head.cls_convs.0.0.conv.weight"]
+    assert shared.scale_invariant and shared.rescaled
+    assert set(shared.norm_layers) == {f"bbox_head.cls_convs.{level}.0.bn" for level in range(3)}
+    assert len(invariant(verdicts)) == 68
+
+
+def test_group_norm_heads_are_not_invariant_by_filter() -> None:
+    verdicts = verdicts_of(build_model(load_config(FCOS)))
+    head = verdicts["bbox_head.cls_convs.0.conv.weight"]
+    assert not head.scale_invariant and "GroupNorm" in head.reason
+
+
+def test_depthwise_separable_convolutions_are_invariant() -> None:
+    model = build_model(load_config(DEEPLABV3PLUS))
+    found = invariant(verdicts_of(model))
+    for part in ("depthwise_conv", "pointwise_conv"):
+        assert f"decode_head.sep_bottleneck.0.{part}.conv.weight" in found
+    assert "decode_head.conv_seg.weight" not in found
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_real_training_step_leaves_unit_norms_and_the_same_function(
+    memory_format: torch.memory_format,
+) -> None:
+    model = build_model(load_config(DEEPLABV3PLUS)).to(memory_format=memory_format)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    rescaler = WeightRescaler(model, optimizer, interval=3)
+    batch = random_batch(model, size=(96, 96))
+    for _ in range(2):
+        with rescaler.observing():
+            loss = train_loss(model, batch, seed=0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.double()
+    images = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    with torch.no_grad():
+        before = model.eval()(images, mode="tensor")
+        model.train()
+        rescaler.rescale()
+        after = model.eval()(images, mode="tensor")
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
+    parameters = dict(model.named_parameters())
+    for verdict in rescaler.rescaled:
+        norms = parameters[verdict.name].flatten(1).norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)

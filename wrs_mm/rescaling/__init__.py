@@ -1,0 +1,9 @@
+"""The method in plain PyTorch: weight rescaling for any training loop. Imports torch and nothing else."""
+
+from __future__ import annotations
+
+from wrs_mm.rescaling.finder import ScaleInvariantWeights
+from wrs_mm.rescaling.scale_invariance import Observation, Verdict, judge, merge, observe
+from wrs_mm.rescaling.weight_rescaler import WeightRescaler
+
+__all__ = ["Observation", "ScaleInvariantWeights", "Verdict", "WeightRescaler", "judge", "merge", "observe"]

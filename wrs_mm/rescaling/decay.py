@@ -1,0 +1,53 @@
+"""Weight decay of scale-invariant weights, apart from that of all other parameters.
+
+Which weights are scale-invariant is known only after the first forward, but learning rate schedulers hold
+an optimizer's parameter groups from before it. So each group gets an empty partner at once, with its own
+weight decay, and the weights move over when they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+#: The key that tells a partner group from the group that it was made for.
+MARK = "scale_invariant"
+
+
+def add_partner_groups(optimizer: Optimizer, decay_mult: float) -> None:
+    """Give each parameter group an empty partner whose weight decay is multiplied.
+
+    Call it before a learning rate scheduler is made. Optimizers without weight decay are left as they are.
+
+    Args:
+        optimizer: any torch optimizer.
+        decay_mult: factor on the weight decay of the weights that will move over.
+    """
+    if decay_mult == 1 or any(MARK in group for group in optimizer.param_groups):
+        return
+    for group in [group for group in optimizer.param_groups if "weight_decay" in group]:
+        partner = {key: value for key, value in group.items() if key != "params"}
+        group[MARK] = False
+        partner.update(params=[], weight_decay=group["weight_decay"] * decay_mult)
+        partner[MARK] = True
+        optimizer.add_param_group(partner)
+
+
+def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> None:
+    """Move weights from their groups to the partner groups, keeping the order within each.
+
+    The order decides which optimizer state belongs to which parameter in a checkpoint, so a resumed run
+    moves the weights before it loads the optimizer's state.
+
+    Args:
+        optimizer: one that :func:`add_partner_groups` has seen; else nothing happens.
+        weights: parameters of the optimizer.
+    """
+    moving = {id(weight) for weight in weights}
+    groups = [group for group in optimizer.param_groups if group.get(MARK) is False]
+    partners = [group for group in optimizer.param_groups if group.get(MARK) is True]
+    for group, partner in zip(groups, partners, strict=True):
+        partner["params"] += [p for p in group["params"] if id(p) in moving]
+        group["params"] = [p for p in group["params"] if id(p) not in moving]
