@@ -1,0 +1,176 @@
+"""Random-number states in checkpoints, so that a resumed run is the run that was interrupted.
+
+mmengine's checkpoints carry none. What makes the two runs one, bit for bit on CPU with ``num_workers=0``:
+
+* every checkpoint holds each rank's states, and the seed of the training sampler;
+* they are put back right before the first new batch is loaded, after an iteration-based loop has skipped
+  the batches that it had seen;
+* a validation in between leaves them as they were (a resumed run does not repeat it).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import print_log
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+KEY = "random_states"
+
+
+def random_state() -> dict[str, Any]:
+    """The states of Python's, numpy's and torch's generators, in plain types and tensors."""
+    version, keys, gauss = random.getstate()
+    algorithm, words, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": (version, keys, gauss),
+        "numpy": (
+            algorithm,
+            torch.from_numpy(np.asarray(words, dtype=np.int64)),
+            position,
+            has_gauss,
+            cached,
+        ),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what :func:`random_state` returned."""
+    random.setstate(state["python"])
+    algorithm, words, *rest = state["numpy"]
+    np.random.set_state((algorithm, words.cpu().numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+@HOOKS.register_module()
+class RandomStateHook(Hook):
+    """Saves and restores random-number states.
+
+    Add it with ``custom_hooks=[dict(type='RandomStateHook')]``. Worker processes of a data loader keep
+    random numbers of their own, which no hook reaches: with ``num_workers > 0`` a resumed run is a valid
+    run, but not the same one, and the log says so.
+    """
+
+    # Right before CheckpointHook, so that the ranks meet when it is about to save.
+    priority = "LOW"
+
+    def __init__(self) -> None:
+        self._states: list[dict[str, Any]] | None = None
+        self._resumed: dict[str, Any] | None = None
+        self._before_val: dict[str, Any] | None = None
+
+    # -- saving ---------------------------------------------------------------------------------------
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Forget what was gathered at an earlier iteration."""
+        self._states = None
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Gather where an iteration-based checkpoint is due; only rank 0 writes it."""
+        if any(iteration_checkpoint_due(runner, hook) for hook in checkpoint_hooks(runner)):
+            self._gather()
+
+    def after_train_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Gather where an epoch-based checkpoint may be due."""
+        self._gather()
+
+    def _gather(self) -> None:
+        self._states = all_gather_object(random_state())
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the states of all ranks."""
+        states = self._states if get_world_size() > 1 else [self._before_val or random_state()]
+        if states is None:
+            return  # someone saved by hand, between two iterations: no state of the other ranks
+        sampler = getattr(runner.train_dataloader, "sampler", None)
+        checkpoint[KEY] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
+
+    # -- restoring ------------------------------------------------------------------------------------
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the states for later: much happens between loading and the first batch."""
+        self._resumed = checkpoint.get(KEY)
+
+    def before_train(self, runner: Runner) -> None:
+        """Say what a resumed run cannot repeat; put back the sampler's seed."""
+        if not runner._resume or runner.iter == 0:
+            self._resumed = None
+            return
+        workers = runner.train_dataloader.num_workers
+        if self._resumed is None:
+            warn("the checkpoint holds no random-number states: this run is not the one that was interrupted")
+        elif len(self._resumed["ranks"]) != get_world_size():
+            count = len(self._resumed["ranks"])
+            warn(f"the checkpoint is of {count} processes: random numbers go on from new states")
+            self._resumed = None
+        elif workers:
+            warn(
+                f"num_workers={workers}: worker processes draw random numbers of their own, so this run is "
+                "not bit for bit the one that was interrupted (num_workers=0 is)"
+            )
+        if self._resumed is not None and self._resumed["sampler_seed"] is not None:
+            runner.train_dataloader.sampler.seed = self._resumed["sampler_seed"]
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Restore, now or once an iteration-based loop has skipped what it had seen."""
+        if self._resumed is None:
+            return
+        state, self._resumed = self._resumed["ranks"][get_rank()], None
+        iterator = getattr(runner.train_loop, "dataloader_iterator", None)
+        if iterator is None:
+            set_random_state(state)
+        else:
+            runner.train_loop.dataloader_iterator = restore_after(iterator, runner.iter, state)
+
+    # -- validation -----------------------------------------------------------------------------------
+
+    def before_val(self, runner: Runner) -> None:
+        """Note the states that training goes on from, also for the best checkpoint, saved in between."""
+        self._before_val = random_state()
+        self._states = all_gather_object(self._before_val)
+
+    def after_val(self, runner: Runner) -> None:
+        """Put them back."""
+        if self._before_val is not None:
+            set_random_state(self._before_val)
+            self._before_val = None
+
+
+def restore_after(batches: Iterator, count: int, state: dict[str, Any]) -> Iterator:
+    """The same batches, with the random state put back before number ``count`` is loaded."""
+    for _ in range(count):
+        yield next(batches)
+    set_random_state(state)
+    yield from batches
+
+
+def checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
+    """The runner's checkpoint hooks."""
+    return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+
+
+def iteration_checkpoint_due(runner: Runner, hook: CheckpointHook) -> bool:
+    """Whether the hook saves after this iteration (as in its ``after_train_iter``)."""
+    if hook.by_epoch:
+        return False
+    return hook.every_n_train_iters(runner, hook.interval, hook.save_begin) or (
+        hook.save_last and hook.is_last_train_iter(runner)
+    )
+
+
+def warn(message: str) -> None:
+    """A line in the run's log."""
+    print_log(message, logger="current", level=30)
