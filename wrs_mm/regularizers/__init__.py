@@ -1,0 +1,72 @@
+"""The arms of a comparison: what is done to the scale-invariant weights.
+
+One file each, with one function: it takes a recipe's ``optim_wrapper`` and its options, and returns the arm's
+``optim_wrapper``. Nothing else of a recipe changes, so a difference between two arms is the regularizer's.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from wrs_mm.errors import OptionError
+from wrs_mm.regularizers.none import none
+from wrs_mm.regularizers.wd import wd
+from wrs_mm.regularizers.wrs import wrs
+
+REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {"none": none, "wd": wd, "wrs": wrs}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all regularizers."""
+    return tuple(REGULARIZERS)
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """The names of a regularizer's options.
+
+    Raises:
+        OptionError: there is no such regularizer.
+    """
+    if name not in REGULARIZERS:
+        raise OptionError(f"there is no regularizer {name!r}; there are {', '.join(REGULARIZERS)}")
+    return tuple(inspect.signature(REGULARIZERS[name]).parameters)[1:]
+
+
+def check(name: str, **options: Any) -> None:
+    """Check a regularizer's name and options without a recipe.
+
+    Raises:
+        OptionError: it does not exist, has no such option, or the value is out of its range.
+    """
+    known = options_of(name)
+    for option in options:
+        if option not in known:
+            has = f"its options are {', '.join(known)}" if known else "it has none"
+            raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}")
+    plain = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
+    REGULARIZERS[name](plain, **options)
+
+
+def apply(cfg: Config, name: str, **options: Any) -> Config:
+    """A recipe with one of the regularizers: a new config that differs in ``optim_wrapper`` only.
+
+    Args:
+        cfg: the recipe; left as it is.
+        name: the regularizer.
+        **options: its options.
+
+    Raises:
+        OptionError: the regularizer or an option does not exist, or does not go with this recipe.
+    """
+    check(name, **options)
+    arm = copy.deepcopy(cfg)
+    arm.optim_wrapper = REGULARIZERS[name](copy.deepcopy(cfg.optim_wrapper.to_dict()), **options)
+    imports = arm.setdefault("custom_imports", {"imports": [], "allow_failed_imports": False})
+    if "wrs_mm" not in imports["imports"]:
+        imports["imports"] = [*imports["imports"], "wrs_mm"]
+    return arm

@@ -1,0 +1,38 @@
+"""What the regularizers share: a recipe's optim_wrapper with one of ours in place of its type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrs_mm.errors import OptionError
+
+CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
+DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
+FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
+
+
+def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The same optim_wrapper as ``kind``, or as ``Amp<kind>`` where the recipe trains in mixed precision.
+
+    Raises:
+        OptionError: the recipe's wrapper or constructor is one that ours cannot stand in for.
+    """
+    own = optim_wrapper.get("type", "OptimWrapper")
+    own = own if isinstance(own, str) else own.__name__
+    amp = "Amp" if own.startswith("Amp") else ""
+    if own.removeprefix("Amp") not in FAMILIES:
+        raise OptionError(f"the recipe's optim_wrapper is a {own}, which {kind} cannot stand in for")
+    constructor = optim_wrapper.get("constructor", DEFAULT_CONSTRUCTOR)
+    if constructor not in (CONSTRUCTOR, DEFAULT_CONSTRUCTOR):
+        raise OptionError(
+            f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
+            "remove it, or say its settings in paramwise_cfg"
+        )
+    rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
+    return {**rest, "type": amp + kind, "constructor": CONSTRUCTOR}
+
+
+def with_decay_mult(optim_wrapper: dict[str, Any], mult: float) -> dict[str, Any]:
+    """The same optim_wrapper with a factor on the weight decay of scale-invariant weights."""
+    paramwise = dict(optim_wrapper.get("paramwise_cfg") or {})
+    return {**optim_wrapper, "paramwise_cfg": {**paramwise, "scale_invariant_decay_mult": mult}}

@@ -1,0 +1,18 @@
+"""No regularizer: scale-invariant weights have no weight decay, all others keep the recipe's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_type
+
+
+def none(optim_wrapper: dict[str, Any], frozen_bn: str = "skip") -> dict[str, Any]:
+    """The arm ``none``.
+
+    Args:
+        optim_wrapper: the recipe's.
+        frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant, as WRS with that option.
+    """
+    arm = with_decay_mult(with_type(optim_wrapper, "ScaleInvariantOptimWrapper"), 0.0)
+    return arm if frozen_bn == "skip" else {**arm, "scale_invariance": {"frozen_bn": frozen_bn}}
