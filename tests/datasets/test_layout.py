@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wrs_mm.datasets import require_dataset
+from wrs_mm.datasets.layout import with_remedy
+from wrs_mm.errors import DatasetError
+
+
+def _config(root: Path) -> dict[str, Any]:
+    dataset = {
+        "data_root": str(root),
+        "ann_file": "annotations/instances_train2017.json",
+        "data_prefix": {"img": "train2017/"},
+    }
+    return {
+        "train_dataloader": {"dataset": dataset},
+        "val_evaluator": {"ann_file": str(root / "annotations/instances_val2017.json")},
+    }
+
+
+def test_a_complete_set_passes(tiny_mini: Path) -> None:
+    require_dataset(_config(tiny_mini / "mini-coco"))
+
+
+def test_wrapped_datasets_are_looked_through(tmp_path: Path) -> None:
+    inner = _config(tmp_path / "gone")["train_dataloader"]["dataset"]
+    repeated = {"type": "RepeatDataset", "times": 2, "dataset": inner}
+    joined = {"type": "ConcatDataset", "datasets": [repeated]}
+    with pytest.raises(DatasetError, match="gone"):
+        require_dataset({"train_dataloader": {"dataset": joined}})
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("mini-coco", "wrs-mm data mini"), ("real-neon", "wrs-mm data real")]
+)
+def test_a_missing_set_says_which_command_makes_it(tmp_path: Path, name: str, command: str) -> None:
+    with pytest.raises(DatasetError, match=command) as caught:
+        require_dataset(_config(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_set_of_the_users_own_says_what_to_change(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="data_root"):
+        require_dataset(_config(tmp_path / "coco"))
+
+
+def test_a_missing_annotation_file_of_the_evaluator_is_found(tiny_mini: Path) -> None:
+    (tiny_mini / "mini-coco/annotations/instances_val2017.json").unlink()
+    with pytest.raises(DatasetError, match=r"instances_val2017\.json"):
+        require_dataset(_config(tiny_mini / "mini-coco"))
+
+
+def test_an_error_about_our_own_data_names_the_command_that_makes_it():
+    error = with_remedy(DatasetError("data/mini-cityscapes/train does not exist"))
+    assert str(error).endswith("or run `wrs-mm data mini`")
+    other = DatasetError("data/cityscapes/train does not exist")
+    assert with_remedy(other) is other
