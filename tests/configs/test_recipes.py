@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from wrs_mm.datasets import require_dataset
+from wrs_mm.datasets.layout import dataset_paths
+from wrs_mm.errors import DatasetError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RECIPES = [
+    "mini/faster-rcnn_r18-narrow_fpn_mini-coco",
+    "mini/pspnet_r18-narrow_mini-cityscapes",
+    "real/faster-rcnn_r18-narrow_fpn_neon",
+    "real/pspnet_r18-narrow_nuclei",
+]
+
+
+def _load(name: str) -> Config:
+    return Config.fromfile(CONFIGS / f"{name}.py", import_custom_modules=False)
+
+
+def _values(node: Any, key: str) -> list[Any]:
+    """All values of a key anywhere in a config."""
+    if isinstance(node, dict):
+        found = [node[key]] if key in node else []
+        return found + [value for child in node.values() for value in _values(child, key)]
+    if isinstance(node, list | tuple):
+        return [value for child in node for value in _values(child, key)]
+    return []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_normalizes_with_batch_statistics_and_starts_from_nothing(recipe: str) -> None:
+    model = _load(recipe).to_dict()["model"]
+    kinds = {norm["type"] for norm in _values(model, "norm_cfg") if norm}
+    assert kinds == {"BN"}
+    assert not any(_values(model, "norm_eval"))
+    assert set(_values(model, "frozen_stages")) <= {-1}
+    assert not any(_values(model, "pretrained"))
+    assert not any(init and "Pretrained" in str(init) for init in _values(model, "init_cfg"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_repeats_exactly(recipe: str) -> None:
+    cfg = _load(recipe)
+    assert cfg.randomness == {"seed": 0, "deterministic": True}
+    for split in ("train", "val", "test"):
+        loader = cfg[f"{split}_dataloader"]
+        assert loader.num_workers == 0 and not loader.persistent_workers
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_evaluator == cfg.val_evaluator
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_schedule_ends_with_training(recipe: str) -> None:
+    cfg = _load(recipe)
+    last = cfg.param_scheduler[-1]
+    assert not last.by_epoch and last.begin + last.T_max == last.end
+    end = cfg.get("iterations") or cfg.train_cfg.max_iters
+    assert last.end == end
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("arm", ["none", "wd", "wrs"])
+def test_overlay_changes_the_optimizer_wrapper_and_nothing_else(recipe: str, arm: str) -> None:
+    base, overlay = _load(recipe).to_dict(), _load(f"{recipe}_{arm}").to_dict()
+    base_wrapper, wrapper = base.pop("optim_wrapper"), overlay.pop("optim_wrapper")
+    assert overlay == base
+    assert wrapper["optimizer"] == base_wrapper["optimizer"]
+    expected = {
+        "none": "ScaleInvariantOptimWrapper",
+        "wd": "OptimWrapper",
+        "wrs": "WRSOptimWrapper",
+    }
+    assert wrapper["type"] == expected[arm]
+    assert (wrapper == base_wrapper) == (arm == "wd")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_missing_data_is_reported_with_the_command_that_makes_it(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cfg = _load(recipe)
+    assert len(list(dataset_paths(cfg))) >= 6
+    with pytest.raises(DatasetError, match=f"wrs-mm data {recipe.split('/')[0]}"):
+        require_dataset(cfg)
+
+
+@pytest.mark.parametrize("name", ["mini", "real"])
+def test_plan_compares_the_recipes_of_its_folder(name: str) -> None:
+    plan = yaml.safe_load((CONFIGS / "benchmarks" / f"{name}.yaml").read_text())
+    assert plan["name"] == name
+    assert plan["recipes"] == [recipe for recipe in RECIPES if recipe.startswith(f"{name}/")]
+    assert plan["regularizers"] == ["none", "wd", "wrs"] and plan["baseline"] == "wd"
+    assert plan["optimizers"] == ["recipe"] and plan["seeds"] == [0]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from wrs_mm.datasets import mini_detection, mini_segmentation, render_mini
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "mini"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("mini")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mini_detection, "SPLITS", {"train2017": 16, "val2017": 4})
+        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 10}, "val": {"b": 5}})
+        render_mini(root / "data")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["none", "wd", "wrs"])
+@pytest.mark.parametrize(
+    ("recipe", "options", "metric"),
+    [
+        (
+            "faster-rcnn_r18-narrow_fpn_mini-coco",
+            {"train_cfg.max_epochs": 1, "train_cfg.val_interval": 1},
+            "coco/bbox_mAP",
+        ),
+        (
+            "pspnet_r18-narrow_mini-cityscapes",
+            {"train_cfg.max_iters": 2, "train_cfg.val_interval": 2},
+            "mIoU",
+        ),
+    ],
+)
+def test_every_arm_trains_and_is_scored(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: str,
+    arm: str,
+    options: dict[str, int],
+    metric: str,
+) -> None:
+    monkeypatch.chdir(data)
+    cfg = Config.fromfile(CONFIGS / f"{recipe}_{arm}.py")
+    cfg.merge_from_dict(options)
+    cfg.experiment_name = f"{recipe}-{arm}-{tmp_path.name}"
+    cfg.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}
+    runner.train()
+    assert runner.iter == 2
+    # Iterations count from 0 and the first step's learning rate is 1 % of the full one.
+    moved = [name for name, p in runner.model.named_parameters() if not p.equal(before[name])]
+    assert len(moved) > len(before) / 2
+    score = runner.message_hub.get_scalar(f"val/{metric}").current()
+    assert math.isfinite(score)
