@@ -1,0 +1,338 @@
+"""Real benchmarks, small ones: a segmentor of mmseg on images of 32 × 32 pixels, in real processes.
+
+Runs are killed, stopped, broken and taken up again through the command line, as a user would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from wrs_mm.bench.runs import Progress, Result
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+custom_imports = dict(imports=['wrs_mm', 'watched_hooks'], allow_failed_imports=False)
+default_scope = 'mmseg'
+norm = dict(type='BN', requires_grad=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor', mean=[127.] * 3, std=[64.] * 3, pad_val=0, seg_pad_val=255,
+        size=(32, 32)),
+    backbone=dict(
+        type='ResNet', depth=18, base_channels=4, num_stages=1, out_indices=(0,), strides=(1,),
+        dilations=(1,), norm_cfg=norm),
+    decode_head=dict(
+        type='FCNHead', in_channels=4, channels=8, num_convs=1, in_index=0, num_classes=2,
+        concat_input=False, norm_cfg=norm),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+dataset = dict(
+    type='BaseSegDataset', data_root='data', img_suffix='.png', seg_map_suffix='.png',
+    data_prefix=dict(img_path='images', seg_map_path='labels'),
+    metainfo=dict(classes=('ground', 'disc'), palette=[[0, 0, 0], [255, 255, 255]]),
+    pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+              dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')])
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    sampler=dict(type='InfiniteSampler', shuffle=True), dataset=dataset)
+val_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset)
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-3))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=1000)
+val_cfg = dict(type='ValLoop')
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5, max_keep_ckpts=2))
+custom_hooks = [dict(type='BenchTestHook', HOOK)]
+log_processor = dict(by_epoch=False)
+"""
+
+BENCH = [sys.executable, "-m", "wrs_mm.cli", "bench"]
+
+PLAN = """
+name: tiny
+recipes: [RECIPES]
+regularizers: [none, wd]
+seeds: [0]
+baseline: wd
+"""
+
+
+class Bench:
+    """A folder with data, recipes, a plan and a work dir, and the command that runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        generator = np.random.default_rng(0)
+        for name in ("images", "labels"):
+            (folder / "data" / name).mkdir(parents=True)
+        for index in range(4):
+            label = np.zeros((32, 32), np.uint8)
+            cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), 7, 1, -1)
+            image = np.repeat(label[..., None] * 120, 3, -1) + generator.integers(0, 99, (32, 32, 3))
+            cv2.imwrite(str(folder / "data" / "images" / f"{index}.png"), image.astype(np.uint8))
+            cv2.imwrite(str(folder / "data" / "labels" / f"{index}.png"), label)
+
+    def recipe(self, name: str, iterations: int = 20, hook: str = "seconds=0") -> None:
+        text = RECIPE.replace("ITERATIONS", str(iterations)).replace("HOOK", hook)
+        (self.folder / f"{name}.py").write_text(text)
+
+    def plan(self, *recipes: str, **replaced: str) -> None:
+        text = PLAN.replace("RECIPES", ", ".join(recipes))
+        for key, value in replaced.items():
+            text = "\n".join(
+                f"{key}: {value}" if line.startswith(f"{key}:") else line for line in text.splitlines()
+            )
+        (self.folder / "plan.yaml").write_text(text)
+
+    def start(self, *extra: str, work_dir: str = "work") -> subprocess.Popen[str]:
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        return subprocess.Popen(
+            [*BENCH, "run", "plan.yaml", "--work-dir", work_dir, *extra],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *extra: str, status: int = 0, work_dir: str = "work") -> str:
+        """Run to the end and return stdout and stderr."""
+        process = self.start(*extra, work_dir=work_dir)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == status, out + err
+        return out + err
+
+    def run_folder(self, name: str, work_dir: str = "work") -> Path:
+        return self.folder / work_dir / "runs" / name
+
+    def result(self, name: str, work_dir: str = "work") -> Result:
+        text = (self.run_folder(name, work_dir) / "result.json").read_text()
+        return Result.model_validate_json(text)
+
+    def attempts(self, name: str) -> list[int]:
+        """Process ids of the attempts at a run."""
+        file = self.run_folder(name) / "attempts.txt"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    def wait_for_iteration(self, process: subprocess.Popen[str], name: str, iteration: int) -> None:
+        """Wait until a run has done so many updates and has a checkpoint."""
+        file = self.run_folder(name) / "progress.json"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if file.exists():
+                progress = Progress.model_validate_json(file.read_text())
+                if progress.iteration >= iteration:
+                    return
+            if process.poll() is not None:
+                raise AssertionError("".join(process.communicate()))
+            time.sleep(0.05)
+        raise AssertionError(f"{name} never reached iteration {iteration}")
+
+    def results(self, work_dir: str = "work") -> pd.DataFrame:
+        return pd.read_csv(self.folder / work_dir / "results.csv", keep_default_na=False)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def weights(folder: Path, iteration: int) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(folder / f"iter_{iteration}.pth", weights_only=False)
+    return checkpoint["state_dict"]
+
+
+def test_a_killed_run_resumes_and_nothing_done_is_repeated(bench):
+    bench.recipe("steady", iterations=60)
+    bench.recipe("slow", iterations=60, hook="seconds=0.1")
+    bench.plan("steady", "slow")
+    process = bench.start()
+    bench.wait_for_iteration(process, "slow__wd__seed0", 15)
+    victim = bench.attempts("slow__wd__seed0")[0]
+    os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+
+    # The others went on; the killed one is a failed run that says so.
+    assert process.returncode == 1, out + err
+    assert "slow__wd__seed0 failed: killed by SIGKILL" in err
+    lost = bench.result("slow__wd__seed0")
+    assert (lost.status.value, len(lost.log_tail) > 10) == ("failed", True)
+    assert bench.result("slow__none__seed0").status.value == "done"
+    finished = {path: path.stat().st_mtime_ns for path in bench.folder.rglob("result.json")}
+
+    bench.run()
+    assert bench.result("slow__wd__seed0").status.value == "done"
+    assert "resumed" in (bench.run_folder("slow__wd__seed0") / "train.log").read_text().lower()
+    assert len(bench.attempts("slow__wd__seed0")) == 2
+    for name in ("steady__none__seed0", "steady__wd__seed0", "slow__none__seed0"):
+        assert len(bench.attempts(name)) == 1
+        path = bench.run_folder(name) / "result.json"
+        assert path.stat().st_mtime_ns == finished[path]
+
+    # The recipes differ in their speed only: killed or not, the numbers are the same.
+    killed, other = (weights(bench.run_folder(f"{r}__wd__seed0"), 60) for r in ("slow", "steady"))
+    assert all(torch.equal(killed[key], other[key]) for key in killed)
+
+    frame = bench.results()
+    assert set(frame["status"]) == {"done"}
+    assert set(frame["metric"]) >= {"mIoU", "mAcc", "aAcc"}
+    assert set(frame["task"]) == {"segmentation"}
+    table = (bench.folder / "work" / "table.md").read_text()
+    assert "| slow | wd | " in table
+    assert (bench.folder / "work" / "table.csv").exists()
+
+    # Everything is done: a third call trains nothing, and gives the same files.
+    before = (bench.folder / "work" / "results.csv").read_bytes()
+    began = time.monotonic()
+    bench.run()
+    assert time.monotonic() - began < 30
+    assert (bench.folder / "work" / "results.csv").read_bytes() == before
+
+
+def test_ctrl_c_stops_every_process_and_the_same_command_continues(bench):
+    # Long enough that the second command still finds it running, on a slow machine too.
+    bench.recipe("slow", iterations=300, hook="seconds=0.1")
+    bench.plan("slow")
+    process = bench.start("--jobs", "2")
+    for arm in ("none", "wd"):
+        bench.wait_for_iteration(process, f"slow__{arm}__seed0", 10)
+    second = bench.run(status=2)
+    assert "another bench run is working on work" in second
+    workers = [bench.attempts(f"slow__{arm}__seed0")[0] for arm in ("none", "wd")]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, out + err
+    assert err.strip().splitlines()[-1].startswith("interrupted; the same command continues")
+    assert not any(psutil.pid_exists(worker) for worker in workers)
+    for arm in ("none", "wd"):
+        result = bench.result(f"slow__{arm}__seed0")
+        assert result.status.value == "interrupted"
+        assert 10 <= result.iteration < 300
+
+    bench.run("--jobs", "2")
+    for arm in ("none", "wd"):
+        assert bench.result(f"slow__{arm}__seed0").status.value == "done"
+        assert bench.result(f"slow__{arm}__seed0").iteration == 300
+
+
+def test_workers_end_with_a_harness_that_was_killed(bench):
+    bench.recipe("slow", iterations=200, hook="seconds=0.1")
+    bench.plan("slow", regularizers="[wd]")
+    process = bench.start("--jobs", "1")
+    bench.wait_for_iteration(process, "slow__wd__seed0", 5)
+    worker = psutil.Process(bench.attempts("slow__wd__seed0")[0])
+    process.kill()
+    process.communicate()
+    worker.wait(timeout=30)
+    assert bench.result("slow__wd__seed0").status.value == "interrupted"
+
+
+def test_a_diverged_run_is_a_result_and_a_crash_is_not(bench):
+    bench.recipe("nan", iterations=20, hook="break_at=7, how='diverge'")
+    bench.recipe("crash", iterations=20, hook="break_at=12, how='crash'")
+    bench.plan("nan", "crash", regularizers="[wd]")
+    err = bench.run(status=1)
+
+    diverged = bench.result("nan__wd__seed0")
+    assert (diverged.status.value, diverged.iteration) == ("diverged", 8)
+    assert "the loss of iteration 8 is nan" in str(diverged.reason)
+    assert diverged.metrics == {}
+
+    crashed = bench.result("crash__wd__seed0")
+    assert crashed.status.value == "failed"
+    assert crashed.reason == "RuntimeError: broken by the test"
+    assert 10 < len(crashed.log_tail) <= 50
+    assert crashed.log_tail[-1] == "by the test"
+    assert "crash__wd__seed0 failed: RuntimeError: broken by the test" in err
+
+    frame = bench.results().set_index("recipe")
+    assert frame.loc["nan", "status"] == "diverged"
+    assert frame.loc["crash", "status"] == "failed"
+
+    # A diverged run is not tried again, a crashed one is.
+    bench.run(status=1)
+    assert len(bench.attempts("nan__wd__seed0")) == 1
+    assert len(bench.attempts("crash__wd__seed0")) == 2
+
+
+def test_a_plan_may_grow_and_equal_seeds_give_equal_numbers(bench):
+    bench.recipe("steady")
+    bench.plan("steady", regularizers="[wd]")
+    bench.run()
+    first = (bench.run_folder("steady__wd__seed0") / "result.json").read_bytes()
+    bench.plan("steady", seeds="[0, 1]")
+    bench.run()
+    assert (bench.run_folder("steady__wd__seed0") / "result.json").read_bytes() == first
+    frame = bench.results()
+    assert set(zip(frame["regularizer"], frame["seed"], strict=True)) == {
+        ("none", 0),
+        ("none", 1),
+        ("wd", 0),
+        ("wd", 1),
+    }
+
+    bench.run(work_dir="again")
+    columns = ["run", "metric", "value", "config_hash"]
+    pd.testing.assert_frame_equal(frame[columns], bench.results("again")[columns])
+    for name in ("steady__wd__seed0", "steady__none__seed1"):
+        one = weights(bench.run_folder(name), 20)
+        two = weights(bench.run_folder(name, "again"), 20)
+        assert all(torch.equal(one[key], two[key]) for key in one)
+
+    # Another plan, or another recipe under the same name, finds the work dir taken.
+    kept = {path: path.read_bytes() for path in (bench.folder / "work").rglob("*.json")}
+    bench.recipe("steady", iterations=25)
+    assert "was trained with another config" in bench.run(status=2)
+    bench.plan("steady", name="other")
+    assert "belongs to the plan 'tiny', not 'other'" in bench.run(status=2)
+    assert kept == {path: path.read_bytes() for path in (bench.folder / "work").rglob("*.json")}
+
+
+def test_mistakes_are_found_before_anything_trains(bench):
+    bench.recipe("steady")
+    bench.plan("steady")
+    (bench.folder / "data").rename(bench.folder / "moved")
+    assert "dataset not found" in bench.run(status=2)
+    assert not list(bench.folder.rglob("result.json"))
+    (bench.folder / "moved").rename(bench.folder / "data")
+    (bench.folder / "steady.py").write_text("model = dict(\n")
+    assert bench.run(status=2).count("\n") == 1
+
+
+def test_status_shows_every_run_in_one_line(bench):
+    bench.recipe("steady", iterations=10)
+    bench.plan("steady")
+    bench.run()
+    checked = subprocess.run(
+        [*BENCH, "status", "work"],
+        cwd=bench.folder,
+        capture_output=True,
+        text=True,
+    )
+    rows = [line.split("\t") for line in checked.stdout.splitlines()]
+    assert [row[:3] for row in rows] == [
+        ["steady__none__seed0", "done", "100%"],
+        ["steady__wd__seed0", "done", "100%"],
+    ]
+    assert json.loads((bench.folder / "work" / "plan.json").read_text())["name"] == "tiny"

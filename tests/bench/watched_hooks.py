@@ -1,0 +1,40 @@
+"""mmengine hooks that the recipes of test_bench.py ask for by ``custom_imports``."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class BenchTestHook(Hook):
+    """Slows a run down, and breaks it at one iteration.
+
+    Args:
+        seconds: Wait in each iteration, so that a test can reach into the middle of a run.
+        break_at: Before this iteration, counted from 0, something happens.
+        how: ``diverge``, ``crash``, or nothing.
+    """
+
+    def __init__(self, seconds: float = 0.0, break_at: int = -1, how: str = "") -> None:
+        self.seconds, self.break_at, self.how = seconds, break_at, how
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        time.sleep(self.seconds)
+        if runner.iter != self.break_at:
+            return
+        if self.how == "diverge":
+            with torch.no_grad():
+                next(runner.model.parameters()).fill_(float("nan"))
+        if self.how == "crash":
+            raise RuntimeError("broken\nby the test")
+
+    def before_run(self, runner: Any) -> None:
+        # Who trained, and from where: a test counts attempts by it.
+        with open(os.path.join(runner.work_dir, "attempts.txt"), "a") as file:
+            file.write(f"{os.getpid()}\n")

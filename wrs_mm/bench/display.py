@@ -1,0 +1,242 @@
+"""What a person sees while a benchmark runs, and the table of ``bench status``.
+
+Everything shown is read from the runs' folders, so that the same code serves the harness and
+somebody who looks from elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from wrs_mm.bench.runs import Run, Status
+
+_LINE_EVERY = 15.0
+"""Seconds between two plain lines about one run."""
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at the folders."""
+
+
+class Sight(NamedTuple):
+    """One run as it stands now.
+
+    Attributes:
+        status: Its state.
+        fraction: Share of the training that is done, 0 to 1.
+        detail: Where it is, in a few words.
+        seconds: Wall time spent on it.
+        seconds_left: Estimate for the rest, None while unknown.
+    """
+
+    status: Status
+    fraction: float
+    detail: str
+    seconds: float
+    seconds_left: float | None
+
+
+def look(run: Run) -> Sight:
+    """Read a run's folder."""
+    status = run.status()
+    result = run.result()
+    if result is not None and status is not Status.RUNNING:
+        detail = result.reason or ""
+        return Sight(status, float(status.final), detail, result.seconds, None)
+    progress = run.progress()
+    fraction = progress.iteration / progress.iterations if progress.iterations else 0.0
+    detail = ""
+    if progress.iterations:
+        detail = f"{progress.phase} {progress.iteration}/{progress.iterations}"
+    elif status is Status.RUNNING:
+        detail = progress.phase
+    if progress.loss is not None:
+        detail += f" loss {progress.loss:.4g}"
+    return Sight(status, fraction, detail, progress.seconds, progress.seconds_left)
+
+
+def time_left(sights: Sequence[Sight], slots: int) -> float | None:
+    """Seconds until all runs are through, None while nothing can be said.
+
+    A run that has not begun is taken to last as long as the mean of those that are done or have an
+    estimate; the sum is spread over the slots, but lasts no less than the longest run under way.
+    """
+    lengths = [s.seconds for s in sights if s.status is Status.DONE]
+    under_way = [s for s in sights if s.status is Status.RUNNING]
+    lengths += [s.seconds + s.seconds_left for s in under_way if s.seconds_left is not None]
+    if not lengths:
+        return None if any(not s.status.final for s in sights) else 0.0
+    mean = math.fsum(lengths) / len(lengths)
+    rest = [s.seconds_left if s.seconds_left is not None else max(0.0, mean - s.seconds) for s in under_way]
+    waiting = sum(s.status in (Status.PENDING, Status.INTERRUPTED) for s in sights)
+    longest = max([*rest, mean if waiting else 0.0], default=0.0)
+    return max(longest, (math.fsum(rest) + waiting * mean) / slots)
+
+
+def duration(seconds: float | None) -> str:
+    """``1:02:03`` or ``2:03``; «–» for None."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _overall(sights: Sequence[Sight], slots: int) -> str:
+    finished = sum(s.status.final for s in sights)
+    failed = sum(s.status is Status.FAILED for s in sights)
+    text = f"{finished} of {len(sights)} runs finished"
+    if failed:
+        text += f", {failed} failed"
+    return f"{text}, {duration(time_left(sights, slots))} left"
+
+
+class PlainDisplay:
+    """Lines of text, for logs and pipes: one when a run changes its state, else one in a while.
+
+    Args:
+        runs: All runs of the benchmark.
+        slots: How many are under way at once.
+        write: Takes a line.
+    """
+
+    def __init__(self, runs: Sequence[Run], slots: int, write: Callable[[str], None]) -> None:
+        self._runs = runs
+        self._slots = slots
+        self._write = write
+        self._shown: dict[str, tuple[Status, float]] = {}
+        self._looked = -math.inf
+
+    def __enter__(self) -> PlainDisplay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._looked = -math.inf
+        self.update()
+
+    def update(self) -> None:
+        """Write what is new."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        sights = [look(run) for run in self._runs]
+        for run, sight in zip(self._runs, sights, strict=True):
+            status, when = self._shown.get(run.name, (Status.PENDING, now))
+            changed = sight.status is not status
+            due = sight.status is Status.RUNNING and now - when >= _LINE_EVERY
+            if not changed and not due:
+                continue
+            self._shown[run.name] = (sight.status, now)
+            # At the first look, runs that were finished before are no news.
+            if changed or due:
+                detail = f": {sight.detail}" if sight.detail else ""
+                left = f", {duration(sight.seconds_left)} left" if sight.seconds_left else ""
+                overall = _overall(sights, self._slots)
+                self._write(f"{run.name} {sight.status.value}{detail}{left} [{overall}]")
+
+
+class RichDisplay:
+    """A progress bar for each run under way, one for the whole, and a line for each that ended.
+
+    Args:
+        runs: All runs of the benchmark.
+        slots: How many are under way at once.
+        console: Where to draw.
+    """
+
+    def __init__(self, runs: Sequence[Run], slots: int, console: Console) -> None:
+        self._runs = runs
+        self._slots = slots
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}", markup=False),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._all = self._bars.add_task("all", total=len(runs), detail="")
+        self._ended = {run.name for run in runs if look(run).status.final}
+        self._looked = -math.inf
+
+    def __enter__(self) -> RichDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._looked = -math.inf
+        self.update()
+        self._bars.stop()
+
+    def update(self) -> None:
+        """Redraw."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        sights = [look(run) for run in self._runs]
+        for run, sight in zip(self._runs, sights, strict=True):
+            if sight.status is Status.RUNNING:
+                if run.name not in self._tasks:
+                    self._tasks[run.name] = self._bars.add_task(run.name, total=1.0, detail="")
+                left = f"  {duration(sight.seconds_left)} left" if sight.seconds_left else ""
+                self._bars.update(self._tasks[run.name], completed=sight.fraction, detail=sight.detail + left)
+                continue
+            if run.name in self._tasks:
+                self._bars.remove_task(self._tasks.pop(run.name))
+            if run.name not in self._ended and sight.status is not Status.PENDING:
+                self._ended.add(run.name)
+                reason = f": {sight.detail}" if sight.detail else ""
+                took = duration(sight.seconds)
+                line = f"{run.name} {sight.status.value} after {took}{reason}"
+                self._console.print(line, markup=False, highlight=False)
+        done = math.fsum(sight.fraction for sight in sights)
+        self._bars.update(self._all, completed=done, detail=_overall(sights, self._slots))
+        self._bars.refresh()
+
+
+def make_display(runs: Sequence[Run], slots: int, console: Console) -> PlainDisplay | RichDisplay:
+    """Bars on a terminal, lines elsewhere."""
+    if console.is_terminal:
+        return RichDisplay(runs, slots, console)
+    return PlainDisplay(runs, slots, lambda line: print(line, flush=True))
+
+
+def status_rows(runs: Sequence[Run]) -> list[tuple[str, str, str, str, str]]:
+    """For each run: name, state, percent of the training, time spent, what there is to say."""
+    rows = []
+    for run in runs:
+        sight = look(run)
+        detail = sight.detail
+        if sight.seconds_left and sight.status is Status.RUNNING:
+            detail += f", {duration(sight.seconds_left)} left"
+        percent = f"{math.floor(100 * sight.fraction)}%"
+        rows.append((run.name, sight.status.value, percent, duration(sight.seconds), detail))
+    return rows
+
+
+def status_table(runs: Sequence[Run]) -> Table:
+    """:func:`status_rows` as a table."""
+    table = Table("run", "state", "trained", "time", "", box=None, pad_edge=False)
+    for row in status_rows(runs):
+        table.add_row(*row)
+    return table
