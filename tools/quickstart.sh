@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Set up, render the small datasets, and compare no regularization, weight decay and weight rescaling
+# on a detector and a segmentor. What is done already is not done again: a second call is instant.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash tools/setup.sh
+.venv/bin/wrs-mm data mini
+.venv/bin/wrs-mm bench run configs/benchmarks/mini.yaml --work-dir work_dirs/mini "$@"
+echo "The table: work_dirs/mini/table.md"

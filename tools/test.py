@@ -1,0 +1,10 @@
+"""Evaluate a checkpoint: ``wrs-mm test`` under the name that launchers know."""
+
+from __future__ import annotations
+
+import sys
+
+from wrs_mm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["test", *sys.argv[1:]]))
