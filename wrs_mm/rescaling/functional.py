@@ -83,11 +83,10 @@ def rescale_(weight: Tensor, factors: Tensor, transposed_groups: int = 0) -> Ten
         factors: ``(out,)``, or ``(1,)`` for the whole weight.
         transposed_groups: as in :func:`filter_view`.
     """
-    filters, inside = filter_view(weight.detach(), transposed_groups)
-    shape = [1 if d in inside else size for d, size in enumerate(filters.shape)]
-    if factors.numel() == 1:
-        shape = [1] * filters.dim()
-    filters.mul_(factors.view(shape))
+    filters, _ = filter_view(weight.detach(), transposed_groups)
+    if factors.numel() > 1 and transposed_groups:
+        factors = factors.view(transposed_groups, -1).unsqueeze(1)
+    filters.mul_(factors.view(factors.shape + (1,) * (filters.dim() - factors.dim())))
     return weight
 
 

@@ -27,7 +27,6 @@ from wrs_mm.rescaling.functional import (
     filter_view,
     fold,
     largest_foldable_norm,
-    rescale_,
     rescale_factors,
     wide,
 )
@@ -144,16 +143,16 @@ class WeightRescaler:
 
     def rescale(self) -> None:
         """``w_i ← c_i w_i`` and the fold, for all scale-invariant weights that still train."""
-        active = tuple(v.name for v in self.rescaled if self._is_active(v, self._parameters[v.name]))
+        active = tuple(v.name for v in self.rescaled if self._is_active(v))
         if active != self._active:
             self._active = active
             self._buckets = self._make_buckets([v for v in self.rescaled if v.name in active])
         for bucket in self._buckets:
-            bucket.rescale(self.min_norm)
+            bucket.rescale()
 
-    def _is_active(self, verdict: Verdict, parameter: Tensor) -> bool:
+    def _is_active(self, verdict: Verdict) -> bool:
         """Not if the weight, or with ``frozen_bn='skip'`` a BN after it, was frozen in mid-training."""
-        if not parameter.requires_grad:
+        if not self._parameters[verdict.name].requires_grad:
             return False
         if self.weights.frozen_bn == "fold":
             return True
@@ -243,9 +242,10 @@ class Bucket:
         else:
             target = 1.0 if rescaler.target == "unit" else float(rescaler.target)
             self.targets = torch.full_like(self.norms, target)
-        self.smallest = torch.zeros_like(self.norms)
-        self.largest = torch.full_like(self.norms, torch.inf)
-        self.chunks = make_chunks(self.weights, self.slots, self.norms)
+        # A filter whose own target is 0 was zero when training began: dead, whatever its norm.
+        self.smallest = (rescaler.min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
+        self.largest = torch.full_like(self.factors, torch.finfo(dtype).max)
+        self.chunks = self._make_chunks()
         self._link_norm_layers(rescaler, verdicts, device, dtype)
 
     def _link_norm_layers(
@@ -276,12 +276,10 @@ class Bucket:
                         if link.bias is not None:
                             shifts[channel] = biases[link.bias] + filter_index
             first_slot += slots
-        self.norm_layers = [
-            (holder_of(rescaler._modules, observation.norms[norm].mean),
-             holder_of(rescaler._modules, observation.norms[norm].var))
-            for norm in slot_of
-        ]  # fmt: skip
-        self.channels = [len(channels) for channels in slot_of.values()]
+        means = [holder_of(rescaler._modules, observation.norms[norm].mean) for norm in slot_of]
+        variances = [holder_of(rescaler._modules, observation.norms[norm].var) for norm in slot_of]
+        self.statistics = means + variances
+        self.channels = [len(channels) for channels in slot_of.values()] * 2
         index = [slot for channels in slot_of.values() for slot in channels]
         shift = [i if i >= 0 else first_bias for shifts in bias_of.values() for i in shifts]
         eps = [observation.norms[norm].eps for norm, channels in slot_of.items() for _ in channels]
@@ -294,87 +292,102 @@ class Bucket:
         """Masks ``(slots,)`` of the filters that the last rescale left as they were, by reason."""
         finite = torch.isfinite(self.norms)
         dead = finite & (self.norms <= self.smallest)
-        return {"dead": dead, "nonfinite": ~finite, "unfoldable": finite & (self.norms > self.largest)}
+        return {"dead": dead, "nonfinite": ~finite, "unfoldable": finite & (self.norms > self.largest[:-1])}
+
+    def _make_chunks(self) -> list[Chunk]:
+        """Weights in their order, as many in a chunk as CACHED_NUMBERS allows."""
+        chunks: list[Chunk] = []
+        numbers, start = CACHED_NUMBERS, 0
+        for (weight, groups), count in zip(self.weights, self.slots, strict=True):
+            numbers += weight.numel()
+            if numbers > CACHED_NUMBERS:
+                chunks.append(Chunk([], slice(start, start)))
+                numbers = weight.numel()
+            slots = slice(start, start + count)
+            chunks[-1].weights.append(RescaledWeight(self, weight, groups, slots))
+            chunks[-1].slots = slice(chunks[-1].slots.start, slots.stop)
+            start = slots.stop
+        return chunks
 
     @torch.no_grad()
-    def rescale(self, min_norm: float) -> None:
+    def rescale(self) -> None:
         """Norms, factors, rescale, fold: the equations at the head of ``functional``."""
-        statistics = self._statistics()
-        # A filter whose own target is 0 was zero when training began: dead, whatever its norm.
-        self.smallest = (min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
-        self.largest = self._largest_norms(statistics)
+        if self.statistics:
+            # Looked up in each rescale: loading a checkpoint or moving the model may replace a buffer.
+            buffers = [buffers[name] for buffers, name in self.statistics]
+            joined = torch.cat(buffers).to(self.norms.dtype)
+            mean, var = joined.chunk(2)
+            self._limit_norms(var)
         for chunk in self.chunks:
             # Norms and multiplication of a few weights at a time: they stay in the cache in between.
-            for weight, groups, norms in chunk.weights:
-                filters, inside = filter_view(weight, groups)
-                if self.layer:
-                    inside = tuple(range(filters.dim()))
-                out = norms.view([size for d, size in enumerate(filters.shape) if d not in inside])
-                torch.linalg.vector_norm(filters, dim=inside, dtype=norms.dtype, out=out)
+            for weight in chunk.weights:
+                weight.measure()
             part = chunk.slots
-            factors = rescale_factors(
+            self.factors[part] = rescale_factors(
                 self.norms[part], self.targets[part], self.smallest[part], self.largest[part]
             )
-            self.factors[part] = factors
-            sizes = [norms.numel() for _, _, norms in chunk.weights]
-            for (weight, groups, _), c in zip(chunk.weights, factors.split(sizes), strict=True):
-                rescale_(weight, c, groups)
-        if statistics:
-            self._fold(*statistics)
+            for weight in chunk.weights:
+                weight.multiply()
+        if self.statistics:
+            self._fold_(mean, var)
+            torch._foreach_copy_(buffers, joined.split(self.channels))
 
-    def _statistics(self) -> tuple[Tensor, Tensor] | None:
-        """Means and variances of all BN channels that the bucket's weights feed, joined."""
-        if not self.norm_layers:
-            return None
-        means = [getattr(module, name) for (module, name), _ in self.norm_layers]
-        variances = [getattr(module, name) for _, (module, name) in self.norm_layers]
-        return torch.cat(means).to(self.norms.dtype), torch.cat(variances).to(self.norms.dtype)
-
-    def _largest_norms(self, statistics: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _limit_norms(self, var: Tensor) -> None:
         """By slot, the norm above which a BN that the filter feeds could not be folded."""
-        largest = torch.full_like(self.factors, torch.finfo(self.norms.dtype).max)
-        if statistics:
-            targets = torch.cat([self.targets, self.targets[:1]])[self.index]
-            limits = largest_foldable_norm(statistics[1], self.eps, targets)
-            largest.scatter_reduce_(0, self.index, limits, "amin")
-        return largest[:-1]
+        targets = torch.cat([self.targets, self.targets[:1]]).index_select(0, self.index)
+        self.largest.fill_(torch.finfo(self.largest.dtype).max)
+        self.largest.scatter_reduce_(0, self.index, largest_foldable_norm(var, self.eps, targets), "amin")
 
-    def _fold(self, mean: Tensor, var: Tensor) -> None:
-        """Fold into every BN that the bucket's weights feed."""
-        c = self.factors[self.index]
+    def _fold_(self, mean: Tensor, var: Tensor) -> None:
+        """Fold, in place, the joined statistics of every BN that the bucket's weights feed."""
+        c = self.factors.index_select(0, self.index)
         bias: Tensor | float = 0.0
         if self.biases:
             nothing = torch.zeros(1, dtype=mean.dtype, device=mean.device)
             bias = torch.cat([*[b.to(mean.dtype) for b in self.biases], nothing])[self.bias_index]
         new_mean, new_var = fold(mean, var, self.eps, c, bias)
         # A factor of exactly 1 must leave its channel exactly as it is.
-        new_mean, new_var = torch.where(c == 1, mean, new_mean), torch.where(c == 1, var, new_var)
-        buffers = [getattr(*holder) for holders in zip(*self.norm_layers, strict=True) for holder in holders]
-        torch._foreach_copy_(buffers, [*new_mean.split(self.channels), *new_var.split(self.channels)])
+        same = c == 1
+        torch.where(same, mean, new_mean, out=mean)
+        torch.where(same, var, new_var, out=var)
 
 
 @dataclass
 class Chunk:
-    """A few weights, with their groups and norms (views into the bucket's), and their slots."""
+    """A few weights and their slots."""
 
-    weights: list[tuple[Tensor, int, Tensor]]
+    weights: list[RescaledWeight]
     slots: slice
 
 
-def make_chunks(weights: list[tuple[Tensor, int]], slots: list[int], norms: Tensor) -> list[Chunk]:
-    """Weights in their order, as many in a chunk as CACHED_NUMBERS allows."""
-    chunks: list[Chunk] = []
-    numbers, start = CACHED_NUMBERS, 0
-    for (weight, groups), count in zip(weights, slots, strict=True):
-        numbers += weight.numel()
-        if numbers > CACHED_NUMBERS:
-            chunks.append(Chunk([], slice(start, start)))
-            numbers = weight.numel()
-        chunk = chunks[-1]
-        chunk.weights.append((weight, groups, norms[start : start + count]))
-        start += count
-        chunk.slots = slice(chunk.slots.start, start)
-    return chunks
+class RescaledWeight:
+    """One weight with its norms and factors: views into its bucket's, in the shapes its filters ask for.
+
+    The weight itself is looked at anew in each rescale: an EMA hook, for one, swaps its storage.
+    """
+
+    def __init__(self, bucket: Bucket, weight: Tensor, transposed_groups: int, slots: slice) -> None:
+        self.weight = weight
+        self.transposed_groups = transposed_groups
+        filters, self.inside = filter_view(weight.detach(), transposed_groups)
+        if bucket.layer:
+            self.inside = tuple(range(filters.dim()))
+        outside = [size for d, size in enumerate(filters.shape) if d not in self.inside]
+        beside = [1 if d in self.inside else size for d, size in enumerate(filters.shape)]
+        self.norms = bucket.norms[slots].view(outside)
+        self.factors = bucket.factors[slots].view(beside)
+
+    def filters(self) -> Tensor:
+        """The weight as :func:`filter_view` sees it."""
+        return filter_view(self.weight, self.transposed_groups)[0] if self.transposed_groups else self.weight
+
+    def measure(self) -> None:
+        """Write ``‖w_i‖₂``."""
+        torch.linalg.vector_norm(self.filters(), dim=self.inside, dtype=self.norms.dtype, out=self.norms)
+
+    def multiply(self) -> None:
+        """``w_i ← c_i w_i``."""
+        self.filters().mul_(self.factors)
 
 
 def number_of_filters(weight: Tensor, transposed_groups: int) -> int:
@@ -382,11 +395,11 @@ def number_of_filters(weight: Tensor, transposed_groups: int) -> int:
     return weight.size(1) * transposed_groups if transposed_groups else weight.size(0)
 
 
-def holder_of(modules: dict[str, nn.Module], buffer: str | None) -> tuple[nn.Module, str]:
-    """The module that holds a buffer, and the buffer's name in it (the tensor itself may be replaced)."""
+def holder_of(modules: dict[str, nn.Module], buffer: str | None) -> tuple[dict[str, Any], str]:
+    """The buffers of the module that holds a buffer, and its name there (its tensor may be replaced)."""
     assert buffer is not None  # only norm layers with statistics are linked
     prefix, _, name = buffer.rpartition(".")
-    return modules[prefix], name
+    return modules[prefix]._buffers, name
 
 
 def after_step(optimizer: Optimizer, then: Callable[[], None]) -> Callable[[], None]:
