@@ -1,0 +1,6 @@
+# No regularization of scale-invariant weights; weight decay on all others, as the recipe has it.
+_base_ = './deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+optim_wrapper = dict(
+    type='ScaleInvariantOptimWrapper',
+    constructor='ScaleInvariantOptimWrapperConstructor',
+    paramwise_cfg=dict(scale_invariant_decay_mult=0.))

@@ -1,0 +1,6 @@
+# Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
+_base_ = './deeplabv3plus_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+optim_wrapper = dict(
+    type='WRSOptimWrapper',
+    constructor='ScaleInvariantOptimWrapperConstructor',
+    wrs=dict())

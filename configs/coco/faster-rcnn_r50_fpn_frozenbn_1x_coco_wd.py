@@ -1,0 +1,2 @@
+# Weight decay on every parameter, as the recipe has it.
+_base_ = './faster-rcnn_r50_fpn_frozenbn_1x_coco.py'

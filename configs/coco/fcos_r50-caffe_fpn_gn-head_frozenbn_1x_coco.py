@@ -1,0 +1,3 @@
+# mmdet's default recipe as it is: the batch normalization of the backbone is frozen.
+_base_ = 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'
+custom_imports = dict(imports=['wrs_mm'], allow_failed_imports=False)

@@ -1,0 +1,7 @@
+# Weight rescaling of the weights before frozen BN, folded, to the norms that they begin with; weight
+# decay on all others, as the recipe has it.
+_base_ = './fcos_r50-caffe_fpn_gn-head_frozenbn_1x_coco.py'
+optim_wrapper = dict(
+    type='WRSOptimWrapper',
+    constructor='ScaleInvariantOptimWrapperConstructor',
+    wrs=dict(frozen_bn='fold', target='init'))

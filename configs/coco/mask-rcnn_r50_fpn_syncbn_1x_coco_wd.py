@@ -1,0 +1,2 @@
+# Weight decay on every parameter, as the recipe has it.
+_base_ = './mask-rcnn_r50_fpn_syncbn_1x_coco.py'
