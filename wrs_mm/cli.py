@@ -100,24 +100,16 @@ def _audit(args: argparse.Namespace) -> int:
     return run_audit(args)
 
 
-def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dataset",
-        choices=["mini", "real"],
-        help="mini: rendered here, no network; real: tree crowns and nuclei, fetched through pip",
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
-    )
+def _add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
+    from wrs_mm.rescale_checkpoint import add_rescale_arguments
+
+    add_rescale_arguments(parser)
 
 
-def _data(args: argparse.Namespace) -> int:
-    from wrs_mm import datasets
+def _rescale(args: argparse.Namespace) -> int:
+    from wrs_mm.rescale_checkpoint import run_rescale
 
-    make = datasets.render_mini if args.dataset == "mini" else datasets.fetch_real
-    for folder in make(args.root):
-        print(folder)
-    return 0
+    return run_rescale(args)
 
 
 def _at_least_one(text: str) -> int:
@@ -128,6 +120,46 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return number
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    datasets = parser.add_subparsers(dest="dataset", required=True)
+    made = {
+        "mini": "render the small sets, no network",
+        "real": "fetch tree crowns and nuclei through pip",
+        "standin": "render stand-ins for COCO 2017 and Cityscapes in their exact layout",
+    }
+    for name, what in made.items():
+        make = datasets.add_parser(name, help=what, description=what)
+        make.add_argument(
+            "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
+        )
+    what = "is COCO 2017 or Cityscapes complete, and laid out as the recipes expect?"
+    check = datasets.add_parser("check", help=what, description=what)
+    check.add_argument("name", metavar="{coco,cityscapes}", choices=["coco", "cityscapes"], help="which one")
+    check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
+    check.add_argument("--any-size", action="store_true", help="accept a smaller set in the same layout")
+    check.add_argument(
+        "--sample",
+        type=_at_least_one,
+        default=100,
+        metavar="N",
+        help="images of each split to decode (default: %(default)s)",
+    )
+    check.add_argument("--seed", type=int, default=0, help="which images (default: %(default)s)")
+
+
+def _data(args: argparse.Namespace) -> int:
+    from wrs_mm import datasets
+
+    if args.dataset == "check":
+        from wrs_mm.datasets.check import run_check
+
+        return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
+    make = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
+    for folder in make[args.dataset](args.root):
+        print(folder)
+    return 0
 
 
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +200,8 @@ COMMANDS = {
     "train": Command("train a detector or a segmentor", _add_train_arguments, _train),
     "test": Command("evaluate a checkpoint", _add_test_arguments, _test),
     "audit": Command("which weights are scale-invariant, and why", _add_audit_arguments, _audit),
-    "data": Command("render or fetch the small datasets", _add_data_arguments, _data),
+    "rescale": Command("put a checkpoint's filters to a norm", _add_rescale_arguments, _rescale),
+    "data": Command("make the small datasets, check the large ones", _add_data_arguments, _data),
     "bench": Command("compare regularizers over a plan of runs", _add_bench_arguments, _bench),
 }
 

@@ -1,0 +1,325 @@
+"""``wrs-mm rescale``: put a checkpoint's scale-invariant filters to a target norm, and keep its function.
+
+Every filter that feeds batch normalization is multiplied so that its norm is the target, and the BN's running
+statistics are folded, so that the network in eval mode computes what it computed before. What changes is how
+fast the filters turn in the training that begins there: a backbone pretrained with weight decay and one
+pretrained with WRS can so be compared from filters of equal norm.
+
+A checkpoint may be of the config's whole model, or of its backbone alone, with the names that the backbone
+itself has (as torchvision's classification checkpoints) or with ``backbone.`` before them (mmpretrain's).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from wrs_mm.engine.random_state_hook import KEY as RANDOM_STATE
+from wrs_mm.errors import CheckpointError, OptionError
+from wrs_mm.openmmlab.checkpoints import load_checkpoint_file, open_atomically
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
+from wrs_mm.rescaling import Verdict, WeightRescaler
+from wrs_mm.rescaling.finder import GRANULARITIES
+from wrs_mm.rescaling.scale_invariance import shorten
+from wrs_mm.rescaling.weight_rescaler import number_of_filters
+
+TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)
+"""What a checkpoint holds to go on with a training: momentum and averages are of the old norms."""
+
+NOT_IN_OLD_CHECKPOINTS = "num_batches_tracked"
+"""PyTorch 0.4.1 added this buffer; torchvision's files are older, and nothing here reads it."""
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """What was done to a checkpoint.
+
+    Attributes:
+        weights: number of convolution and linear weights that the checkpoint holds.
+        rescaled: the verdicts on those that were rescaled.
+        filters: number of their filters.
+        filters_left_alone: by reason, how many of these filters were left as they were.
+        weights_left_alone: by name, why a weight was left as it was.
+        foreign: keys of tensors that are not part of the config's model; left as they were.
+        dropped: parts of the checkpoint that no longer fit.
+    """
+
+    weights: int
+    rescaled: tuple[Verdict, ...]
+    filters: int
+    filters_left_alone: dict[str, int]
+    weights_left_alone: dict[str, str]
+    foreign: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def rescale_checkpoint(
+    config: str | Path,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    target: str | float = "unit",
+    granularity: str = "filter",
+    force: bool = False,
+) -> Rescaled:
+    """Write a checkpoint whose scale-invariant filters have the target norm, in the format of the old one.
+
+    Args:
+        config: whose model, or whose model's backbone, the checkpoint is of.
+        checkpoint: a file, or an address that mmengine loads from, such as ``torchvision://resnet50``.
+        out: the file to write.
+        target: ``'unit'``, or a number > 0.
+        granularity: ``'filter'`` or ``'layer'``.
+        force: overwrite ``out``.
+
+    Raises:
+        OptionError: ``out`` cannot be written, or an option's value is out of its range.
+        ConfigError: the config cannot be read or its model not be built.
+        CheckpointError: the checkpoint cannot be read, or is not of this model.
+        ModelError: nothing in the model is scale-invariant.
+    """
+    out = Path(out)
+    check_out(checkpoint, out, force)
+    model = build_model(load_config(config))
+    content = read(checkpoint)
+    state = content.get("state_dict", content)
+    names = fit(state, model.state_dict(), f"checkpoint {checkpoint} does not fit the model of {config}")
+    rescaler = find(model, target, granularity)
+
+    done = rescale_state(state, names, rescaler)
+    dropped = tuple(key for key in TRAINING_STATE if key in content)
+    for key in dropped:
+        del content[key]
+    with open_atomically(out, "wb") as stream:
+        torch.save(content, stream)
+    return Rescaled(
+        **done, foreign=tuple(k for k, v in state.items() if k not in names and is_tensor(v)), dropped=dropped
+    )
+
+
+def check_out(checkpoint: str | Path, out: Path, force: bool) -> None:
+    """Raise OptionError unless ``out`` can be written and nothing is lost by it."""
+    if not out.parent.is_dir():
+        raise OptionError(f"there is no folder {out.parent} to write {out.name} to; make it first")
+    if out.is_dir():
+        raise OptionError(f"{out} is a folder; give the path of the file to write")
+    if out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):
+        raise OptionError(f"{out} is the checkpoint itself; give another path for the rescaled one")
+    if out.exists() and not force:
+        raise OptionError(f"{out} exists; give another path, or --force to overwrite it")
+
+
+def read(checkpoint: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of mmengine or a bare state dict.
+
+    Raises:
+        CheckpointError: it cannot be read, or is neither.
+    """
+    if "://" in str(checkpoint):
+        from mmengine.runner import CheckpointLoader
+
+        try:
+            content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
+        except (OSError, KeyError) as error:
+            message = " ".join(str(error).split())
+            raise CheckpointError(f"checkpoint {checkpoint} cannot be loaded: {message}") from error
+    else:
+        content = load_checkpoint_file(checkpoint, map_location="cpu")
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict", content), dict):
+        raise CheckpointError(
+            f"checkpoint {checkpoint} holds no weights: it is neither a state dict nor one of mmengine's"
+        )
+    return content
+
+
+def fit(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> dict[str, str]:
+    """Find the name in the model of each tensor of a checkpoint.
+
+    Args:
+        state: the checkpoint's state dict.
+        model: the model's.
+        misfit: how an error begins.
+
+    Returns:
+        The model's name by the checkpoint's key, for all tensors that are part of the model. They are whole
+        parts of it: all of the backbone, of the neck, of a head, or nothing of it.
+
+    Raises:
+        CheckpointError: no such reading of the checkpoint exists.
+    """
+    readings = []
+    for prefix in ("", "backbone."):
+        named = {key: prefix + key.removeprefix("module.") for key, v in state.items() if is_tensor(v)}
+        readings.append({key: name for key, name in named.items() if name in model})
+    names = max(readings, key=len)
+    if not names:
+        raise CheckpointError(f"{misfit}: none of its keys is a weight of the model or of its backbone")
+    for key, name in names.items():
+        if state[key].shape != model[name].shape:
+            shapes = f"{tuple(state[key].shape)}, the model's {tuple(model[name].shape)}"
+            raise CheckpointError(f"{misfit}: the shape of its {key} is {shapes}")
+    present = set(names.values())
+    parts = {name.partition(".")[0] for name in present}
+    for name in model:
+        part = name.partition(".")[0]
+        if part in parts and name not in present and not name.endswith(NOT_IN_OLD_CHECKPOINTS):
+            raise CheckpointError(f"{misfit}: it has weights of the model's {part}, but no {name}")
+    return names
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether an entry of a state dict is a tensor; some modules keep more there."""
+    return isinstance(value, Tensor)
+
+
+def find(model: nn.Module, target: str | float, granularity: str) -> WeightRescaler:
+    """A rescaler that knows the model's scale-invariant weights, those before frozen BN included.
+
+    Raises:
+        OptionError: an option's value is out of its range.
+        ModelError: there are none.
+    """
+    # The layers that a recipe freezes were trained by whoever made the checkpoint.
+    model.requires_grad_(True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # the rescaler's; it makes no step
+    rescaler = WeightRescaler(model, optimizer, target=target, granularity=granularity, frozen_bn="fold")
+    batch = random_batch(model, size=smallest_size(model))
+    with rescaler.observing():
+        train_loss(model, batch, seed=0)
+    return rescaler
+
+
+def rescale_state(
+    state: dict[str, Any], names: Mapping[str, str], rescaler: WeightRescaler
+) -> dict[str, Any]:
+    """Rescale and fold the tensors of a state dict, in place; computed in float64, kept in their own types.
+
+    Args:
+        state: the state dict.
+        names: from :func:`fit`.
+        rescaler: from :func:`find`; its model's weights become the state's.
+
+    Returns:
+        The first five attributes of :class:`Rescaled`.
+    """
+    model = rescaler.weights.model.double()
+    model.load_state_dict({name: state[key] for key, name in names.items()}, strict=False)
+    present = set(names.values())
+    verdicts = [v for v in rescaler.weights.verdicts if v.name in present]
+    chosen = [v for v in verdicts if v.rescaled and statistics_of(v, rescaler) <= present]
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name in {v.name for v in chosen})  # a rescaler leaves the others alone
+    if chosen:
+        rescaler.rescale()
+    with torch.no_grad():
+        for key, value in state_of(model, names).items():
+            state[key] = value.to(state[key].dtype)
+    kept = {v.name: v.reason for v in verdicts if v not in chosen}
+    for verdict in verdicts:
+        if verdict.rescaled and verdict not in chosen:
+            kept[verdict.name] = "the batch normalization that it feeds is not in the checkpoint"
+    return {
+        "weights": len(verdicts),
+        "rescaled": tuple(chosen),
+        "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
+        "filters_left_alone": rescaler.left_alone,
+        "weights_left_alone": kept,
+    }
+
+
+def statistics_of(verdict: Verdict, rescaler: WeightRescaler) -> set[str]:
+    """Names of the buffers that are folded when a weight is rescaled."""
+    observation = rescaler.weights.observation
+    assert observation is not None  # there are verdicts
+    facts = [observation.norms[layer] for layer in verdict.norm_layers if layer in observation.norms]
+    return {name for f in facts for name in (f.mean, f.var) if name is not None}
+
+
+def state_of(model: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """The model's state under the checkpoint's keys."""
+    state = model.state_dict()
+    return {key: state[name] for key, name in names.items()}
+
+
+# -- the command --------------------------------------------------------------------------------------
+
+
+def target_norm(text: str) -> str | float:
+    """``unit`` or a number > 0, from the command line."""
+    if text == "unit":
+        return text
+    if text == "init":
+        raise argparse.ArgumentTypeError("'init' is the norms that the checkpoint has already")
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'unit' nor a number > 0")
+    return number
+
+
+def add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``wrs-mm rescale``."""
+    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
+    parser.add_argument(
+        "checkpoint",
+        help="a checkpoint of the config's model or of its backbone (torchvision's too): a file, or an "
+        "address such as torchvision://resnet50",
+    )
+    parser.add_argument("out", type=Path, help="the file to write")
+    parser.add_argument(
+        "--target", type=target_norm, default="unit", help="unit, or a number > 0 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--granularity",
+        choices=GRANULARITIES,
+        default="filter",
+        help="whose norm becomes the target: each filter's or the whole weight's (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
+
+
+def run_rescale(args: argparse.Namespace) -> int:
+    """Run the command."""
+    done = rescale_checkpoint(**vars(args))
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    norm = 1 if args.target == "unit" else args.target
+    unit = "filters" if args.granularity == "filter" else "filters, whole weights at a time,"
+    console.print(
+        f"Rescaled {len(done.rescaled)} of {done.weights} convolution and linear weights: "
+        f"{done.filters} {unit} to norm {norm:g}; batch normalization folded."
+    )
+    for reason, count in done.filters_left_alone.items():
+        if count:
+            console.print(f"Left alone: {count} of these filters: {LEFT_ALONE[reason]}.")
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in done.weights_left_alone.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        console.print(f"Left alone: {shorten(names)}: {reason}.")
+    if done.foreign:
+        console.print(f"Left alone: {shorten(done.foreign)}: not part of the config's model.")
+    if done.dropped:
+        console.print(
+            f"Dropped: {', '.join(done.dropped)}: of a training with the old norms. Start from the new file "
+            "with load_from; it cannot be resumed."
+        )
+    console.print(f"Wrote {args.out}.")
+    return 0
+
+
+LEFT_ALONE = {
+    "dead": "their norm is 0, or next to it",
+    "nonfinite": "their norm is not finite",
+    "unfoldable": "the variance of their batch normalization is too small to be folded",
+}
