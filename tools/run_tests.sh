@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh dev
-# Two test processes with a thread each finish sooner than one with all threads, and repeat exactly.
+# A test process for each core, with a thread each: sooner than one with all threads, and repeats exactly.
+# A file stays in one process: its tests share models and data.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
