@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, train_loss
 from wrs_mm.rescaling import Verdict, judge, observe
-from wrs_mm.rescaling.functional import rescale_
-from wrs_mm.rescaling.scale_invariance import WeightFacts
+from wrs_mm.rescaling.functional import filter_view, rescale_
+from wrs_mm.rescaling.scale_invariance import WeightFacts, map_tensors
 
 #: A loss that moves by less than this share of itself did not move. In float32, rounding alone moves it.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
+#: A gradient of which less than this share points along the filters does not change their scale.
+RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 NEGLIGIBLE_EPS = 1e-30
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -44,25 +47,39 @@ class Verification:
         dtype: the precision in which the model could run.
         tolerance: relative movement of the loss below which it counts as unmoved.
         moved: by weight, the relative movement of the loss when its filters are multiplied. Weights found
-            scale-invariant are multiplied together (one by one where that moves the loss).
-        felt: by weight, whether the loss has a gradient there at all.
+            scale-invariant are multiplied together (one by one where that moves the loss). None: not
+            multiplied, because the gradient shows already that the loss changes.
+        radial: by weight, the share of the loss's gradient that points along its filters (0 to 1);
+            None where the loss has no gradient, which is a weight that it does not feel.
     """
 
     dtype: torch.dtype
     tolerance: float
-    moved: dict[str, float]
-    felt: dict[str, bool]
+    moved: dict[str, float | None]
+    radial: dict[str, float | None]
+
+    def felt(self, name: str) -> bool:
+        """Whether the loss depends on the weight at all."""
+        return self.radial[name] is not None
 
     def disagreements(self, verdicts: Sequence[Verdict]) -> list[str]:
         """Names of weights whose verdict brute force contradicts.
 
-        A weight that is not scale-invariant contradicts only if the loss feels it: one whose branch
-        contributes nothing to this loss cannot move it.
+        A loss that does not move contradicts a «no» only if it feels the weight, and only in other
+        directions than the scale: a branch that contributes nothing cannot move it, and one that
+        contributes next to nothing (RetinaNet's last level at its small initial weights) moves it by
+        less than the tolerance.
         """
         wrong = []
         for verdict in verdicts:
-            unmoved = self.moved[verdict.name] <= self.tolerance
-            if unmoved != verdict.scale_invariant and (verdict.scale_invariant or self.felt[verdict.name]):
+            moved = self.moved[verdict.name]
+            unmoved = moved is not None and moved <= self.tolerance
+            if verdict.scale_invariant:
+                contradicted = not unmoved
+            else:
+                radial = self.radial[verdict.name]
+                contradicted = unmoved and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
+            if contradicted:
                 wrong.append(verdict.name)
         return wrong
 
@@ -89,12 +106,14 @@ def verify(
     verdicts: Sequence[Verdict],
     granularity: str = "filter",
     seed: int = 0,
+    quick: bool = False,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Verification:
     """Hold verdicts against brute force; works on a copy of the model.
 
     In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
-    layer made negligible and its γ and β random: a branch whose γ starts at 0 is felt by no loss.
+    layer made negligible, its γ and β random and weights that start at zero no longer zero: a branch whose
+    γ is 0 is felt by no loss.
 
     Args:
         model: the model of the verdicts.
@@ -102,6 +121,8 @@ def verify(
         verdicts: what to check.
         granularity: multiply each filter by a factor of its own, or the whole weight by one.
         seed: of γ, β and the factors.
+        quick: multiply a weight that is not scale-invariant only where the loss's gradient does not show
+            already that the loss changes with its scale.
         progress: wraps the list of weights that are tried one by one.
 
     Raises:
@@ -125,7 +146,7 @@ def verify(
             raise ConfigError(
                 f"the loss is not repeatable ({reference!r}, then {again!r}), so nothing can be verified"
             )
-        felt = feels(subject, loss)
+        radial = radial_shares(subject, loss, verdicts, granularity)
         parameters = dict(subject.named_parameters())
 
         def movement(chosen: Sequence[Verdict]) -> float:
@@ -136,16 +157,18 @@ def verify(
         tolerance = TOLERANCES[dtype]
         invariant = [v for v in verdicts if v.scale_invariant]
         together = movement(invariant) if invariant else 0.0
-        moved = {v.name: together for v in invariant}
-        singly = [v for v in verdicts if not v.scale_invariant or together > tolerance]
-        by_name = {v.name: v for v in singly}
+        moved: dict[str, float | None] = {v.name: together if v.scale_invariant else None for v in verdicts}
+        by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
+        if quick:
+            enough = RADIAL_TOLERANCES[dtype]
+            by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 0) <= enough}
         for name in progress(list(by_name)):
             moved[name] = movement([by_name[name]])
-    return Verification(dtype, tolerance, moved, felt)
+    return Verification(dtype, tolerance, moved, radial)
 
 
 def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
-    """A copy whose norm layers have a negligible ε and random γ and β."""
+    """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
     subject = copy.deepcopy(model).to(dtype)
     with seeded(seed), torch.no_grad():
         for module in subject.modules():
@@ -155,6 +178,10 @@ def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
                     module.weight.uniform_(0.5, 1.5)
                 if module.bias is not None:
                     module.bias.normal_(0.0, 0.1)
+        for parameter in subject.parameters():
+            # Offsets of deformable convolutions and last layers of branches often start at zero.
+            if parameter.dim() > 1 and not parameter.any():
+                parameter.normal_(0.0, 0.01)
     return subject
 
 
@@ -168,11 +195,25 @@ def repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype)
         with torch.no_grad():
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        with seeded(0):
+        with seeded(0), Widened() if dtype is torch.float64 else nullcontext():
             losses = model(**copy.deepcopy(data), mode="loss")
             return model.parse_losses(losses)[0]
 
     return loss
+
+
+class Widened(TorchFunctionMode):
+    """Makes float64 of every float32 result.
+
+    Assigners and priors of mmdet name float32 themselves, and in a float64 model the two do not mix.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return map_tensors(
+            func(*args, **(kwargs or {})), lambda t: t.double() if t.dtype is torch.float32 else t
+        )
 
 
 def to_dtype(value: Any, dtype: torch.dtype) -> Any:
@@ -202,20 +243,35 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def feels(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, bool]:
-    """By parameter, whether the loss has a gradient there."""
-    trained = {name: p.requires_grad for name, p in model.named_parameters()}
+def radial_shares(
+    model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict], granularity: str
+) -> dict[str, float | None]:
+    """By weight, how much of the loss's gradient changes the scale of its filters.
+
+    That is ‖(⟨w_i, g_i⟩ / ‖w_i‖)_i‖ / ‖g‖ over its filters w_i and their gradients g_i: 0 where the loss
+    does not change with the scale of any filter, 1 where it changes with nothing else; None without a
+    gradient.
+    """
+    parameters = dict(model.named_parameters())
+    trained = {name: p.requires_grad for name, p in parameters.items()}
     model.requires_grad_(True)
     model.zero_grad()
     loss().backward()
-    felt = {
-        name: p.grad is not None and bool(p.grad.abs().max() > 0) if p.numel() else False
-        for name, p in model.named_parameters()
-    }
+    shares: dict[str, float | None] = {}
+    for verdict in verdicts:
+        weight = parameters[verdict.name]
+        if weight.grad is None or not weight.numel() or not bool(weight.grad.abs().max() > 0):
+            shares[verdict.name] = None
+            continue
+        w, inside = filter_view(weight.detach(), verdict.transposed_groups)
+        g, _ = filter_view(weight.grad, verdict.transposed_groups)
+        dims = tuple(range(w.dim())) if granularity == "layer" else inside
+        norms = torch.linalg.vector_norm(w, dim=dims).clamp(min=torch.finfo(w.dtype).tiny)
+        shares[verdict.name] = float(((w * g).sum(dim=dims) / norms).norm() / g.norm())
     model.zero_grad()
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         parameter.requires_grad_(trained[name])
-    return felt
+    return shares
 
 
 @contextmanager
@@ -326,8 +382,9 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None) -> 
         shape = "×".join(map(str, verdict.shape))
         row = [verdict.name, shape, "yes" if verdict.scale_invariant else "no"]
         if verification is not None:
-            felt = verification.felt[verdict.name]
-            row.append(f"{verification.moved[verdict.name]:.1e}" if felt else "not felt")
+            moved = verification.moved[verdict.name]
+            felt = verification.felt(verdict.name) and moved is not None
+            row.append(f"{moved:.1e}" if felt else "not felt")
         table.add_row(*row, verdict.reason)
     return table
 
@@ -352,8 +409,8 @@ def write_json(
         }
         if verification is not None:
             moved = verification.moved[verdict.name]
-            entry["loss_moved"] = moved if math.isfinite(moved) else None
-            entry["felt"] = verification.felt[verdict.name]
+            entry["loss_moved"] = moved if moved is not None and math.isfinite(moved) else None
+            entry["felt"] = verification.felt(verdict.name)
         weights.append(entry)
     content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
     if verification is not None:
