@@ -19,6 +19,7 @@ from typing import NamedTuple, NoReturn
 
 from wrs_mm import __version__
 from wrs_mm.errors import DatasetError, UsageError
+from wrs_mm.openmmlab.distributed import report_mistake
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended: 128 + SIGINT."""
@@ -240,11 +241,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         del args.command
         return COMMANDS[name].run(args)
     except _ArgumentError as error:
-        print(error, file=sys.stderr)
+        report_mistake(str(error))
         return 2
     except UsageError as error:
         message = " ".join(str(error).split())
-        print(f"wrs-mm {command}: error: {message}", file=sys.stderr)
+        report_mistake(f"wrs-mm {command}: error: {message}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -11,6 +11,8 @@ from wrs_mm.errors import DatasetError
 _MAKERS = {
     "mini-coco": "run `wrs-mm data mini`",
     "mini-cityscapes": "run `wrs-mm data mini`",
+    "standin-coco": "run `wrs-mm data standin`",
+    "standin-cityscapes": "run `wrs-mm data standin`",
     "real-neon": "run `wrs-mm data real`",
     "real-nuclei": "run `wrs-mm data real`",
 }

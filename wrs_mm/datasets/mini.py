@@ -23,13 +23,13 @@ def render_mini(root: Path, seed: int = 0) -> list[Path]:
     Raises:
         DatasetError: if a folder of that name holds something else.
     """
-    detection = _Rendering("mini-coco", mini_detection.render_detection, mini_detection.SPLITS)
+    detection = Rendering("mini-coco", mini_detection.render_detection, mini_detection.SPLITS)
     scenes = {split: sum(cities.values()) for split, cities in mini_segmentation.CITIES.items()}
-    segmentation = _Rendering("mini-cityscapes", mini_segmentation.render_segmentation, scenes)
+    segmentation = Rendering("mini-cityscapes", mini_segmentation.render_segmentation, scenes)
     return [rendering.write(Path(root), seed) for rendering in (detection, segmentation)]
 
 
-class _Rendering:
+class Rendering:
     """One rendered set: its name, what draws it and how many images each split has."""
 
     def __init__(

@@ -1,0 +1,87 @@
+"""Is COCO or Cityscapes complete on this disk, and laid out as the recipes expect?
+
+Finds what usually goes wrong before a training of days finds it, and says what to do about it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from wrs_mm.errors import DatasetError
+
+from . import check_cityscapes, check_coco
+from .finding import Finding
+
+CHECKS = {"coco": check_coco.check_coco, "cityscapes": check_cityscapes.check_cityscapes}
+"""The datasets that can be checked."""
+
+_FOLDERS = {"coco": check_coco.FOLDERS, "cityscapes": check_cityscapes.FOLDERS}
+
+
+def check(dataset: str, root: Path, any_size: bool = False, count: int = 100, seed: int = 0) -> list[Finding]:
+    """Look at a dataset part by part, showing progress on stderr.
+
+    Args:
+        dataset: a key of :data:`CHECKS`.
+        root: the dataset's root, what recipes call ``data_root``.
+        any_size: accept a set smaller than the published one, in the same layout.
+        count: how many images of each split to decode.
+        seed: which ones.
+
+    Raises:
+        DatasetError: the root is no folder, or a folder below it cannot be read.
+    """
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise DatasetError(f"{root} {what}; give the folder that the recipes call data_root")
+    folders = _FOLDERS[dataset]
+    if root.resolve().name in folders and not any((root / folder).is_dir() for folder in folders):
+        raise DatasetError(f"{root} is a part of the dataset; give the folder above it")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            found = CHECKS[dataset](root, progress, any_size=any_size, count=count, seed=seed)
+            # Both splits of COCO miss the same folder of annotations: once is enough.
+            return list(dict.fromkeys(found))
+    except PermissionError as error:
+        raise DatasetError(f"{error.filename} cannot be read; change its permissions") from error
+
+
+def report(findings: list[Finding], console: Console) -> None:
+    """Print what was found, then what to do about it; tab-separated where there is no terminal."""
+    if console.is_terminal:
+        table = Table("", "part", "found")
+        for finding in findings:
+            state = "[green]ok[/]" if finding.ok else "[bold red]problem[/]"
+            table.add_row(state, escape(finding.part), escape(finding.found))
+        console.print(table)
+    else:
+        for finding in findings:
+            print("ok" if finding.ok else "problem", finding.part, finding.found, sep="\t")
+    problems = [finding for finding in findings if not finding.ok]
+    for number, finding in enumerate(problems, 1):
+        # Commands are for copying: no wrapping, no markup.
+        print(f"{number}. {finding.part}: {finding.remedy}")
+
+
+def run_check(dataset: str, root: Path, any_size: bool = False, count: int = 100, seed: int = 0) -> int:
+    """Check a dataset and print the result; the arguments are those of :func:`check`.
+
+    Raises:
+        DatasetError: something is wrong with it.
+    """
+    findings = check(dataset, root, any_size, count, seed)
+    report(findings, Console())
+    problems = sum(not finding.ok for finding in findings)
+    if problems:
+        raise DatasetError(
+            f"{problems} of {len(findings)} checks of {dataset} in {root} found a problem; "
+            "what to do about each stands above"
+        )
+    return 0
