@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -231,8 +231,11 @@ def compare(model: Any, batches: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def work(name: str, output: Path, memory: float) -> int:
+def work(name: str, output: Path, memory: float) -> None:
     """Examine one configuration and write what came out, or why nothing did."""
+    log = os.open(output.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     limit = int(memory * GIB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     start = time.monotonic()
@@ -241,12 +244,8 @@ def work(name: str, output: Path, memory: float) -> int:
     except Exception as error:  # whatever a model raises is its row
         traceback.print_exc()
         result = {"error": reason_of(error)}
-        status = 1
-    else:
-        status = 0
     result["seconds"] = round(time.monotonic() - start, 1)
     output.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    return status
 
 
 def reason_of(error: BaseException) -> str:
@@ -280,9 +279,9 @@ of 64, 128, 256 and 512 pixels that it trains on) and made-up annotations.
 | empty | whether the verdicts stay the same when one image, and when no image, holds an object |
 | s | seconds it took, on one thread |
 
-Brute force multiplies filters by random factors between 1/4 and 4 and looks at the loss, in {dtypes}, with the
-ε of every norm layer made negligible and its γ and β random. Of a weight that is not invariant it first asks
-whether the loss's gradient points along its filters, and multiplies it, alone, only where that says nothing.
+Brute force multiplies filters by random factors between 1/4 and 4 and looks at the loss, in {dtypes}, with
+the ε of every norm layer made negligible and its γ and β random. Of a weight that is not invariant it first
+asks whether the loss's gradient points along its filters, and multiplies it, alone, only where it does not.
 
 {summary}
 
@@ -356,19 +355,19 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
 # -- all families -------------------------------------------------------------------------------------
 
 
-def run_worker(name: str, folder: Path, timeout: float, memory: float) -> dict[str, Any]:
+def run_worker(context: Any, name: str, folder: Path, timeout: float, memory: float) -> dict[str, Any]:
     """Examine one configuration in a process of its own."""
-    output = folder / (name.replace("/", "_").replace("::", "_") + ".json")
+    output = folder / (name.replace("/", "_").replace("::", "_").removesuffix(".py") + ".json")
     output.unlink(missing_ok=True)
-    command = [sys.executable, __file__, "--worker", str(output), "--memory", str(memory), name]
-    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    with open(output.with_suffix(".log"), "w", encoding="utf-8") as log:
-        try:
-            done = subprocess.run(command, stdout=log, stderr=log, timeout=timeout, env=environment)
-        except subprocess.TimeoutExpired:
-            return {"error": f"takes longer than {timeout:g} s"}
+    process = context.Process(target=work, args=(name, output, memory))
+    process.start()
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return {"error": f"takes longer than {timeout:g} s"}
     if not output.is_file():
-        return {"error": f"the process ended with status {done.returncode}"}
+        return {"error": f"the process ended with status {process.exitcode}"}
     result: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     return result
 
@@ -380,13 +379,13 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one config (%(default)s)")
     parser.add_argument("--memory", type=float, default=5, help="GiB for one process (%(default)s)")
     parser.add_argument("--details", type=Path, help="keep every verdict and log in this folder")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.worker:
-        return work(args.configs[0], args.worker, args.memory)
-
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    # Each process starts from one that has imported the toolboxes already.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wrs_mm", "mmdet.models", "mmseg.models", "wrs_mm.audit"])
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = read_rows(args.output)
     wrong = 0
     with (
@@ -400,7 +399,7 @@ def main() -> int:
         task = progress.add_task("", total=len(args.configs))
         for name in args.configs:
             progress.update(task, description=name)
-            result = run_worker(name, folder, args.timeout, args.memory)
+            result = run_worker(context, name, folder, args.timeout, args.memory)
             rows[name] = row_of(name, result)
             wrong += "**" in rows[name]
             write_table(args.output, rows)
