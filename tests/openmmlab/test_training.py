@@ -130,10 +130,24 @@ def test_auto_resume_keeps_load_from_until_there_is_a_checkpoint(tmp_path):
     training.use_resume(config, "auto")
     assert (config.resume, config.load_from) == (False, "finetune.pth")
     (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    (tmp_path / "iter_2.pth").touch()
     training.use_resume(config, "auto")
-    assert (config.resume, config.load_from) == (True, None)
+    assert (config.resume, config.load_from) == (True, str(tmp_path / "iter_2.pth"))
     training.use_resume(config, "other.pth")
     assert (config.resume, config.load_from) == (True, "other.pth")
+
+
+def test_auto_resume_finds_the_checkpoint_of_a_work_dir_that_was_moved_or_killed(tmp_path):
+    # mmengine writes a path from where it was started.
+    (tmp_path / "last_checkpoint").write_text("work_dirs/old/iter_4.pth")
+    with pytest.raises(CheckpointError, match=r"iter_4\.pth, which is gone"):
+        training.last_checkpoint(tmp_path)
+    for age, name in enumerate(["best_mIoU_iter_6.pth", "iter_10.pth", "iter_8.pth"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    assert training.last_checkpoint(tmp_path).name == "iter_10.pth"
+    (tmp_path / "iter_4.pth").touch()
+    assert training.last_checkpoint(tmp_path) == tmp_path / "iter_4.pth"
 
 
 def test_the_arguments_are_openmmlabs():

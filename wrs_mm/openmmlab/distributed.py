@@ -2,13 +2,20 @@
 
 mmengine 0.10 assumes an accelerator as soon as there is a launcher: it selects a CUDA device, asks
 for NCCL and names a device when it wraps the model. Where no accelerator is, gloo on the CPU takes
-their place; where there is one, nothing here does anything.
+their place; where there is one, the launchers are mmengine's own.
+
+Also here: what processes that were launched together owe each other and the person who waits. They meet
+at a port that no other training uses, end when their launcher ends, and report a common mistake once.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,10 +49,15 @@ def launch_on_cpu() -> None:
 
 
 def _with_gloo(launch: Callable[..., None]) -> Callable[..., None]:
-    """Make one of mmengine's launchers use gloo, and no device, where there is none."""
+    """Make one of mmengine's launchers use gloo, and no device, where there is none.
+
+    Under Slurm the processes meet at :func:`slurm_port`, unless ``MASTER_PORT`` says where.
+    """
 
     @functools.wraps(launch)
     def launch_anywhere(backend: str, **options: Any) -> None:
+        if "SLURM_JOB_ID" in os.environ:
+            os.environ.setdefault("MASTER_PORT", str(slurm_port()))
         if has_accelerator():
             launch(backend, **options)
             return
@@ -96,3 +108,58 @@ def _plain_batch_norm(module: nn.Module) -> nn.Module:
         level=logging.WARNING,
     )
     return revert_sync_batchnorm(module)
+
+
+# --- processes that were launched together -------------------------------------------------------
+
+_LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
+"""Where launchers say which of its machine's processes a process is."""
+
+
+def end_with_launcher() -> None:
+    """Have this process killed when the process that started it ends, however that ended.
+
+    torchrun puts each process into a session of its own: a torchrun that is killed would leave them
+    training, unseen, in a work dir that the next training resumes from. (Linux only.)
+    """
+    from torch.multiprocessing import _prctl_pr_set_pdeathsig
+
+    _prctl_pr_set_pdeathsig(signal.SIGKILL)
+
+
+def slurm_port() -> int:
+    """A port, the same in all processes of a Slurm job step, that differs from other jobs' and steps'.
+
+    mmengine's is 29500 for all, so that two trainings on a machine meet each other.
+    """
+    job, step = (int(os.environ.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    # Below the ports that Linux gives to connections; consecutive jobs and steps stay apart.
+    return 10000 + (job + 101 * step) % 20000
+
+
+def report_mistake(message: str, patience: float = 3.0) -> None:
+    """Print the line of a mistake on stderr: once a machine, where several processes make it together.
+
+    The first process of a machine speaks, and waits until the others have come as far. Those wait for
+    their launcher to end them, and speak only if it does not: then the mistake is theirs alone.
+
+    Args:
+        message: The line.
+        patience: How long the first one waits, in seconds; the others wait twice as long.
+    """
+    rank = max(int(os.environ.get(name) or 0) for name in _LOCAL_RANKS)
+    if rank == 0:
+        print(message, file=sys.stderr, flush=True)
+    if not _launched():
+        return
+    # Slurm reports the highest status of a job's processes: to be ended must not hide the mistake.
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(2))
+    time.sleep(patience if rank == 0 else 2 * patience)
+    if rank > 0:
+        print(message, file=sys.stderr, flush=True)
+
+
+def _launched() -> bool:
+    """Whether this process is one of several that a launcher started."""
+    sizes = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+    return any(int(os.environ.get(name) or 1) > 1 for name in sizes)

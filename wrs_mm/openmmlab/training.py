@@ -12,6 +12,7 @@ import difflib
 import inspect
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 from wrs_mm.openmmlab.configs import load_config, merge_options
-from wrs_mm.openmmlab.distributed import has_accelerator
+from wrs_mm.openmmlab.distributed import end_with_launcher, has_accelerator
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -271,13 +272,42 @@ def use_resume(config: Config, resume: bool | str | Path) -> None:
     """Go on from a checkpoint, or (True, ``"auto"``) from the last one in the work dir, if any.
 
     Where there is none yet, what the config says of ``load_from`` holds.
+
+    Raises:
+        CheckpointError: The work dir's last checkpoint is gone.
     """
     if resume is not True and resume != "auto":
         config.resume, config.load_from = True, str(resume)
-    elif (Path(config.work_dir) / "last_checkpoint").exists():
-        config.resume, config.load_from = True, None
+    elif (last := last_checkpoint(Path(config.work_dir))) is not None:
+        config.resume, config.load_from = True, str(last)
     else:
         config.resume = False
+
+
+def last_checkpoint(work_dir: Path) -> Path | None:
+    """The checkpoint that the training in a work dir goes on from, if it has saved one.
+
+    mmengine writes its path to the file ``last_checkpoint``, relative to the folder that the training
+    was started in, and after it has removed older ones. So the name alone counts where the work dir
+    was moved or is seen from another folder, and the newest one where a kill came in between.
+
+    Raises:
+        CheckpointError: The file names a checkpoint, and there is none.
+    """
+    pointer = work_dir / "last_checkpoint"
+    if not pointer.exists():
+        return None
+    path = Path(pointer.read_text().strip())
+    for candidate in (work_dir / path.name, path):
+        if candidate.is_file():
+            return candidate
+    saved = [p for p in work_dir.glob("*.pth") if re.fullmatch(r"(iter|epoch)_\d+", p.stem)]
+    if not saved:
+        raise CheckpointError(
+            f"{pointer} names {path.name}, which is gone; remove {pointer} to start anew, "
+            "or give --resume a checkpoint"
+        )
+    return max(saved, key=lambda p: p.stat().st_mtime)
 
 
 def use_visualization(config: Config, *, show: bool, show_dir: str | None, wait_time: float) -> None:
@@ -357,6 +387,8 @@ def _read(
 ) -> Config:
     """Read a config and apply what :func:`train` and :func:`test` share."""
     _check_launcher(launcher)
+    if launcher == "pytorch":
+        end_with_launcher()
     config = load_config(source)
     if options:
         _check_option_names(config, options)

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# A Slurm of one node on this machine, for tests: bash local_slurm.sh start|stop FOLDER
+# Everything (configuration, keys, sockets, logs) lives in FOLDER, and the ports are free ones, so that it
+# meets no other Slurm or munge. `start` prints FOLDER/slurm.conf, for SLURM_CONF; it may be called again.
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+die() { echo "local_slurm: $*" >&2; exit 2; }
+[ $# = 2 ] || die "usage: local_slurm.sh start|stop FOLDER"
+action=$1
+mkdir -p "$2" && folder=$(cd "$2" && pwd)
+export SLURM_CONF=$folder/slurm.conf
+
+alive() { [ -f "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
+ready() { [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
+wait_for() {
+  for _ in $(seq 300); do "$@" && return; sleep 0.1; done
+  tail -n 5 "$folder"/*.log >&2
+  die "waited 30 seconds in vain for: $*"
+}
+
+stop() {
+  local name
+  for name in slurmd slurmctld munged; do
+    if alive $name; then kill "$(cat "$folder/$name.pid")"; fi
+  done
+  for name in slurmd slurmctld munged; do
+    for _ in $(seq 100); do alive $name || break; sleep 0.1; done
+  done
+}
+
+start() {
+  local program host ports
+  for program in munged munge slurmctld slurmd srun; do
+    command -v $program > /dev/null || die "$program is not installed (Debian: slurm-wlm and munge)"
+  done
+  if alive slurmctld && ready; then return; fi
+  stop
+  chmod 700 "$folder"
+  mkdir -p "$folder/state" "$folder/spool"
+
+  [ -f "$folder/munge.key" ] || (umask 077 && head -c 128 /dev/urandom > "$folder/munge.key")
+  # --force: a folder under /tmp is open to others further up, which munge dislikes.
+  munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --num-threads=1 \
+    --pid-file="$folder/munged.pid" --seed-file="$folder/munge.seed" --log-file="$folder/munged.log"
+
+  host=$(hostname -s)
+  # Two ports that nobody uses now.
+  ports=$(python3 -c 'import socket
+held = [socket.socket() for _ in range(2)]
+for s in held: s.bind(("127.0.0.1", 0))
+print(*[s.getsockname()[1] for s in held])')
+  # config_overrides: two processes with a processor each find room on a machine with one, too.
+  cat > "$SLURM_CONF" <<CONF
+ClusterName=test
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=${ports% *}
+SlurmdPort=${ports#* }
+SlurmUser=$(id -un)
+SlurmdUser=$(id -un)
+AuthType=auth/munge
+AuthInfo=socket=$folder/munge.socket
+CredType=cred/munge
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
+PartitionName=main Nodes=$host Default=YES State=UP
+CONF
+  slurmctld >> "$folder/start.log" 2>&1
+  slurmd >> "$folder/start.log" 2>&1
+  wait_for ready
+}
+
+case $action in
+  start) start; echo "$SLURM_CONF" ;;
+  stop) stop ;;
+  *) die "usage: local_slurm.sh start|stop FOLDER" ;;
+esac
