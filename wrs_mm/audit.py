@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
@@ -36,6 +37,8 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 #: A gradient of which less than this share points along the filters does not change their scale.
 RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 NEGLIGIBLE_EPS = 1e-30
+#: A narrower terminal gets each reason on a line of its own.
+STACKED_BELOW = 120
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -161,7 +164,7 @@ def verify(
         by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
         if quick:
             enough = RADIAL_TOLERANCES[dtype]
-            by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 0) <= enough}
+            by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 1) <= enough}
         for name in progress(list(by_name)):
             moved[name] = movement([by_name[name]])
     return Verification(dtype, tolerance, moved, radial)
@@ -337,7 +340,7 @@ def run_audit(args: argparse.Namespace) -> int:
             args.seed,
             progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
         )
-    console.print(table_of(verdicts, verification))
+    console.print(table_of(verdicts, verification, console.width))
     rescaled = sum(v.rescaled for v in verdicts)
     console.print(
         f"{sum(v.scale_invariant for v in verdicts)} of {len(verdicts)} weights are scale-invariant "
@@ -369,23 +372,27 @@ def wrs_options_of(config: Any) -> dict[str, str]:
     }
 
 
-def table_of(verdicts: Sequence[Verdict], verification: Verification | None) -> Table:
-    """The verdicts as a table."""
+def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
+    """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
+    stacked = width < STACKED_BELOW
     table = Table(box=None, pad_edge=False)
-    table.add_column("weight", overflow="fold")
-    table.add_column("shape")
-    table.add_column("scale-invariant")
+    table.add_column("invariant")
     if verification is not None:
-        table.add_column("loss moved by", justify="right")
-    table.add_column("reason", overflow="fold")
+        table.add_column("loss moved", justify="right")
+    table.add_column("weight", overflow="fold")
+    if not stacked:
+        table.add_column("shape")
+        table.add_column("reason", overflow="fold")
     for verdict in verdicts:
-        shape = "×".join(map(str, verdict.shape))
-        row = [verdict.name, shape, "yes" if verdict.scale_invariant else "no"]
+        row = ["yes" if verdict.scale_invariant else "no"]
         if verification is not None:
             moved = verification.moved[verdict.name]
             felt = verification.felt(verdict.name) and moved is not None
             row.append(f"{moved:.1e}" if felt else "not felt")
-        table.add_row(*row, verdict.reason)
+        # Square brackets would be rich's markup.
+        name, reason = escape(verdict.name), escape(verdict.reason)
+        shape = "×".join(map(str, verdict.shape))
+        table.add_row(*row, *([f"{name}\n[dim]{reason}[/dim]"] if stacked else [name, shape, reason]))
     return table
 
 
