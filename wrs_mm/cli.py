@@ -186,8 +186,24 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     report = actions.add_parser("report", help="write results.csv and the tables again")
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
 
+    what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"
+    published = actions.add_parser("published", help=what, description=what)
+    published.add_argument(
+        "work_dir", type=Path, nargs="*", help="work dirs of bench runs; their results fill our cells"
+    )
+    published.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="put the tables into a document instead, where <!-- published --> or <!-- gpu-hours --> is",
+    )
+
 
 def _bench(args: argparse.Namespace) -> int:
+    if args.action == "published":
+        from wrs_mm.bench.reference import run_published
+
+        return run_published(args.work_dir, args.into)
     import wrs_mm.bench.commands as commands
 
     if args.action == "run":
