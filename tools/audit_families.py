@@ -297,8 +297,8 @@ regions an image.
 | empty | whether the verdicts stay the same when one image, and when no image, holds an object |
 | s | seconds it took, on one thread |
 
-Brute force multiplies filters by random factors between 1/4 and 4 and looks at the loss, in {dtypes}, with
-the ε of every norm layer made negligible and its γ and β random. Of a weight that is not invariant it first
+Brute force multiplies filters by 1/4, 1/2, 2 or 4 at random and looks at the loss, in {dtypes}, with the
+ε of every norm layer made negligible and its γ and β random. Of a weight that is not invariant it first
 asks whether the loss's gradient points along its filters, and multiplies it, alone, only where it does not.
 
 {summary}

@@ -25,18 +25,19 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wrs_mm.errors import ConfigError
+from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, train_loss
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, smallest_size, train_loss
 from wrs_mm.rescaling import Verdict, judge, observe
 from wrs_mm.rescaling.functional import filter_view, rescale_
 from wrs_mm.rescaling.scale_invariance import WeightFacts, map_tensors
 
-#: A loss that moves by less than this share of itself did not move. In float32, rounding alone moves it.
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
+#: A loss that moves by less than this share of itself did not move.
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 #: A gradient of which less than this share points along the filters does not change their scale.
 RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 NEGLIGIBLE_EPS = 1e-30
+FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
 #: A narrower terminal gets each reason on a line of its own.
 STACKED_BELOW = 120
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
@@ -172,7 +173,8 @@ def verify(
 
 def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
-    subject = copy.deepcopy(model).to(dtype)
+    with Detached():
+        subject = copy.deepcopy(model).to(dtype)
     with seeded(seed), torch.no_grad():
         for module in subject.modules():
             if isinstance(module, NORM_LAYERS):
@@ -186,6 +188,17 @@ def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
             if parameter.dim() > 1 and not parameter.any():
                 parameter.normal_(0.0, 0.01)
     return subject
+
+
+class Detached(TorchFunctionMode):
+    """Lets a model be copied that keeps tensors of its last forward, as CondInst's head does."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            return args[0].detach().clone()
+        return func(*args, **(kwargs or {}))
 
 
 def repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
@@ -284,13 +297,17 @@ def multiplied(
     granularity: str,
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """The filters of some weights multiplied by random factors between 1/4 and 4, for a while."""
+    """The filters of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
+
+    Powers of two round nothing: rounding alone may flip which of two equal pixels or boxes a loss picks
+    (online hard example mining does), and a loss that jumps says nothing about the scale.
+    """
     saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
     for verdict in chosen:
         weight = parameters[verdict.name]
         facts = WeightFacts(verdict.shape, verdict.transposed_groups, True)
         count = 1 if granularity == "layer" else facts.num_filters
-        factors = 4 ** (2 * torch.rand(count, generator=generator) - 1)
+        factors = FACTORS[torch.randint(len(FACTORS), (count,), generator=generator)]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield
@@ -308,7 +325,12 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
     parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts to a file")
-    parser.add_argument("--size", type=int, default=128, help="height and width of the images (%(default)s)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width of the images (default: the smallest of 128, 256, 512 that the model takes)",
+    )
     parser.add_argument("--batch-size", type=int, default=2, help="number of images (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (%(default)s)")
 
@@ -320,15 +342,22 @@ def run_audit(args: argparse.Namespace) -> int:
         ConfigError: the config cannot be read, built or run.
     """
     for option in ("size", "batch_size"):
-        if getattr(args, option) < 1:
+        if (value := getattr(args, option)) is not None and value < 1:
             raise ConfigError(f"--{option.replace('_', '-')} must be at least 1")
     if args.json is not None and not args.json.resolve().parent.is_dir():
         raise ConfigError(f"--json: there is no folder {args.json.parent}")
     config = load_config(args.config)
     options = wrs_options_of(config)
     model = build_model(config, seed=args.seed)
-    batch = random_batch(model, batch_size=args.batch_size, size=(args.size, args.size), seed=args.seed)
-    verdicts = audit_model(model, batch, **options)
+    try:
+        size = (args.size, args.size) if args.size else smallest_size(model, seed=args.seed)
+        batch = random_batch(model, batch_size=args.batch_size, size=size, seed=args.seed)
+        verdicts = audit_model(model, batch, **options)
+    except UsageError:
+        raise
+    except Exception as error:  # the model is a third party's: whatever it raises, it cannot be audited so
+        advice = "; try a larger --size" if args.size else ""
+        raise ConfigError(f"the loss of {args.config} cannot be computed{advice}: {error}") from error
     console = Console() if Console().is_terminal else Console(width=200)
     verification = None
     if args.verify:
