@@ -137,7 +137,7 @@ def slurm_port() -> int:
     return 10000 + (job + 101 * step) % 20000
 
 
-def report_mistake(message: str, patience: float = 3.0) -> None:
+def report_mistake(message: str, patience: float = 3.0, doubt: float = 30.0) -> None:
     """Print the line of a mistake on stderr: once a machine, where several processes make it together.
 
     The first process of a machine speaks, and waits until the others have come as far. Those wait for
@@ -145,7 +145,8 @@ def report_mistake(message: str, patience: float = 3.0) -> None:
 
     Args:
         message: The line.
-        patience: How long the first one waits, in seconds; the others wait twice as long.
+        patience: How long the first one waits, in seconds.
+        doubt: How long the others wait for their end, in seconds.
     """
     rank = max(int(os.environ.get(name) or 0) for name in _LOCAL_RANKS)
     if rank == 0:
@@ -154,7 +155,7 @@ def report_mistake(message: str, patience: float = 3.0) -> None:
         return
     # Slurm reports the highest status of a job's processes: to be ended must not hide the mistake.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(2))
-    time.sleep(patience if rank == 0 else 2 * patience)
+    time.sleep(patience if rank == 0 else doubt)
     if rank > 0:
         print(message, file=sys.stderr, flush=True)
 

@@ -264,7 +264,10 @@ def use_auto_scale_lr(config: Config) -> None:
     """
     settings = config.get("auto_scale_lr")
     if not settings or "base_batch_size" not in settings:
-        raise ConfigError("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config")
+        raise ConfigError(
+            "--auto-scale-lr needs the batch size that the config's learning rate is for: "
+            "--cfg-options auto_scale_lr.base_batch_size=16, or the same in the config"
+        )
     settings.enable = True
 
 
