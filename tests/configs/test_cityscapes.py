@@ -1,0 +1,68 @@
+"""The recipes for Cityscapes: what they change of mmseg's, and that every arm of each trains at full size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from arms import ARMS, CONFIGS, Subject, build, check_arm, documented_counts, load, plain, recipes_in
+
+from wrs_mm.openmmlab.configs import load_config
+
+BISENETV2 = "bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024"
+COUNTS = {
+    # recipe: convolution and linear weights that WRS rescales, and all
+    BISENETV2: (61, 68),
+    "deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024": (62, 64),
+    "deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024": (62, 64),
+    "deeplabv3plus_r50-d8_4xb2-40k_cityscapes-512x1024": (70, 72),
+    "deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024": (70, 72),
+    "fcn_r50-d8_4xb2-40k_cityscapes-512x1024": (59, 61),
+    "fcn_r50-d8_4xb2-80k_cityscapes-512x1024": (59, 61),
+    "pspnet_r50-d8_4xb2-40k_cityscapes-512x1024": (61, 63),
+    "pspnet_r50-d8_4xb2-80k_cityscapes-512x1024": (61, 63),
+}
+
+
+def base_of(recipe: str) -> dict[str, Any]:
+    return plain(load_config(f"mmseg::{recipe.split('_')[0]}/{recipe}.py"))
+
+
+def test_no_config_is_forgotten() -> None:
+    assert recipes_in("cityscapes") == sorted(COUNTS)
+    arms = {f"{recipe}_{arm}" for recipe in COUNTS for arm in ARMS}
+    assert {path.stem for path in (CONFIGS / "cityscapes").iterdir() if path.suffix} == arms | set(COUNTS)
+
+
+def test_the_documented_counts_are_the_tested_ones() -> None:
+    assert documented_counts("cityscapes") == COUNTS
+
+
+@pytest.mark.parametrize("recipe", COUNTS)
+def test_recipe_is_mmsegs_but_for_the_place_that_names_the_pretrained_weights(recipe: str) -> None:
+    config, base = plain(load("cityscapes", recipe)), base_of(recipe)
+    del config["custom_imports"]
+    if recipe != BISENETV2:
+        # mmseg's segmentor hands ``pretrained`` on to its backbone, which makes this init_cfg of it.
+        pretrained = base["model"].pop("pretrained")
+        assert config["model"].pop("pretrained") is None
+        init = config["model"]["backbone"].pop("init_cfg")
+        assert init == {"type": "Pretrained", "checkpoint": pretrained}
+    assert config == base
+
+
+@pytest.fixture(scope="module", params=COUNTS)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return build("cityscapes", request.param)
+
+
+@pytest.mark.slow
+def test_the_audit_finds_the_expected_weights(subject: Subject) -> None:
+    assert (len(subject.rescaled), len(subject.verdicts)) == COUNTS[subject.recipe]
+    assert all(v.scale_invariant for v in subject.rescaled)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ARMS)
+def test_two_steps_leave_what_the_arm_promises(subject: Subject, arm: str) -> None:
+    check_arm(subject, arm)
