@@ -32,12 +32,14 @@ class ClassMatches:
     """The detections of one class, best score first, and which of them hit.
 
     Attributes:
+        category: the class's id in the annotations.
         images: ``(d,)`` index of each detection's image.
         hits: for each IoU threshold, the positions of detections that match an object.
         ignored: for each IoU threshold, the positions of those that count as neither hit nor miss.
         objects: ``(images,)`` number of objects that are not to be ignored.
     """
 
+    category: int
     images: Tensor
     hits: list[Tensor]
     ignored: list[Tensor]
@@ -90,6 +92,7 @@ class DetectionMatches:
             ignored = np.concatenate([e["dtIgnore"][:, :most] for _, e in found], axis=1)[:, order] > 0
             classes.append(
                 ClassMatches(
+                    category=int(params.catIds[k]),
                     images=torch.from_numpy(images[order].astype(np.int64)),
                     hits=[torch.from_numpy(np.flatnonzero(row)) for row in matched & ~ignored],
                     ignored=[torch.from_numpy(np.flatnonzero(row)) for row in ignored],
@@ -142,6 +145,12 @@ class DetectionMatches:
             result[:, t] = found.mean(1) * (objects > 0)
         return result
 
+    def by_class(self) -> Tensor:
+        """AP of each of :attr:`classes` on the images as they are, mean over IoU: ``(classes,)`` in percent."""
+        weights = torch.ones(1, len(self.image_ids), dtype=torch.float64)
+        values = [self._class_precision(m, weights, weights @ m.objects).mean() for m in self.classes]
+        return 100 * torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
+
     def metrics(self, weights: Tensor) -> dict[str, Tensor]:
         """COCO's AP, AP at IoU 0.50 and at 0.75, under the names that mmdet gives them."""
         ap = self.average_precision(weights)
@@ -171,6 +180,10 @@ class SegmentationCounts:
         """MIoU as mmseg computes it: over summed counts; classes that nowhere occur are left out."""
         iou = (weights @ self.intersect.double()) / (weights @ self.union.double())
         return {"mIoU": 100 * iou.nanmean(1)}
+
+    def by_class(self) -> Tensor:
+        """IoU of each class: ``(classes,)`` in percent, NaN for one that nowhere occurs."""
+        return 100 * self.intersect.double().sum(0) / self.union.double().sum(0)
 
 
 @dataclass(frozen=True)
