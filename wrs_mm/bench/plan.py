@@ -1,65 +1,35 @@
 """A plan: the YAML file that lists recipes, arms, optimizers and seeds, and the runs it stands for.
 
-Validation is pydantic's; every mistake becomes one line that names the file, what is wrong and what
-to write instead.
+Validation is pydantic's; every mistake becomes one line that names the file, the line in it, what is wrong
+and what to write instead.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import itertools
 import json
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-import wrs_mm
 from wrs_mm import regularizers as arms
-from wrs_mm.errors import ConfigError, OptionError, PlanError
-from wrs_mm.openmmlab.configs import config_path
+from wrs_mm.bench import optimizers as optimizer_names
+from wrs_mm.bench.plan_entries import (
+    CfgOptions,
+    LearningRates,
+    Links,
+    Optimizer,
+    Recipe,
+    Regularizer,
+    no_duplicates,
+)
+from wrs_mm.bench.plan_yaml import Location, Mistake, PlanFile
+from wrs_mm.bench.recipes import CONFIGS, SpecError, find_recipe, resolve
+from wrs_mm.bench.spec import RunSpec, arm_label
+from wrs_mm.errors import OptionError, PlanError
 
-CONFIGS = Path(wrs_mm.__file__).resolve().parent.parent / "configs"
-"""The recipes of the checkout."""
-
-OPTIMIZERS = ("recipe",)
-"""What ``optimizers`` may name: ``recipe`` is the recipe's own optimizer."""
-
-_MAX_ID = 150
-"""Length of a run's folder name; file systems allow 255, the rest is for files beside it."""
-
-
-class Regularizer(BaseModel):
-    """A regularizer as a plan lists it: its name and, for each option, the values to try."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    options: dict[str, list[Any]] = {}
-
-    def arms(self) -> list[dict[str, Any]]:
-        """Every combination of the listed option values; one empty one without options."""
-        names = list(self.options)
-        return [dict(zip(names, values, strict=True)) for values in itertools.product(*self.options.values())]
-
-
-def _regularizer(name: Any, options: Any) -> Regularizer:
-    """One entry: a bare name, or a name with ``{option: value or list of values}``."""
-    if not isinstance(name, str):
-        raise ValueError(f"{name!r} is not the name of a regularizer")
-    if options is None:
-        options = {}
-    if not isinstance(options, Mapping):
-        raise ValueError(f"write the options of {name} as {{option: value}}, not {options!r}")
-    values = {key: value if isinstance(value, list) else [value] for key, value in options.items()}
-    for key, value in values.items():
-        if not value:
-            raise ValueError(f"{name}.{key} lists no value")
-    return Regularizer(name=name, options=values)
+__all__ = ["CONFIGS", "Plan", "RunSpec", "arm_label", "expand", "find_recipe", "load_plan", "resolve_spec"]
 
 
 class Plan(BaseModel):
@@ -67,149 +37,95 @@ class Plan(BaseModel):
 
     Attributes:
         name: What the benchmark is called; a work dir belongs to one name.
-        recipes: Names under ``configs/``, paths relative to the plan, ``mmdet::…`` or ``mmseg::…``.
+        recipes: What is trained: model, dataset and schedule.
         regularizers: The arms before their options are multiplied out.
         optimizers: ``recipe`` for the recipe's own.
+        learning_rates: None for the recipe's own; optimizers and recipes may have others.
         seeds: One run each.
+        cfg_options: Settings to override in every recipe, by dotted key.
+        links: Settings that follow others in every recipe, see :mod:`wrs_mm.bench.links`.
         baseline: The arm that the others are compared with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(min_length=1)
-    recipes: list[str] = Field(min_length=1)
+    recipes: list[Recipe] = Field(min_length=1)
     regularizers: list[Regularizer] = Field(min_length=1)
-    optimizers: list[str] = Field(min_length=1, default=["recipe"])
+    optimizers: list[Optimizer] = Field(min_length=1, default=[Optimizer(name=optimizer_names.RECIPE)])
+    learning_rates: LearningRates = [None]
     seeds: list[int] = Field(min_length=1)
+    cfg_options: CfgOptions = {}
+    links: Links = {}
     baseline: Regularizer
+
+    _file: PlanFile | None = PrivateAttr(default=None)
+
+    _no_duplicates = field_validator("seeds")(no_duplicates)
 
     @field_validator("regularizers", mode="before")
     @classmethod
-    def _list_of_regularizers(cls, value: Any) -> Any:
-        entries = list(value.items()) if isinstance(value, Mapping) else value
-        if not isinstance(entries, list):
-            raise ValueError("write a list such as [none, wd, wrs]")
-        listed = []
-        for entry in entries:
-            if isinstance(entry, tuple):
-                listed.append(_regularizer(*entry))
-            elif isinstance(entry, Mapping):
-                listed.extend(_regularizer(*item) for item in entry.items())
-            else:
-                listed.append(_regularizer(entry, None))
-        return listed
+    def _list_regularizers(cls, value: Any) -> Any:
+        return Regularizer.parse_all(value)
+
+    @field_validator("optimizers", mode="before")
+    @classmethod
+    def _list_optimizers(cls, value: Any) -> Any:
+        return Optimizer.parse_all(value)
 
     @field_validator("baseline", mode="before")
     @classmethod
     def _one_arm(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and len(value) == 1:
-            return _regularizer(*next(iter(value.items())))
-        return _regularizer(value, None)
-
-    @field_validator("recipes", "optimizers", "seeds")
-    @classmethod
-    def _no_duplicates(cls, value: list[Hashable]) -> list[Hashable]:
-        for entry in value:
-            if value.count(entry) > 1:
-                raise ValueError(f"{entry} is listed twice")
-        return value
+            name, options = next(iter(value.items()))
+            return Regularizer.parse(name, options, name)
+        return Regularizer.parse(value, None)
 
     @field_validator("seeds")
     @classmethod
     def _seeds_are_seeds(cls, value: list[int]) -> list[int]:
-        for seed in value:
+        for index, seed in enumerate(value):
             if not 0 <= seed < 2**32:
-                raise ValueError(f"{seed} is not a seed: use 0 to {2**32 - 1}")
+                raise Mistake(f"{seed} is not a seed: use 0 to {2**32 - 1}", index)
         return value
 
-
-class RunSpec(BaseModel):
-    """One training: recipe × arm × optimizer × seed. Its :attr:`id` names its folder.
-
-    Attributes:
-        recipe: As the plan names it.
-        regularizer: The arm's regularizer.
-        options: The arm's options.
-        optimizer: ``recipe`` for the recipe's own.
-        seed: Seed of the training.
-        baseline: Whether the others are compared with this arm.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    recipe: str
-    regularizer: str
-    options: dict[str, Any]
-    optimizer: str
-    seed: int
-    baseline: bool
-
     @property
-    def id(self) -> str:
-        """Folder name: readable, safe in any file system, and a function of the run alone."""
-        arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
-        optimizer = [] if self.optimizer == "recipe" else [self.optimizer]
-        recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
-        readable = "__".join([recipe, arm, *optimizer, f"seed{self.seed}"])
-        safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", readable).lstrip(".-")
-        if safe == readable and len(safe) <= _MAX_ID:
-            return safe
-        digest = hashlib.sha256(readable.encode()).hexdigest()[:8]
-        return f"{safe[-_MAX_ID:].lstrip('.-')}__{digest}"
+    def folder(self) -> Path:
+        """Where relative paths start."""
+        return self._file.path.parent if self._file else Path()
 
+    def error(self, message: str, location: Location = ()) -> PlanError:
+        """A mistake in the plan, with file and line where the plan comes from a file."""
+        return self._file.error(message, location) if self._file else PlanError(message)
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with YAML 1.2's floats (``1e-4``) and without repeated keys."""
+    def listed_arms(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and options of every arm."""
+        return [(entry.name, options) for entry in self.regularizers for options in entry.arms()]
 
+    def baseline_arm(self) -> tuple[str, dict[str, Any]]:
+        """The one listed arm that ``baseline`` names.
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
-def _mapping_without_repeats(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is written twice", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
-
-
-def _read(path: Path) -> Any:
-    """Parse the file, or say in one line where it stops being YAML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise PlanError(f"{path}: cannot be read ({reason}); give the path of a plan") from None
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise PlanError(f"{path}{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path}: not valid YAML: {error}") from None
-
-
-def _first_mistake(error: ValidationError) -> str:
-    """Pydantic's first complaint as «key: what is wrong»."""
-    mistake = error.errors()[0]
-    where = ".".join(str(part) for part in mistake["loc"])
-    kind = mistake["type"]
-    if kind == "missing":
-        return f"{where} is missing; add it"
-    if kind == "extra_forbidden":
-        known = ", ".join(Plan.model_fields)
-        return f"unknown key {where!r}; a plan has {known}"
-    if kind == "too_short":
-        return f"{where} is empty; list at least one"
-    return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
+        Raises:
+            Mistake: It names none, or several.
+        """
+        wanted = self.baseline.arms()[0]
+        candidates = [
+            (name, options)
+            for name, options in self.listed_arms()
+            if name == self.baseline.name and wanted.items() <= options.items()
+        ]
+        if len(candidates) == 1:
+            return candidates[0]
+        baseline = arm_label(self.baseline.name, wanted)
+        if not candidates:
+            choices = ", ".join(arm_label(*arm) for arm in self.listed_arms())
+            raise Mistake(f"baseline {baseline} is not among the arms; write one of {choices}", "baseline")
+        options = json.dumps(candidates[0][1])
+        raise Mistake(
+            f"baseline {baseline} stands for {len(candidates)} arms; write one of them, "
+            f"for example baseline: {{{self.baseline.name}: {options}}}",
+            "baseline",
+        )
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -219,115 +135,127 @@ def load_plan(path: str | Path) -> Plan:
         path: The YAML file.
 
     Returns:
-        The plan; its recipes exist and its arms, options and optimizers are known.
+        The plan; its recipes exist and its arms, optimizers and options are known.
 
     Raises:
         PlanError: The plan cannot be used; the message says what to write instead.
     """
-    path = Path(path)
-    content = _read(path)
-    if content is None:
-        raise PlanError(f"{path}: the plan is empty; it needs name, recipes, regularizers, seeds")
-    if not isinstance(content, dict):
-        raise PlanError(f"{path}: a plan is a mapping of keys (name, recipes, …) to values")
+    file = PlanFile(Path(path))
+    if file.content is None:
+        raise file.error("the plan is empty; it needs name, recipes, regularizers, seeds")
+    if not isinstance(file.content, dict):
+        raise file.error("a plan is a mapping of keys (name, recipes, …) to values")
     try:
-        plan = Plan.model_validate(content)
+        plan = Plan.model_validate(file.content)
     except ValidationError as error:
-        raise PlanError(f"{path}: {_first_mistake(error)}") from None
-    for recipe in plan.recipes:
-        try:
-            find_recipe(recipe, path.parent)
-        except PlanError as error:
-            raise PlanError(f"{path}: {error}") from None
-    _check_names(plan, path)
+        raise file.error(*_first_mistake(error)) from None
+    plan._file = file
+    try:
+        _check(plan)
+    except Mistake as mistake:
+        raise plan.error(str(mistake), mistake.location) from None
     return plan
 
 
-def _check_names(plan: Plan, path: Path) -> None:
-    known = arms.names()
-    for regularizer in plan.regularizers:
-        if regularizer.name not in known:
-            raise PlanError(
-                f"{path}: regularizer {regularizer.name!r} is not known; write one of {', '.join(known)}"
-            )
-        for options in regularizer.arms():
-            try:
-                arms.check(regularizer.name, **options)
-            except OptionError as error:
-                raise PlanError(f"{path}: {error}") from None
-    for optimizer in plan.optimizers:
-        if optimizer not in OPTIMIZERS:
-            raise PlanError(
-                f"{path}: optimizer {optimizer!r} is not known; write one of {', '.join(OPTIMIZERS)}"
-            )
-    listed = [(entry.name, options) for entry in plan.regularizers for options in entry.arms()]
-    for arm in listed:
-        if listed.count(arm) > 1:
-            raise PlanError(f"{path}: the arm {arm_label(*arm)} is listed twice; keep one")
-    _baseline_arm(plan, listed, path)
+def _first_mistake(error: ValidationError) -> tuple[str, Location]:
+    """Pydantic's first complaint as «key: what is wrong», and where."""
+    mistake = error.errors()[0]
+    location: Location = mistake["loc"]
+    kind = mistake["type"]
+    cause = mistake.get("ctx", {}).get("error")
+    if isinstance(cause, Mistake):
+        location = (*location, *cause.location)
+    where = ".".join(str(part) for part in mistake["loc"])
+    if kind == "missing":
+        return f"{where} is missing; add it", location[:-1]
+    if kind == "extra_forbidden":
+        model, what = (Recipe, "a recipe") if location[0] == "recipes" else (Plan, "a plan")
+        return f"unknown key {location[-1]!r}; {what} has {', '.join(model.model_fields)}", location
+    if kind == "too_short":
+        return f"{where} is empty; list at least one", location
+    return f"{where}: {mistake['msg'].removeprefix('Value error, ')}", location
 
 
-def _baseline_arm(
-    plan: Plan, listed: list[tuple[str, dict[str, Any]]], path: Path | None = None
-) -> tuple[str, dict[str, Any]]:
-    """The one listed arm that ``baseline`` names."""
-    wanted = plan.baseline.arms()[0]
-    candidates = [
-        (name, options)
-        for name, options in listed
-        if name == plan.baseline.name and wanted.items() <= options.items()
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
-    where = f"{path}: " if path else ""
-    baseline = arm_label(plan.baseline.name, wanted)
-    if not candidates:
-        choices = ", ".join(arm_label(*arm) for arm in listed)
-        raise PlanError(f"{where}baseline {baseline} is not among the arms; write one of {choices}")
-    options = json.dumps(candidates[0][1])
-    raise PlanError(
-        f"{where}baseline {baseline} stands for {len(candidates)} arms; write one of them, "
-        f"for example baseline: {{{plan.baseline.name}: {options}}}"
-    )
-
-
-def find_recipe(recipe: str, folder: Path) -> str:
-    """Find the config of a recipe.
-
-    Args:
-        recipe: A name under ``configs/``, a path relative to ``folder``, ``mmdet::…`` or
-            ``mmseg::…``; the ending ``.py`` may be left out.
-        folder: Where relative paths start: the plan's folder.
-
-    Returns:
-        The config's path.
+def _check(plan: Plan) -> None:
+    """Check what the entries name.
 
     Raises:
-        PlanError: There is no such config.
+        Mistake: Something does not exist, or is listed twice.
     """
-    if "::" in recipe:
+    names = [recipe.name for recipe in plan.recipes]
+    for index, recipe in enumerate(plan.recipes):
+        if recipe.name in names[:index]:
+            raise Mistake(
+                f"recipes: {recipe.name} is listed twice; give one of them a name", "recipes", index
+            )
         try:
-            return str(config_path(recipe))
-        except ConfigError as error:
-            raise PlanError(f"recipe {recipe!r}: {error}") from None
-    file = recipe.removesuffix(".py") + ".py"
-    for root in (folder, CONFIGS):
-        if (root / file).is_file():
-            return str(root / file)
-    known = [
-        config.relative_to(CONFIGS).with_suffix("").as_posix()
-        for config in CONFIGS.glob("*/*.py")
-        if config.parent.name != "_base_"
-    ]
-    close = difflib.get_close_matches(recipe.removesuffix(".py"), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise PlanError(f"recipe {recipe!r} is neither a config under configs/ nor a path beside the plan{hint}")
+            find_recipe(recipe.config, plan.folder)
+        except PlanError as error:
+            raise Mistake(str(error), "recipes", index) from None
+    _check_arms(plan)
+    _check_optimizers(plan)
+    plan.baseline_arm()
 
 
-def arm_label(regularizer: str, options: Mapping[str, Any]) -> str:
-    """An arm as people read it: ``wd`` or ``wd (weight_decay=0.0001)``."""
-    listed = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
-    return f"{regularizer} ({listed})" if listed else regularizer
+def _check_arms(plan: Plan) -> None:
+    listed: list[tuple[str, dict[str, Any]]] = []
+    for entry in plan.regularizers:
+        where = ("regularizers", *entry.location)
+        if entry.name not in arms.names():
+            known = ", ".join(arms.names())
+            raise Mistake(f"regularizer {entry.name!r} is not known; write one of {known}", *where)
+        for options in _in("regularizers", entry.arms):
+            try:
+                arms.check(entry.name, **options)
+            except OptionError as error:
+                blamed = [option for option in options if option in str(error)]
+                raise Mistake(str(error), *where, *blamed[:1]) from None
+            if (entry.name, options) in listed:
+                label = arm_label(entry.name, options)
+                raise Mistake(f"the arm {label} is listed twice; keep one", *where)
+            listed.append((entry.name, options))
+    if len(_in("baseline", plan.baseline.arms)) > 1:
+        raise Mistake("baseline names one arm, and no list of values", "baseline")
+
+
+def _check_optimizers(plan: Plan) -> None:
+    listed: list[Optimizer] = []
+    for entry in plan.optimizers:
+        where = ("optimizers", *entry.location)
+        try:
+            optimizer_names.check(entry.name, entry.options)
+        except OptionError as error:
+            blamed = [option for option in entry.options if option in str(error)]
+            raise Mistake(str(error), *where, *blamed[:1]) from None
+        _in("optimizers", entry.own_rates)
+        for other in listed:
+            if (other.name, other.other_options()) == (entry.name, entry.other_options()):
+                raise Mistake(
+                    f"the optimizer {arm_label(entry.name, entry.other_options())} is listed twice; "
+                    "keep one, with a list of lr where several are meant",
+                    *where,
+                )
+        listed.append(entry)
+    if "learning_rates" in plan.model_fields_set and all(entry.own_rates() for entry in plan.optimizers):
+        raise Mistake(
+            "no optimizer takes the learning_rates, each has its own lr; remove them", "learning_rates"
+        )
+
+
+def _in(field: str, check: Any) -> Any:
+    """Call what knows locations within a field only."""
+    try:
+        return check()
+    except Mistake as mistake:
+        raise Mistake(str(mistake), field, *mistake.location) from None
+
+
+def _settings(plan: Plan) -> Iterator[tuple[Recipe, Optimizer, float | None]]:
+    for recipe in plan.recipes:
+        for optimizer in plan.optimizers:
+            # The innermost that speaks of learning rates holds: the optimizer, the recipe, the plan.
+            for rate in optimizer.own_rates() or recipe.learning_rates or plan.learning_rates:
+                yield recipe, optimizer, rate
 
 
 def expand(plan: Plan) -> list[RunSpec]:
@@ -338,28 +266,72 @@ def expand(plan: Plan) -> list[RunSpec]:
     Raises:
         PlanError: Two runs would share a folder, or the baseline is not one of the arms.
     """
-    listed = [(entry.name, options) for entry in plan.regularizers for options in entry.arms()]
-    baseline = _baseline_arm(plan, listed)
+    listed = plan.listed_arms()
+    baseline = plan.baseline_arm()
     specs = [
         RunSpec(
-            recipe=recipe,
+            recipe=recipe.name,
+            config=None if recipe.config == recipe.name else recipe.config,
             regularizer=arm[0],
             options=arm[1],
-            optimizer=optimizer,
+            optimizer=optimizer.name,
+            optimizer_options=optimizer.other_options(),
+            learning_rate=rate,
+            cfg_options=_joined(plan.cfg_options, recipe.cfg_options),
+            links=_joined(plan.links, recipe.links),
             seed=seed,
             baseline=arm == baseline,
         )
         for seed in plan.seeds
-        for recipe in plan.recipes
-        for optimizer in plan.optimizers
+        for recipe, optimizer, rate in _settings(plan)
         for arm in listed
     ]
     by_id: dict[str, RunSpec] = {}
     for spec in specs:
         if spec.id in by_id:
+            other = by_id[spec.id].recipe
             raise PlanError(
-                f"recipes {by_id[spec.id].recipe!r} and {spec.recipe!r} would share the folder "
-                f"{spec.id}; keep one of them"
+                f"recipes {other!r} and {spec.recipe!r} would share the folder {spec.id}; keep one of them"
             )
         by_id[spec.id] = spec
     return specs
+
+
+def _joined(general: Mapping[str, Any], particular: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, the particular ones last: settings are applied in this order."""
+    return {**{key: value for key, value in general.items() if key not in particular}, **particular}
+
+
+def resolve_spec(plan: Plan, spec: RunSpec) -> Any:
+    """The config that a run of a plan trains, see :func:`wrs_mm.bench.recipes.resolve`.
+
+    Raises:
+        PlanError: A part of the plan does not fit the recipe; the message names its line.
+    """
+    try:
+        return resolve(spec, find_recipe(spec.config or spec.recipe, plan.folder))
+    except SpecError as error:
+        raise plan.error(str(error), location_of(plan, spec, error.part, error.key)) from error
+
+
+def location_of(plan: Plan, spec: RunSpec, part: str = "recipe", key: str | None = None) -> Location:
+    """Where a plan says a part of a spec.
+
+    Args:
+        plan: The plan.
+        spec: One of its runs.
+        part: A field of the spec.
+        key: In ``cfg_options`` and ``links``, the setting.
+    """
+    index, recipe = next((i, r) for i, r in enumerate(plan.recipes) if r.name == spec.recipe)
+    if part in ("cfg_options", "links"):
+        return ("recipes", index, part, key) if key in getattr(recipe, part) else (part, key)
+    if part == "regularizer":
+        for entry in plan.regularizers:
+            if entry.name == spec.regularizer and spec.options in entry.arms():
+                return "regularizers", *entry.location
+    if part == "optimizer":
+        for optimizer in plan.optimizers:
+            if (optimizer.name, optimizer.other_options()) == (spec.optimizer, spec.optimizer_options):
+                return "optimizers", *optimizer.location
+    return "recipes", index
