@@ -174,3 +174,43 @@ def test_preparing_twice_changes_nothing():
     before = utils._init_dist_pytorch, MMDistributedDataParallel.__init__
     prepare()
     assert (utils._init_dist_pytorch, MMDistributedDataParallel.__init__) == before
+
+
+# --- processes that were launched together -------------------------------------------------------
+
+
+def test_the_processes_of_a_slurm_step_meet_where_no_other_does(monkeypatch):
+    ports = set()
+    for job in range(1234, 1244):
+        monkeypatch.setenv("SLURM_JOB_ID", str(job))
+        for step in range(3):
+            monkeypatch.setenv("SLURM_STEP_ID", str(step))
+            monkeypatch.setenv("SLURM_PROCID", str(step))
+            ports.add(distributed.slurm_port())
+    assert len(ports) == 30
+    assert all(1024 <= port < 32768 for port in ports)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ["said"]),
+        ({"WORLD_SIZE": "1", "LOCAL_RANK": "0"}, ["said"]),
+        ({"WORLD_SIZE": "8", "LOCAL_RANK": "0"}, ["said", "waited 1"]),
+        ({"WORLD_SIZE": "8", "LOCAL_RANK": "3"}, ["waited 2", "said"]),
+        # mmengine's launchers set LOCAL_RANK to 0 before they read Slurm's.
+        ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "3", "LOCAL_RANK": "0"}, ["waited 2", "said"]),
+    ],
+)
+def test_a_mistake_of_all_processes_is_said_by_the_first(environment, expected, monkeypatch):
+    for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    events, handlers = [], []
+    monkeypatch.setattr(distributed.time, "sleep", lambda seconds: events.append(f"waited {seconds}"))
+    monkeypatch.setattr(distributed.signal, "signal", lambda *arguments: handlers.append(arguments))
+    monkeypatch.setattr(distributed, "print", lambda *text, **options: events.append(*text), raising=False)
+    distributed.report_mistake("said", patience=1, doubt=2)
+    assert events == expected
+    assert bool(handlers) == (len(expected) > 1)
