@@ -4,7 +4,7 @@
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 if command -v slurmctld > /dev/null && command -v munged > /dev/null; then exit 0; fi
-[ "$(id -u)" = 0 ] && command -v apt-get > /dev/null
+if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then exit 1; fi
 export DEBIAN_FRONTEND=noninteractive
 # The packages would start their services, unconfigured, where nothing forbids it.
 policy=/usr/sbin/policy-rc.d
