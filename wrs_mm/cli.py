@@ -166,6 +166,10 @@ def _data(args: argparse.Namespace) -> int:
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
+    what = "the runs of a plan, what differs between its arms, and what to look out for"
+    plan = actions.add_parser("plan", help=what, description=what)
+    plan.add_argument("plan", type=Path, help="the plan, a YAML file")
+
     run = actions.add_parser("run", help="train what the plan asks for and print the table")
     run.add_argument("plan", type=Path, help="the plan, a YAML file")
     run.add_argument(
@@ -174,14 +178,16 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of runs and results; reused if it exists",
     )
-    run.add_argument(
-        "--jobs",
-        type=_at_least_one,
-        help="runs at once (default: one a GPU; without a GPU 2, on a single core 1)",
-    )
+    from wrs_mm.bench.executors.options import add_executor_arguments
 
-    status = actions.add_parser("status", help="what each run of a work dir is doing")
+    add_executor_arguments(run)
+
+    what = "what each run of a work dir is doing; on a terminal a live table"
+    status = actions.add_parser("status", help=what, description=what)
     status.add_argument("work_dir", type=Path, help="the work dir of a bench run")
+    look = status.add_mutually_exclusive_group()
+    look.add_argument("--watch", action="store_true", default=None, help="show it until all runs have ended")
+    look.add_argument("--once", dest="watch", action="store_false", help="show it once")
 
     report = actions.add_parser("report", help="write results.csv and the tables again")
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
@@ -204,12 +210,19 @@ def _bench(args: argparse.Namespace) -> int:
         from wrs_mm.bench.reference import run_published
 
         return run_published(args.work_dir, args.into)
+    if args.action == "plan":
+        from wrs_mm.bench.plan_display import show_plan
+
+        return show_plan(args.plan)
+
     import wrs_mm.bench.commands as commands
 
     if args.action == "run":
-        return commands.run(args.plan, args.work_dir, jobs=args.jobs)
+        from wrs_mm.bench.executors.options import make_executor
+
+        return commands.run(args.plan, args.work_dir, lambda: make_executor(args))
     if args.action == "status":
-        return commands.status(args.work_dir)
+        return commands.status(args.work_dir, args.watch)
     return commands.report(args.work_dir)
 
 

@@ -13,15 +13,15 @@ from wrs_mm.bench.display import PlainDisplay, RichDisplay, Sight, duration, tim
 from wrs_mm.bench.plan import RunSpec
 from wrs_mm.bench.runs import Identity, Progress, Result, Run, Status
 
-PENDING = Sight(Status.PENDING, 0.0, "", 0.0, None)
+PENDING = Sight(Status.PENDING, 0.0, "", "", 0.0, None)
 
 
 def _done(seconds: float) -> Sight:
-    return Sight(Status.DONE, 1.0, "", seconds, None)
+    return Sight(Status.DONE, 1.0, "", "", seconds, None)
 
 
 def _running(seconds: float, left: float | None) -> Sight:
-    return Sight(Status.RUNNING, 0.5, "", seconds, left)
+    return Sight(Status.RUNNING, 0.5, "", "", seconds, left)
 
 
 def test_nothing_is_promised_before_anything_is_known():
@@ -40,7 +40,7 @@ def test_a_run_under_way_bounds_the_time_from_below():
 
 
 def test_nothing_is_left_at_the_end():
-    assert time_left([_done(1), Sight(Status.DIVERGED, 1.0, "", 1.0, None)], slots=2) == 0
+    assert time_left([_done(1), Sight(Status.DIVERGED, 1.0, "", "", 1.0, None)], slots=2) == 0
 
 
 def test_durations_read_like_clocks():

@@ -2,69 +2,88 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from filelock import Timeout
 from rich.console import Console
 
-from wrs_mm.bench import recipes, results
-from wrs_mm.bench import report as reports
-from wrs_mm.bench.display import make_display, status_rows, status_table
-from wrs_mm.bench.executors.local import LocalExecutor
+from wrs_mm.bench import recipes
+from wrs_mm.bench.display import make_display, watch_status
+from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.harness import run_all
-from wrs_mm.bench.plan import RunSpec, expand, find_recipe, load_plan
+from wrs_mm.bench.plan import Plan, RunSpec, expand, load_plan, resolve_spec
 from wrs_mm.bench.runs import Identity, Run, Status, WorkDir, config_hash
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import PlanError
 
+if TYPE_CHECKING:
+    from wrs_mm.bench.report.files import Report
+
 INTERRUPTED = 130
 """Exit status of an interrupted benchmark: 128 + SIGINT."""
 
+_WAIT_FOR_PREPARATION = 120.0
+"""Seconds that another harness gets to write down its plan; it takes some configs a second."""
 
-def run(plan_path: Path, path: Path, jobs: int | None = None) -> int:
+
+def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> int:
     """Bring every run of a plan to a result and print the table.
 
-    Everything that can be wrong with the plan is looked for before the first run starts.
+    Everything that can be wrong with the plan is looked for before the first run starts. Several
+    calls may work on one work dir: each takes runs that no other has.
 
     Args:
         plan_path: The plan.
         path: The work dir; results that it holds already are kept.
-        jobs: Runs at once; None lets the executor choose.
+        make_executor: Makes the place where runs go.
 
     Returns:
-        0 if every run is done or diverged, 1 if one failed, 130 if interrupted.
+        0 if nothing is left to do here, 1 if a run failed or the disk is full, 130 if interrupted.
 
     Raises:
-        UsageError: The plan, a recipe, a dataset or the work dir cannot be used.
+        UsageError: The plan, a recipe, a dataset, the work dir or an option cannot be used.
     """
     plan = load_plan(plan_path)
     specs = expand(plan)
     work_dir = WorkDir(path)
     work_dir.check(plan.name)
-    path.mkdir(parents=True, exist_ok=True)
+    executor = make_executor()
     try:
-        with work_dir.lock().acquire(timeout=0):
-            runs = _prepare(work_dir, plan.name, specs, plan_path.parent)
-            return _run(work_dir, runs, jobs)
-    except Timeout:
-        raise PlanError(
-            f"another bench run is working on {path}; wait for it, or use another --work-dir"
-        ) from None
+        if any(not work_dir.run(spec).is_final() for spec in specs):
+            executor.prepare()
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
+                runs = _prepare(work_dir, plan, specs)
+        except Timeout:
+            raise PlanError(f"another bench run has been preparing {path} for minutes; try again") from None
+        return _run(work_dir, runs, executor)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(
+            f"the disk that holds {path} is full; nothing that was done is lost: "
+            "free some space and run the same command again",
+            file=sys.stderr,
+        )
+        return 1
 
 
-def _prepare(work_dir: WorkDir, name: str, specs: Sequence[RunSpec], folder: Path) -> list[Run]:
+def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Run]:
     """Resolve all configs, then make the runs' folders.
 
     All configs come first, so that a mistake in the last of them leaves the work dir as it was.
     """
     resolved = []
     for spec in specs:
-        config = recipes.resolve(spec, find_recipe(spec.recipe, folder))
+        config = resolve_spec(plan, spec)
         require_dataset(config)
         identity = Identity(
             spec=spec,
@@ -75,31 +94,40 @@ def _prepare(work_dir: WorkDir, name: str, specs: Sequence[RunSpec], folder: Pat
         resolved.append((work_dir.run(spec), identity, config.pretty_text))
     for one, identity, _ in resolved:
         one.check(identity)
-    work_dir.adopt(name, list(specs))
+    work_dir.adopt(plan.name, list(specs))
     for one, identity, text in resolved:
         one.prepare(identity, text)
     return [one for one, _, _ in resolved]
 
 
-def _run(work_dir: WorkDir, runs: Sequence[Run], jobs: int | None) -> int:
+def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
     console = Console()
-    executor = LocalExecutor(jobs)
     interrupted = False
+    elsewhere: list[Run] = []
     try:
         with _sigterm_interrupts(), make_display(runs, executor.slots, console) as display:
-            run_all(runs, executor, display)
+            elsewhere = run_all(runs, executor, display)
     except KeyboardInterrupt:
         interrupted = True
     finally:
         _report(work_dir, console)
     if interrupted:
-        print("interrupted; the same command continues where the runs were stopped", file=sys.stderr)
+        what = "where the runs were stopped"
+        if executor.detached:
+            what = "to watch the jobs, which go on (scancel ends them)"
+        print(f"interrupted; the same command continues {what}", file=sys.stderr)
         return INTERRUPTED
     failed = [run for run in runs if run.status() is Status.FAILED]
     for one in failed:
         result = one.result()
         reason = result.reason if result else ""
         print(f"{one.name} failed: {reason} (see {one.log})", file=sys.stderr)
+    if elsewhere:
+        names = ", ".join(run.name for run in elsewhere)
+        print(
+            f"no other run is free: another bench run has {names}; see wrs-mm bench status {work_dir.path}",
+            file=sys.stderr,
+        )
     return 1 if failed else 0
 
 
@@ -117,36 +145,56 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def status(path: Path) -> int:
-    """Print what each run of a work dir is doing; tab-separated lines where there is no terminal.
+def status(path: Path, watch: bool | None = None) -> int:
+    """Show what each run of a work dir is doing; tab-separated lines where there is no terminal.
+
+    Args:
+        path: The work dir; nothing is written there.
+        watch: Go on showing until no run is left to end. None: on a terminal.
 
     Raises:
         PlanError: The folder is not the work dir of a benchmark.
     """
     work_dir = WorkDir(path)
-    runs = [work_dir.run(spec) for spec in work_dir.specs()]
     console = Console()
-    if console.is_terminal:
-        console.print(status_table(runs))
-    else:
-        for row in status_rows(runs):
-            print("\t".join(row))
+    watch_status(
+        lambda: [work_dir.run(spec) for spec in work_dir.specs()],
+        console,
+        watch=console.is_terminal if watch is None else watch,
+    )
     return 0
 
 
 def report(path: Path) -> int:
-    """Write ``results.csv`` and the tables again, and print them.
+    """Write ``results.csv``, the tables and ``report.html`` again, and print the comparison.
 
     Raises:
-        PlanError: The folder is not the work dir of a benchmark.
+        UsageError: The folder is not the work dir of a benchmark, or the packages that draw the page are
+            not installed.
     """
-    _report(WorkDir(path), Console())
+    from wrs_mm.bench.report.page import require_packages, write_page
+
+    require_packages()
+    work_dir, console = WorkDir(path), Console()
+    content = _report(work_dir, console, with_images=True)
+    for note in content.notes:
+        print(f"note: {note}", file=sys.stderr)
+    console.print(f"{write_page(work_dir, content)}", markup=False, highlight=False)
     return 0
 
 
-def _report(work_dir: WorkDir, console: Console) -> None:
-    summary = reports.write_report(work_dir, results.gather_work_dir(work_dir))
-    for table in reports.to_rich(summary):
-        console.print(table)
-    console.print(reports.caption(summary), markup=False, highlight=False)
+def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> Report:
+    # pandas and scipy take seconds to import, and are not needed before.
+    from wrs_mm.bench.report.files import collect, write_tables
+    from wrs_mm.bench.report.formats import to_rich
+
+    def tell(what: str) -> None:
+        print(what, file=sys.stderr)
+
+    content = collect(work_dir, with_images, tell)
+    write_tables(work_dir, content)
+    for table in content.comparisons():
+        console.print(to_rich(table))
+        console.print(table.caption, markup=False, highlight=False)
     console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)
+    return content

@@ -13,9 +13,12 @@ from types import TracebackType
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from wrs_mm.bench.metrics import MAIN
 from wrs_mm.bench.runs import Run, Status
 
 _LINE_EVERY = 15.0
@@ -31,6 +34,7 @@ class Sight(NamedTuple):
     Attributes:
         status: Its state.
         fraction: Share of the training that is done, 0 to 1.
+        metric: What its last validation gave, with the metric's name; empty before the first.
         detail: Where it is, in a few words.
         seconds: Wall time spent on it.
         seconds_left: Estimate for the rest, None while unknown.
@@ -38,6 +42,7 @@ class Sight(NamedTuple):
 
     status: Status
     fraction: float
+    metric: str
     detail: str
     seconds: float
     seconds_left: float | None
@@ -46,11 +51,18 @@ class Sight(NamedTuple):
 def look(run: Run) -> Sight:
     """Read a run's folder."""
     status = run.status()
-    result = run.result()
-    if result is not None and status is not Status.RUNNING:
-        detail = result.reason or ""
-        return Sight(status, float(status.final), detail, result.seconds, None)
     progress = run.progress()
+    result = run.result()
+    name, value = progress.metric, progress.value
+    if result is not None and result.metrics:
+        name = next((main for main in MAIN.get(result.task, ()) if main in result.metrics), None)
+        value = result.metrics[name] if name else None
+    metric = f"{name} {value:.2f}" if value is not None else ""
+    if result is not None and status is not Status.RUNNING:
+        fraction = float(status.final)
+        if not status.final and progress.iterations:
+            fraction = progress.iteration / progress.iterations
+        return Sight(status, fraction, metric, result.reason or "", result.seconds, None)
     fraction = progress.iteration / progress.iterations if progress.iterations else 0.0
     detail = ""
     if progress.iterations:
@@ -59,7 +71,7 @@ def look(run: Run) -> Sight:
         detail = progress.phase
     if progress.loss is not None:
         detail += f" loss {progress.loss:.4g}"
-    return Sight(status, fraction, detail, progress.seconds, progress.seconds_left)
+    return Sight(status, fraction, metric, detail, progress.seconds, progress.seconds_left)
 
 
 def time_left(sights: Sequence[Sight], slots: int) -> float | None:
@@ -221,22 +233,80 @@ def make_display(runs: Sequence[Run], slots: int, console: Console) -> PlainDisp
     return PlainDisplay(runs, slots, lambda line: print(line, flush=True))
 
 
-def status_rows(runs: Sequence[Run]) -> list[tuple[str, str, str, str, str]]:
-    """For each run: name, state, percent of the training, time spent, what there is to say."""
-    rows = []
-    for run in runs:
-        sight = look(run)
-        detail = sight.detail
-        if sight.seconds_left and sight.status is Status.RUNNING:
-            detail += f", {duration(sight.seconds_left)} left"
-        percent = f"{math.floor(100 * sight.fraction)}%"
-        rows.append((run.name, sight.status.value, percent, duration(sight.seconds), detail))
-    return rows
+STATUS_COLUMNS = ("run", "state", "trained", "metric", "time", "left", "")
+"""What ``bench status`` shows of each run; the last column is what else there is to say."""
+
+
+def status_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    """For each run, :data:`STATUS_COLUMNS` as text."""
+    return [_row(run, look(run)) for run in runs]
+
+
+def _row(run: Run, sight: Sight) -> tuple[str, ...]:
+    left = duration(sight.seconds_left) if sight.seconds_left and sight.status is Status.RUNNING else ""
+    percent = f"{math.floor(100 * sight.fraction)}%"
+    took = duration(sight.seconds)
+    return (run.name, sight.status.value, percent, sight.metric, took, left, sight.detail)
+
+
+_STYLE = {
+    Status.RUNNING: "cyan",
+    Status.DONE: "green",
+    Status.DIVERGED: "yellow",
+    Status.FAILED: "red",
+    Status.INTERRUPTED: "yellow",
+    Status.PENDING: "dim",
+}
 
 
 def status_table(runs: Sequence[Run]) -> Table:
-    """:func:`status_rows` as a table."""
-    table = Table("run", "state", "trained", "time", "", box=None, pad_edge=False)
-    for row in status_rows(runs):
-        table.add_row(*row)
+    """:func:`status_rows` as a table, and the whole in its last line."""
+    table = Table(box=None, pad_edge=False)
+    for name in STATUS_COLUMNS:
+        right = name in ("trained", "time", "left")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    sights = [look(run) for run in runs]
+    for run, sight in zip(runs, sights, strict=True):
+        # Names, reasons and metrics are no markup.
+        cells = [Text(cell) for cell in _row(run, sight)]
+        cells[1].stylize(_STYLE[sight.status])
+        table.add_row(*cells)
+    slots = max(1, sum(sight.status is Status.RUNNING for sight in sights))
+    table.caption = Text(_overall(sights, slots))
+    table.caption_justify = "left"
     return table
+
+
+def watch_status(find: Callable[[], Sequence[Run]], console: Console, watch: bool) -> None:
+    """Show runs, once or until none of them is left to end.
+
+    Args:
+        find: Lists the runs; called at each look, because a plan may grow.
+        console: Where to; a live table on a terminal, tab-separated lines elsewhere.
+        watch: Go on showing. Elsewhere than on a terminal, lines come again when they change.
+    """
+    if not console.is_terminal:
+        shown: list[tuple[str, ...]] = []
+        while True:
+            rows = status_rows(find())
+            for row in rows:
+                if row not in shown:
+                    print("\t".join(row), flush=True)
+            shown = rows
+            if not watch or not _to_come(find()):
+                return
+            time.sleep(_LOOK_EVERY)
+    if not watch:
+        console.print(status_table(find()))
+        return
+    with Live(status_table(find()), console=console, auto_refresh=False) as live:
+        while True:
+            live.update(status_table(find()), refresh=True)
+            if not _to_come(find()):
+                return
+            time.sleep(_LOOK_EVERY)
+
+
+def _to_come(runs: Sequence[Run]) -> bool:
+    """Whether somebody works on a run, or one waits for its turn behind such a run."""
+    return any(run.status() in (Status.RUNNING, Status.PENDING) for run in runs)

@@ -1,4 +1,4 @@
-"""``results.csv``: one row a run and metric, from the runs' ``result.json`` files.
+"""``results.csv``: one row a run, metric and checkpoint, from the runs' ``result.json`` files.
 
 It is what statistics and report read, and all they read. The rows are sorted and the text does not
 depend on the order in which runs ended.
@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.plan import RunSpec
 from wrs_mm.bench.runs import Result, WorkDir
+from wrs_mm.bench.spec import RunSpec, arm_label
 from wrs_mm.bench.storage import write_text
 from wrs_mm.errors import PlanError
 
@@ -25,6 +25,8 @@ COLUMNS = (
     "regularizer",
     "options",
     "optimizer",
+    "learning_rate",
+    "cfg_options",
     "baseline",
     "seed",
     "status",
@@ -39,11 +41,13 @@ COLUMNS = (
     "reason",
     "run",
 )
-"""``options`` is JSON; ``baseline`` says whether the row's arm is the one to compare with;
-``value`` is in percent; ``checkpoint`` says which one was measured (always ``last`` so far);
-``seconds`` is wall time. A run without metrics has one row whose metric and value are empty."""
+"""``options`` and ``cfg_options`` are JSON; ``optimizer`` is ``recipe`` or a name, with its options in
+brackets; ``learning_rate`` is empty where it is the recipe's; ``baseline`` says whether the row's arm is
+the one to compare with; ``value`` is in percent; ``checkpoint`` is ``last``, or ``best``: the validation
+that was best by the metric that the recipe saves its best checkpoint by; ``iteration`` is the updates done
+then; ``seconds`` is wall time. A run without metrics has one row, ``last``, without metric and value."""
 
-_SORT = ["recipe", "optimizer", "regularizer", "options", "seed", "metric"]
+_SORT = ["recipe", "optimizer", "learning_rate", "regularizer", "options", "seed", "checkpoint", "metric"]
 
 
 def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
@@ -53,13 +57,13 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
         "task": result.task,
         "dataset": result.dataset,
         "regularizer": spec.regularizer,
-        "options": json.dumps(spec.options, sort_keys=True, ensure_ascii=False),
-        "optimizer": spec.optimizer,
+        "options": _json(spec.options),
+        "optimizer": arm_label(spec.optimizer, spec.optimizer_options),
+        "learning_rate": spec.learning_rate,
+        "cfg_options": _json(spec.cfg_options),
         "baseline": spec.baseline,
         "seed": spec.seed,
         "status": result.status.value,
-        "checkpoint": "last",
-        "iteration": result.iteration,
         "seconds": result.seconds,
         "threads": result.threads,
         "device": result.device,
@@ -67,9 +71,18 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
         "reason": result.reason or "",
         "run": spec.id,
     }
+    last = {**shared, "checkpoint": "last", "iteration": result.iteration}
     if not result.metrics:
-        return [{**shared, "metric": "", "value": None}]
-    return [{**shared, "metric": name, "value": value} for name, value in result.metrics.items()]
+        return [{**last, "metric": "", "value": None}]
+    listed = [{**last, "metric": name, "value": value} for name, value in result.metrics.items()]
+    if result.best is not None:
+        best = {**shared, "checkpoint": "best", "iteration": result.best.iteration}
+        listed += [{**best, "metric": name, "value": value} for name, value in result.best.metrics.items()]
+    return listed
+
+
+def _json(options: dict[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, ensure_ascii=False)
 
 
 def gather(pairs: Iterable[tuple[RunSpec, Result]]) -> pd.DataFrame:
@@ -96,8 +109,8 @@ def read_results(path: Path) -> pd.DataFrame:
     Raises:
         PlanError: It is missing or has other columns.
     """
-    text = ["recipe", "task", "dataset", "regularizer", "options", "optimizer", "status", "metric"]
-    text += ["checkpoint", "device", "config_hash", "reason", "run"]
+    text = ["recipe", "task", "dataset", "regularizer", "options", "optimizer", "cfg_options", "status"]
+    text += ["metric", "checkpoint", "device", "config_hash", "reason", "run"]
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
     except FileNotFoundError:
@@ -106,5 +119,6 @@ def read_results(path: Path) -> pd.DataFrame:
         raise PlanError(f"{path} has other columns than expected; run `wrs-mm bench report`")
     frame["value"] = pd.to_numeric(frame["value"])
     frame["threads"] = pd.to_numeric(frame["threads"])
+    frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
     frame["baseline"] = frame["baseline"].astype(str) == "True"
     return frame

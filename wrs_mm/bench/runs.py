@@ -1,24 +1,30 @@
 """A run on disk: its folder, its states, its result, and its config.
 
 A run's folder holds ``run.json`` (what it is), ``config.py`` (fully resolved), ``train.log``,
-``progress.json`` while it trains, checkpoints, and at its end ``result.json``. A result of ``done``
-or ``diverged`` is final; ``failed`` and ``interrupted`` runs are taken up again from their last
-good checkpoint. The named end states are benchopt's idea: no outcome is a lost exception.
+``progress.json`` and ``validations.json`` while it trains, checkpoints, and at its end
+``result.json``. A result of ``done`` or ``diverged`` is final; ``failed`` and ``interrupted`` runs
+are taken up again from their last good checkpoint. The named end states are benchopt's idea: no
+outcome is a lost exception.
+
+Two locks, which the operating system takes back from a process that is killed: the run's process
+holds ``.lock`` while it lives, and the ``bench run`` that looks after a run holds ``.claim``.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 from collections import deque
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wrs_mm.bench.plan import RunSpec
+from wrs_mm.bench.spec import RunSpec
 from wrs_mm.bench.storage import write_json, write_text
 from wrs_mm.errors import PlanError
 
@@ -50,6 +56,10 @@ class Progress(BaseModel):
         iteration: Updates done.
         iterations: Updates in all; 0 while unknown.
         loss: The latest training loss.
+        metric: Name of the metric that the run is followed by, once there was a validation.
+        value: Its value at the last validation, in percent.
+        threads: CPU threads of its first attempt: later ones use as many, because sums depend on
+            it in their last bits.
         seconds: Wall time spent on the run so far, over all its attempts.
         seconds_left: Estimate for the rest of the training, without validation; None at first.
     """
@@ -60,8 +70,28 @@ class Progress(BaseModel):
     iteration: int = 0
     iterations: int = 0
     loss: float | None = None
+    metric: str | None = None
+    value: float | None = None
+    threads: int | None = None
     seconds: float = 0.0
     seconds_left: float | None = None
+
+
+class Best(BaseModel):
+    """The validation at which a run was best, of all that it made.
+
+    Attributes:
+        metrics: What was measured then, in percent.
+        iteration: Updates done then.
+        key: The metric that says which one is best: that of the recipe's ``save_best``, or else the
+            main one of the task.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    metrics: dict[str, float]
+    iteration: int
+    key: str
 
 
 class Result(BaseModel):
@@ -72,10 +102,18 @@ class Result(BaseModel):
         task: ``detection`` or ``segmentation``.
         dataset: Name of the validation data.
         metrics: Of the last checkpoint; AP, AR, IoU and accuracies in percent.
+        best: The best validation; None if no metric says which one that is.
+        predictions: Folder of the predictions of the last validation, relative to the run's.
         iteration: Updates done; for ``diverged``, the one whose loss was not finite.
         reason: Why the run is not done, in one line.
         log_tail: The last lines of a failed run's log.
         seconds: Wall time over all attempts.
+        seconds_starting: Of it, what the last attempt took until its first update.
+        started: When the last attempt began (UTC, ISO 8601).
+        ended: When it ended.
+        peak_memory: MiB that the largest process of the last attempt held at most: of the GPU where
+            there is one, else of the machine.
+        processes: How many trained together.
         config_hash: SHA-256 of the resolved config.
         threads: CPU threads that the run used; sums depend on it in their last bits.
         device: ``cpu`` or the GPU's name.
@@ -88,10 +126,17 @@ class Result(BaseModel):
     task: str = ""
     dataset: str = ""
     metrics: dict[str, float] = {}
+    best: Best | None = None
+    predictions: str | None = None
     iteration: int = 0
     reason: str | None = None
     log_tail: list[str] = []
     seconds: float = 0.0
+    seconds_starting: float | None = None
+    started: str = ""
+    ended: str = ""
+    peak_memory: float | None = None
+    processes: int = 1
     config_hash: str = ""
     threads: int | None = None
     device: str = ""
@@ -122,6 +167,7 @@ class Run:
         self.log = folder / "train.log"
         self._identity = folder / "run.json"
         self._progress = folder / "progress.json"
+        self.validations = folder / "validations.json"
         self._result = folder / "result.json"
 
     @property
@@ -155,7 +201,8 @@ class Run:
             PlanError: The folder holds training of another config.
         """
         self.check(identity)
-        if self.identity() == identity:
+        kept = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
+        if self.identity() == identity and kept == config_text:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.config, config_text)
@@ -168,6 +215,11 @@ class Run:
     def result(self) -> Result | None:
         """The result, if there is one."""
         return _read(self._result, Result)
+
+    def is_final(self) -> bool:
+        """Whether there is a result that must not be repeated."""
+        result = self.result()
+        return result is not None and result.status.final
 
     def progress(self) -> Progress:
         """How far the run is."""
@@ -188,6 +240,14 @@ class Run:
         """Replace the progress file."""
         write_json(self._progress, progress.model_dump(mode="json"))
 
+    def result_stamp(self) -> tuple[int, int] | None:
+        """Tells one result file from another that replaced it; None without one."""
+        try:
+            stat = os.stat(self._result)
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino
+
     def clear_result(self) -> None:
         """Forget the outcome of an attempt that did not finish; another one begins."""
         self._result.unlink(missing_ok=True)
@@ -196,15 +256,23 @@ class Run:
         """The lock that a run's process holds while it lives."""
         return FileLock(self.folder / ".lock")
 
+    def claim(self) -> FileLock:
+        """The lock that a ``bench run`` holds while it looks after the run."""
+        return FileLock(self.folder / ".claim")
+
     def is_running(self) -> bool:
-        """Whether a process works on this run."""
-        if not self.folder.is_dir():
+        """Whether a process works on this run. Writes nothing, and needs no right to write."""
+        try:
+            descriptor = os.open(self.folder / ".lock", os.O_RDONLY)
+        except FileNotFoundError:
             return False
         try:
-            with self.lock().acquire(timeout=0):
-                return False
-        except Timeout:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def status(self) -> Status:
         """The state, from the folder alone."""

@@ -135,6 +135,11 @@ class RandomStateHook(Hook):
         else:
             runner.train_loop.dataloader_iterator = restore_after(iterator, runner.iter, state)
 
+    def restore_now(self) -> None:
+        """Restore already before the training proper begins, for who validates then; later once more."""
+        if self._resumed is not None:
+            set_random_state(self._resumed["ranks"][get_rank()])
+
     # -- validation -----------------------------------------------------------------------------------
 
     def before_val(self, runner: Runner) -> None:

@@ -6,16 +6,28 @@ folder. The interface is submitit's, reduced to what the harness needs.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from wrs_mm.bench.runs import Run
+
+
+class Ended(NamedTuple):
+    """How an attempt ended.
+
+    Attributes:
+        how: In a few words: ``exit status 1``, ``killed by SIGKILL``.
+        interrupted: Whether somebody took it back; if it has no result either, it is not a failure.
+    """
+
+    how: str
+    interrupted: bool = False
 
 
 class Job(Protocol):
     """One attempt at a run."""
 
-    def ended(self) -> str | None:
-        """How its process ended (``exit status 1``, ``killed by SIGKILL``); None while it lives."""
+    def ended(self) -> Ended | None:
+        """How it ended; None while it lives."""
 
     def stop(self) -> None:
         """Ask it to stop; it writes its result as ``interrupted`` and ends."""
@@ -27,9 +39,18 @@ class Job(Protocol):
 class Executor(Protocol):
     """A place with room for some runs at once."""
 
+    detached: bool
+    """Whether its jobs go on when the harness ends."""
+
     @property
     def slots(self) -> int:
         """How many runs may be under way at once."""
 
+    def prepare(self) -> None:
+        """Called once, when it is clear that there is something to run."""
+
     def submit(self, run: Run) -> Job:
-        """Start working on a prepared run."""
+        """Start working on a prepared run, or find the attempt that is under way."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or less if a job ends."""

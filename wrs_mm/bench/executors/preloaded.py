@@ -1,0 +1,22 @@
+"""What a run's process needs of the toolboxes, imported once for all runs.
+
+Importing torch, mmdet and mmseg takes many times longer than starting a process that has them
+already. The fork server of :mod:`wrs_mm.bench.executors.local` imports this module and nothing
+else: no data, no random numbers, no threads that a fork would lose.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+MODULES = (
+    *(f"mmdet.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
+    *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
+    "wrs_mm.bench.checkpoints",
+    "wrs_mm.bench.hooks",
+    "wrs_mm.bench.predictions",
+    "wrs_mm.bench.worker",
+)
+
+for module in MODULES:
+    importlib.import_module(module)
