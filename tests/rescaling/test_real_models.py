@@ -9,24 +9,30 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from wrs_mm.audit import audit_model
+from wrs_mm.audit import audit_model, verify
 from wrs_mm.errors import ModelError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
+from wrs_mm.rescaling.functional import filter_norms
 
 FASTER_RCNN = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
 MASK_RCNN = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"
 FCOS = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
+CENTERNET = "mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py"
+RETINANET = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
+ERFNET = "mmseg::erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024.py"
 DEEPLABV3PLUS = "mmseg::deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py"
 
 pytestmark = pytest.mark.slow
 
 
 def bn_everywhere(name: str) -> Config:
-    """A two-stage detector with BN that trains in backbone, neck and heads."""
+    """A detector with BN that trains: in backbone, neck and the heads of both stages."""
     bn = {"type": "BN", "requires_grad": True}
+    if name == RETINANET:
+        return load_config(name, {"model.backbone": {"norm_eval": False, "frozen_stages": -1}})
     four_convolutions = {"type": "Shared4Conv1FCBBoxHead", "conv_out_channels": 64, "norm_cfg": bn}
     roi_head: dict[str, Any] = {"bbox_head": four_convolutions}
     if name == MASK_RCNN:
@@ -46,6 +52,44 @@ def verdicts_of(model: nn.Module, empty: Any = False, **options: str) -> dict[st
 
 def invariant(verdicts: dict[str, Verdict]) -> set[str]:
     return {name for name, verdict in verdicts.items() if verdict.scale_invariant}
+
+
+def confirmed(model: nn.Module) -> dict[str, Verdict]:
+    """The verdicts, once brute force has confirmed each."""
+    batch = random_batch(model, size=(64, 64))
+    verdicts = audit_model(model, batch)
+    found = verify(model, batch, verdicts, quick=True)
+    assert found.dtype is torch.float64 and found.disagreements(verdicts) == []
+    return {v.name: v for v in verdicts}
+
+
+def rescaled_keeps_its_output(model: nn.Module) -> WeightRescaler:
+    """Rescale once: unit norms, and in float64 the same output in eval mode."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    rescaler = WeightRescaler(model, optimizer)
+    with rescaler.observing():
+        train_loss(model, random_batch(model, size=(64, 64)), seed=0)
+    model.double()
+    images = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        before = flat(model.eval()(images, mode="tensor"))
+        model.train()
+        rescaler.rescale()
+        after = flat(model.eval()(images, mode="tensor"))
+    parameters = dict(model.named_parameters())
+    for verdict in rescaler.rescaled:
+        norms = filter_norms(parameters[verdict.name], verdict.transposed_groups)
+        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)
+    assert len(before) == len(after) > 0
+    for a, b in zip(after, before, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * float(b.abs().max()))
+    return rescaler
+
+
+def flat(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [tensor for item in value for tensor in flat(item)]
 
 
 @pytest.mark.parametrize("name", [FASTER_RCNN, MASK_RCNN])
@@ -126,3 +170,66 @@ def test_a_real_training_step_leaves_unit_norms_and_the_same_function(
     for verdict in rescaler.rescaled:
         norms = parameters[verdict.name].flatten(1).norm(dim=1)
         torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)
+
+
+def test_biases_and_joined_branches_before_bn() -> None:
+    model = build_model(load_config(ERFNET))
+    verdicts = confirmed(model)
+    # A convolution with a bias, joined with pooled images: cat → BN.
+    joined = verdicts["backbone.encoder.1.conv.weight"]
+    assert joined.scale_invariant and joined.rescaled
+    (link,) = joined.links
+    assert link.bias == "backbone.encoder.1.conv.bias" and link.norm == "backbone.encoder.1.bn"
+    assert link.filters == (*range(48), *[-1] * 16)
+    rescaler = rescaled_keeps_its_output(model)
+    assert len(rescaler.rescaled) == len(invariant(verdicts))
+
+
+def test_a_transposed_convolution_with_groups() -> None:
+    model = build_model(load_config(CENTERNET))
+    grouped = nn.ConvTranspose2d(256, 256, 4, stride=2, padding=1, groups=4, bias=False)
+    assert model.neck.deconv_layers[1].conv.weight.shape == (256, 256, 4, 4)
+    model.neck.deconv_layers[1].conv = grouped
+    verdict = confirmed(model)["neck.deconv_layers.1.conv.weight"]
+    assert verdict.scale_invariant and verdict.transposed_groups == 4
+    assert verdict.links[0].filters == tuple(range(256))
+    rescaled_keeps_its_output(model)
+    norms = grouped.weight.detach().view(4, 64, 64, 16).norm(dim=(1, 3))
+    torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)
+
+
+def test_a_linear_layer_before_batch_norm_1d() -> None:
+    from mmdet.models.reid.fc_module import FcModule
+
+    model = build_model(load_config("configs/mini/faster-rcnn_r18-narrow_fpn_mini-coco.py"))
+    head = model.roi_head.bbox_head
+    linear = head.shared_fcs[0]
+    head.shared_fcs[0] = FcModule(linear.in_features, linear.out_features, {"type": "BN1d"}, None)
+    verdicts = confirmed(model)
+    name = "roi_head.bbox_head.shared_fcs.0.fc.weight"
+    assert verdicts[name].scale_invariant and verdicts[name].rescaled
+    assert not verdicts["roi_head.bbox_head.fc_cls.weight"].scale_invariant
+    assert invariant(verdicts_of(model, "all")) == invariant(verdicts)
+
+
+def test_relu_pooling_and_interpolation_before_bn() -> None:
+    model = build_model(bn_everywhere(RETINANET))
+    bn = model.backbone.bn1
+    model.backbone.bn1 = nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, 1, 1), nn.Upsample(scale_factor=2), bn)
+    verdict = confirmed(model)["backbone.conv1.weight"]
+    assert verdict.scale_invariant and verdict.norm_layers == ("backbone.bn1.3",)
+    rescaled_keeps_its_output(model)
+
+
+def test_a_weight_of_two_layers_needs_a_norm_layer_after_each() -> None:
+    model = build_model(bn_everywhere(RETINANET))
+    first, second = model.backbone.layer1[0], model.backbone.layer1[1]
+    second.conv2.weight = first.conv2.weight
+    tied = confirmed(model)["backbone.layer1.0.conv2.weight"]
+    assert tied.scale_invariant and tied.norm_layers == ("backbone.layer1.0.bn2", "backbone.layer1.1.bn2")
+    rescaled_keeps_its_output(model)
+
+    model = build_model(bn_everywhere(RETINANET))
+    model.neck.fpn_convs[1].conv.weight = model.backbone.layer3[1].conv2.weight
+    torn = confirmed(model)["backbone.layer3.1.conv2.weight"]
+    assert not torn.scale_invariant and "before any norm layer" in torn.reason
