@@ -15,13 +15,13 @@ from torch import nn
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import (
-    IGNORED,
     build_model,
     random_batch,
     seeded,
     smallest_size,
     train_loss,
 )
+from wrs_mm.openmmlab.synthetic_batch import IGNORED
 
 RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"
 RTMDET_INS = "mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py"
