@@ -16,6 +16,7 @@ import os
 import resource
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -295,24 +296,23 @@ regions an image.
 | felt | the weights where this loss has a gradient at all: only for them can a «no» be confirmed |
 | agrees | whether brute force confirms every verdict, with BN as in the recipe and trained |
 | empty | whether the verdicts stay the same when one image, and when no image, holds an object |
-| s | seconds it took, on one thread |
 
-Brute force multiplies filters by 1/4, 1/2, 2 or 4 at random and looks at the loss, in {dtypes}, with the
+Brute force multiplies filters by random factors from 1/4 to 4 and looks at the loss, in {dtypes}, with the
 ε of every norm layer made negligible and its γ and β random. Of a weight that is not invariant it first
 asks whether the loss's gradient points along its filters, and multiplies it, alone, only where it does not.
 
 {summary}
 
 """
-COLUMNS = "| config | weights | invariant | BN trained | skip | fold | moved | felt | agrees | empty | s |"
-RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|---|--:|"
+COLUMNS = "| config | weights | invariant | BN trained | skip | fold | moved | felt | agrees | empty |"
+RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|---|"
 CANNOT = "| cannot run: "
 
 
 def row_of(name: str, result: dict[str, Any]) -> str:
     """A row of the table."""
     if "error" in result:
-        return f"| `{name}` {CANNOT}{result['error'].replace('|', '/')} |" + " |" * 9
+        return f"| `{name}` {CANNOT}{result['error'].replace('|', '/')} |" + " |" * 8
     recipe = result["recipe"]
     passes = [recipe, *([result["trained"]] if "trained" in result else [])]
     moved = max((p["moved"] for p in passes if p["moved"] is not None), default=None)
@@ -326,11 +326,10 @@ def row_of(name: str, result: dict[str, Any]) -> str:
         result["trained"]["invariant"] if "trained" in result else recipe["invariant"],
         recipe["rescaled"],
         result["fold"],
-        "" if moved is None else f"{moved:.0e}",
+        "" if moved is None else f"{moved:.0e}" if moved else "0",
         max(p["felt"] for p in passes),
         ("**no**: " + ", ".join(wrong) if wrong else "yes") + "".join(f", in {p}" for p in precision),
         "**differs**: " + ", ".join(differing) if differing else "same",
-        round(result["seconds"]),
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -357,12 +356,17 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
         + (f"verdicts on {wrong} of them." if wrong else "no verdict on any of them.")
         + f" {len(names) - len(ran)} do not run here, and their rows say why."
     )
+    untried = sorted(
+        {name.partition("/")[0] for name in CONFIGS} - {name.partition("/")[0] for name in names}
+    )
+    if untried:
+        summary += f" Not tried yet: {', '.join(untried)}."
     single = any(", in float32" in rows[name] for name in ran)
     head = HEAD.format(
         mmdet=version("mmdet"),
         mmseg=version("mmsegmentation"),
         dtypes="float64" + (" (float32 where the row says so)" if single else ""),
-        summary=summary,
+        summary=textwrap.fill(summary, 110),
         regions=REGIONS,
     )
     text = head + "\n".join([COLUMNS, RULE, *(rows[name] for name in names)]) + "\n"
