@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from wrs_mm.bench.plan import RunSpec
 from wrs_mm.bench.runs import Identity, Progress, Result, Run, Status, WorkDir, config_hash
-from wrs_mm.bench.storage import write_text
-from wrs_mm.bench.worker import last_good_checkpoint
+from wrs_mm.bench.spec import RunSpec
+from wrs_mm.bench.storage import remove_leftovers, write_text
 from wrs_mm.errors import PlanError
 
 
@@ -96,6 +94,28 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_half_files_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
+    for name in (".iter_5.pth.17.tmp", ".result.json.abc.tmp", "iter_5.pth", ".lock"):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "iter_5.pth"]
+
+
+def test_whoever_may_only_read_sees_what_runs(run):
+    run.folder.joinpath(".lock").touch()
+    before = {path: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    with run.lock():
+        assert run.is_running()
+    assert not run.is_running()
+    assert {path: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_config_that_a_crash_has_cut_off_is_written_again(run):
+    run.config.write_text("a = ")
+    run.prepare(identity(), "a = 1\n")
+    assert run.config.read_text() == "a = 1\n"
+
+
 def test_a_work_dir_belongs_to_one_plan(tmp_path):
     work_dir = WorkDir(tmp_path / "d")
     work_dir.check("mine")
@@ -115,25 +135,3 @@ def test_a_folder_of_somebody_else_is_no_work_dir(tmp_path):
         WorkDir(tmp_path / "thesis.tex").check("mine")
     with pytest.raises(PlanError, match="is not the work dir of a benchmark"):
         WorkDir(tmp_path).specs()
-
-
-def _checkpoint(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data", "weights" * 100)
-
-
-def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path):
-    for name in ("iter_5.pth", "iter_10.pth", "best_mIoU_iter_10.pth"):
-        _checkpoint(tmp_path / name)
-    (tmp_path / "last_checkpoint").write_text("/moved/elsewhere/iter_10.pth")
-    assert last_good_checkpoint(tmp_path) == tmp_path / "iter_10.pth"
-
-    whole = (tmp_path / "iter_10.pth").read_bytes()
-    (tmp_path / "iter_10.pth").write_bytes(whole[: len(whole) // 2])
-    assert last_good_checkpoint(tmp_path) == tmp_path / "iter_5.pth"
-    assert (tmp_path / "iter_10.damaged").exists()
-
-    flipped = bytearray((tmp_path / "iter_5.pth").read_bytes())
-    flipped[60] ^= 1
-    (tmp_path / "iter_5.pth").write_bytes(flipped)
-    assert last_good_checkpoint(tmp_path) is None

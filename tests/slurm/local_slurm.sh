@@ -75,8 +75,12 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+KillWait=5
 NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES State=UP
+PartitionName=main Nodes=$host Default=YES State=UP PriorityTier=1
+PartitionName=urgent Nodes=$host State=UP PriorityTier=10
 CONF
   slurmctld >> "$folder/start.log" 2>&1
   slurmd >> "$folder/start.log" 2>&1

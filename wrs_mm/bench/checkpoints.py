@@ -74,10 +74,12 @@ def keep_enough(config: Config) -> None:
 
     A recipe that keeps more, or all, is left as it is. So are best checkpoints, which count apart.
     """
-    hooks = config.setdefault("default_hooks", {})
-    if "checkpoint" in hooks and hooks["checkpoint"] is None:
+    # What is set is copied: look it up again.
+    config.setdefault("default_hooks", {})
+    config.default_hooks.setdefault("checkpoint", {"type": "CheckpointHook", "interval": 1})
+    hook = config.default_hooks.checkpoint
+    if hook is None:
         return  # the recipe wants none
-    hook = hooks.setdefault("checkpoint", {"type": "CheckpointHook", "interval": 1})
     if 0 < hook.get("max_keep_ckpts", -1) < KEEP:
         hook["max_keep_ckpts"] = KEEP
     if hook.get("type", "CheckpointHook") == "CheckpointHook":
