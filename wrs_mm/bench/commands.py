@@ -187,13 +187,14 @@ def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> R
     # pandas and scipy take seconds to import, and are not needed before.
     from wrs_mm.bench.report.files import collect, write_tables
     from wrs_mm.bench.report.formats import to_rich
+    from wrs_mm.bench.report.tables import comparisons
 
     def tell(what: str) -> None:
         print(what, file=sys.stderr)
 
     content = collect(work_dir, with_images, tell)
     write_tables(work_dir, content)
-    for table in content.comparisons():
+    for table in comparisons(content.summaries["last"]):
         console.print(to_rich(table))
         console.print(table.caption, markup=False, highlight=False)
     console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)

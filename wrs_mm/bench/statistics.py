@@ -16,11 +16,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-ARM = ["recipe", "task", "dataset", "optimizer", "regularizer", "options", "baseline"]
+SETTING = ["recipe", "optimizer", "learning_rate"]
+"""Columns within which arms are compared: the same recipe, optimizer and learning rate."""
+
+ARM = [*SETTING, "task", "dataset", "regularizer", "options", "baseline"]
 """Columns that tell arms apart."""
 
 COLUMNS = (
     *ARM,
+    "checkpoint",
     "metric",
     "seeds",
     "mean",
@@ -34,7 +38,7 @@ COLUMNS = (
     "diverged",
     "failed",
 )
-"""``seeds``: runs that are done and have the metric. ``sd``: over them, n − 1; empty for one.
+"""``checkpoint``: the one measured, ``last`` or ``best``. ``seeds``: runs that are done and have the metric. ``sd``: over them, n − 1; empty for one.
 ``pairs``: seeds that arm and baseline share. ``difference``: arm minus baseline, mean over pairs.
 ``low``, ``high``: its 95 % interval. ``runs``: all with a result; ``diverged``, ``failed``
 (with interrupted ones): those of them without metrics."""
@@ -60,21 +64,25 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean - half, mean + half
 
 
-def summarize(results: pd.DataFrame) -> pd.DataFrame:
+def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
     """Summarize ``results.csv`` over seeds.
 
     Args:
         results: As :func:`wrs_mm.bench.results.read_results` returns it.
+        checkpoint: ``last`` or ``best``. There is no summary of both: the best of a training's
+            checkpoints, chosen by the images that it is measured on, is no fair opponent of a last one.
 
     Returns:
         One row an arm and metric, with :data:`COLUMNS`. An arm of which no run is done has a row
         for each metric that its recipe's other arms have, with empty numbers.
     """
     summary: list[dict[str, Any]] = []
-    for _, group in results.groupby(["recipe", "optimizer"], sort=True):
-        measured = group[(group["status"] == "done") & (group["metric"] != "")]
+    for _, group in results.groupby(SETTING, sort=True, dropna=False):
+        measured = group[
+            (group["status"] == "done") & (group["metric"] != "") & (group["checkpoint"] == checkpoint)
+        ]
         metrics = sorted(measured["metric"].unique())
-        for arm, rows in group.groupby(ARM, sort=True):
+        for arm, rows in group.groupby(ARM, sort=True, dropna=False):
             by_run = rows.drop_duplicates("run")["status"]
             counts = {
                 "runs": len(by_run),
@@ -88,8 +96,9 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
                 summary.append(
                     {
                         **named,
+                        "checkpoint": checkpoint,
                         "metric": metric,
-                        **_numbers(values, {} if named["baseline"] else baseline),
+                        **paired(values, {} if named["baseline"] else baseline),
                         **counts,
                     }
                 )
@@ -101,8 +110,8 @@ def _by_seed(measured: pd.DataFrame, metric: str, selection: pd.Series) -> dict[
     return dict(zip(rows["seed"], rows["value"], strict=True))
 
 
-def _numbers(values: dict[int, float], baseline: dict[int, float]) -> dict[str, float]:
-    """The numbers of one arm and metric, both given by seed."""
+def paired(values: dict[int, float], baseline: dict[int, float]) -> dict[str, float]:
+    """The numbers of one arm and metric, ``seeds`` to ``high`` of :data:`COLUMNS`; both given by seed."""
     shared = sorted(values.keys() & baseline.keys())
     differences = [values[seed] - baseline[seed] for seed in shared]
     mean, sd = mean_and_sd(list(values.values()))
