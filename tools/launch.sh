@@ -62,7 +62,7 @@ launch_torchrun() {
 launch_srun() {
   local partition=$1 name=$2
   shift 2
-  command -v srun > /dev/null || fail "there is no srun here; on a machine without Slurm use dist_${0##*slurm_}"
+  command -v srun > /dev/null || fail "there is no srun here; without Slurm use dist_${0##*slurm_}"
   need_number GPUS "${GPUS:=8}" 1 99999
   need_number GPUS_PER_NODE "${GPUS_PER_NODE:=$((GPUS < 8 ? GPUS : 8))}" 1 99999
   need_number CPUS_PER_TASK "${CPUS_PER_TASK:=5}" 1 99999
