@@ -117,7 +117,7 @@ class Bench:
     def run(self, *extra: str, status: int = 0, work_dir: str | Path = "work") -> str:
         """Run to the end and return stdout and stderr."""
         process = self.start(*extra, work_dir=work_dir)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         assert process.returncode == status, out + err
         return out + err
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -28,7 +29,8 @@ class BenchTestHook(Hook):
         time.sleep(self.seconds)
         if runner.iter != self.break_at:
             return
-        if self.how == "diverge":
+        # Of several processes in one only: the others must notice.
+        if self.how == "diverge" and get_rank() == get_world_size() - 1:
             with torch.no_grad():
                 next(runner.model.parameters()).fill_(float("nan"))
         if self.how == "crash":
@@ -36,5 +38,6 @@ class BenchTestHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         # Who trained, and from where: a test counts attempts by it.
-        with open(os.path.join(runner.work_dir, "attempts.txt"), "a") as file:
-            file.write(f"{os.getpid()}\n")
+        if is_main_process():
+            with open(os.path.join(runner.work_dir, "attempts.txt"), "a") as file:
+                file.write(f"{os.getpid()}\n")

@@ -43,7 +43,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
         outdated = None
-        keep = getattr(self, "keep_ckpt_ids", ())
+        keep: Any = getattr(self, "keep_ckpt_ids", ())
         if len(keep) == self.max_keep_ckpts and keep[-1] != step:
             outdated = keep.popleft()
         super()._save_checkpoint_with_step(runner, step, meta)

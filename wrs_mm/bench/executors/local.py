@@ -224,7 +224,7 @@ class LocalExecutor:
         """Let the process that runs are forked from begin to import."""
         if self.forks:
             multiprocessing.get_context("forkserver").set_forkserver_preload([_PRELOADED])
-            with _environment(self._variables(0)):
+            with _environment(self.environment(0)):
                 forkserver.ensure_running()
 
     def submit(self, run: Run) -> LocalJob:
@@ -232,7 +232,7 @@ class LocalExecutor:
         self._taken = [job for job in self._taken if job.ended() is None]
         taken = {job.slot for job in self._taken}
         slot = min(set(range(len(taken) + 1)) - taken)
-        variables = self._variables(slot)
+        variables = self.environment(slot)
         process: _Process
         if self.forks:
             self.prepare()
@@ -250,7 +250,7 @@ class LocalExecutor:
             connection.wait([job.sentinel for job in alive], timeout=seconds)
         self._taken = alive
 
-    def _variables(self, slot: int) -> dict[str, str]:
+    def environment(self, slot: int) -> dict[str, str]:
         """Environment variables of the process on a slot."""
         variables = dict.fromkeys(_THREADS, str(self.threads))
         # Python's hash seed orders sets, which some dataset code iterates over.
