@@ -82,6 +82,8 @@ def override(config: Config, options: Mapping[str, Any]) -> None:
             parent = lookup(config, above) if above else config
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from None
+        if not (hasattr(parent, "keys") or isinstance(parent, (list, tuple))):
+            raise ConfigError(f"{key}: {above} is {parent!r}, which has no {last!r}")
         before = _step(parent, last)
         merge_options(config, {key: _like(before[0], value) if before else value})
 

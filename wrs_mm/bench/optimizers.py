@@ -37,7 +37,8 @@ def optimizer_class(name: str) -> type:
     if inspect.isclass(found):
         return found
     known = [entry for entry in OPTIMIZERS.module_dict if entry != "Optimizer"]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = [entry for entry in known if entry.lower() == name.lower()]
+    close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else f"write {RECIPE} or one of {', '.join(sorted(known))}"
     raise OptionError(
         f"optimizer {name!r} is not known; {hint} (one that a package of yours brings: package.module.Class)"

@@ -290,8 +290,9 @@ def expand(plan: Plan) -> list[RunSpec]:
     for spec in specs:
         if spec.id in by_id:
             other = by_id[spec.id].recipe
-            raise PlanError(
-                f"recipes {other!r} and {spec.recipe!r} would share the folder {spec.id}; keep one of them"
+            raise plan.error(
+                f"recipes {other!r} and {spec.recipe!r} would share the folder {spec.id}; keep one of them",
+                location_of(plan, spec),
             )
         by_id[spec.id] = spec
     return specs

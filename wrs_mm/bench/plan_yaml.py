@@ -77,20 +77,15 @@ class PlanFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         text = _text(path)
-        loader = _Loader(text)
         try:
-            node = loader.get_single_node()
-            # The lines first: constructing an object replaces the merge keys of its node.
-            self._lines = dict(_lines(loader, node)) if node is not None else {}
-            self.content: Any = None if node is None else loader.construct_document(node)
+            self.content, self._lines = _parse(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             where = f", line {mark.line + 1}" if mark else ""
             raise PlanError(f"{path}{where}: not valid YAML: {error.problem}") from None
-        except yaml.YAMLError as error:
-            raise PlanError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        finally:
-            loader.dispose()
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise PlanError(f"{path}, line {line}: not valid YAML: {error.reason}") from None
 
     def line(self, location: Location) -> int | None:
         """The line of a value, or of the innermost one around it that the file has; None for the file."""
@@ -112,6 +107,20 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise PlanError(f"{path}: cannot be read ({reason}); give the path of a plan") from None
+
+
+def _parse(text: str) -> tuple[Any, dict[Location, int]]:
+    """The content of a YAML text and the lines of its values."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, {}
+        # The lines first: constructing an object replaces the merge keys of its node.
+        lines = dict(_lines(loader, node))
+        return loader.construct_document(node), lines
+    finally:
+        loader.dispose()
 
 
 def _lines(

@@ -134,7 +134,7 @@ def _arm(spec: RunSpec, source: Path) -> Config:
 def _with_optimizer(spec: RunSpec, source: Path) -> Config:
     """A config with everything of a spec but the arm and the seed."""
     config = base_config(spec, source)
-    if config.get("default_scope") not in TASKS:
+    if _scope(config) not in TASKS:
         raise SpecError(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
     if config.get("val_dataloader") is None or config.get("val_evaluator") is None:
         raise SpecError(
@@ -170,7 +170,14 @@ def _blame(spec: RunSpec, part: str, key: str | None = None) -> Iterator[None]:
 
 def task(config: Config) -> str:
     """``detection`` or ``segmentation``."""
-    return TASKS[config.default_scope]
+    return TASKS[_scope(config)]
+
+
+def _scope(config: Config) -> str:
+    """``mmdet`` or ``mmseg``; configs in mmengine's new style leave it to the import path of the model."""
+    model = config.get("model", {}).get("type", "")
+    path = model if isinstance(model, str) else model.__module__
+    return config.get("default_scope") or path.partition(".")[0]
 
 
 def dataset_name(config: Config) -> str:
@@ -180,4 +187,6 @@ def dataset_name(config: Config) -> str:
 
 
 def _name(kind: Any) -> str:
-    return kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+    """The name of a class, without its import path."""
+    name = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+    return name.rpartition(".")[2]
