@@ -6,4 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh
 .venv/bin/wrs-mm data mini
 .venv/bin/wrs-mm bench run configs/benchmarks/mini.yaml --work-dir work_dirs/mini "$@"
-echo "The table: work_dirs/mini/table.md"
+.venv/bin/wrs-mm bench report work_dirs/mini > /dev/null
+echo "The report: work_dirs/mini/report.html (the table alone: work_dirs/mini/table.md)"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Make .venv beside this checkout, or bring it up to date. Compiles nothing; a second call is instant.
-# Usage: bash tools/setup.sh [extra ...]      the extras of pyproject.toml; `lite` is always among them
+# Usage: bash tools/setup.sh [extra ...]      the extras of pyproject.toml; lite and report are always among them
 #   PYTHON=python3.12 bash tools/setup.sh     another interpreter
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-extras=$(printf '%s\n' lite "$@" | sort -u | paste -sd,)
+extras=$(printf '%s\n' lite report "$@" | sort -u | paste -sd,)
 stamp=.venv/.wrs-mm-setup
 
 if [ ! -x .venv/bin/python ]; then

@@ -71,3 +71,20 @@ def test_intervals_cover_a_known_difference_in_95_percent_of_trials():
     trials = generator.normal(0.7, 2.0, size=(2000, 4))
     covered = sum(low <= 0.7 <= high for low, high in map(interval, trials))
     assert 0.93 <= covered / len(trials) <= 0.97
+
+
+def test_last_and_best_checkpoints_are_never_summarized_together(results):
+    frame = results({"wd": {0: 60.0}, "wrs": {0: 61.0}})
+    best = frame.assign(checkpoint="best", value=frame["value"] + 5)
+    both = pd.concat([frame, best], ignore_index=True)
+    assert row(summarize(both), "wrs")["mean"] == 61.0
+    assert row(summarize(both, "best"), "wrs")["mean"] == 66.0
+    assert set(summarize(both, "best")["checkpoint"]) == {"best"}
+
+
+def test_arms_are_compared_at_the_same_learning_rate(results):
+    frame = results({"wd": {0: 60.0}, "wrs": {0: 61.0}})
+    other = frame.assign(learning_rate=0.1, value=frame["value"] - [0, 0, 3, 3])
+    summary = summarize(pd.concat([frame, other], ignore_index=True))
+    mine = summary[(summary["regularizer"] == "wrs") & (summary["metric"] == "mIoU")]
+    assert sorted(mine["difference"]) == [-2.0, 1.0]

@@ -1,0 +1,37 @@
+"""The answers in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from wrs_mm.bench.image_intervals import COLUMNS
+from wrs_mm.bench.report.answers import answers
+from wrs_mm.bench.statistics import summarize
+
+NONE = pd.DataFrame(columns=list(COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("wrs", "verdict"),
+    [
+        ({0: 61.0, 1: 63.1, 2: 67.9}, "better"),
+        ({0: 59.0, 1: 61.1, 2: 65.9}, "worse"),
+        ({0: 61.0, 1: 61.5, 2: 67.0}, "not told apart"),
+        ({0: 61.0, 1: 63.1}, "too few seeds"),
+    ],
+)
+def test_the_verdict_is_that_of_the_interval(results, wrs, verdict):
+    (answer,) = answers(summarize(results({"wd": {0: 60.0, 1: 62.0, 2: 67.0}, "wrs": wrs})), NONE)
+    assert answer.verdict == verdict
+    assert answer.arm == "wrs"
+    assert "against wd" in answer.sentence
+
+
+def test_without_a_baseline_there_is_no_answer(results):
+    assert answers(summarize(results({"wrs": {0: 1.0}})), NONE) == []
+
+
+def test_diverged_runs_are_told(results):
+    (answer,) = answers(summarize(results({"wd": {0: 60.0, 1: 62.0}, "none": {0: 1.0, 1: None}})), NONE)
+    assert "1 of its 2 runs diverged" in answer.sentence
