@@ -210,9 +210,9 @@ def test_the_whole_weight_and_each_filter_are_told_apart() -> None:
     assert not by_filter[0].scale_invariant and found.disagreements(by_filter) == []
     by_layer, found = checked(model, granularity="layer")
     assert by_layer[0].scale_invariant and found.disagreements(by_layer) == []
-    assert checked(model)[1].disagreements(by_layer) != [] or audit.verify(
-        model, {"inputs": torch.randn(3, 2, 8, 4)}, by_layer, "filter"
-    ).disagreements(by_layer)
+    # Its filters one by one are not what the layer's verdict speaks of.
+    filters = audit.verify(model, {"inputs": torch.randn(3, 2, 8, 4)}, by_layer, "filter")
+    assert filters.disagreements(by_layer) == ["layers.0.weight"]
 
 
 def test_filters_of_a_transposed_convolution_with_groups_are_multiplied_by_output_channel() -> None:
@@ -240,13 +240,12 @@ def test_a_weight_felt_too_little_to_move_the_loss_does_not_contradict() -> None
     assert found.disagreements(verdicts) == []
 
 
-def test_rounding_does_not_flip_which_of_two_equal_pixels_a_loss_picks() -> None:
-    class Hardest(nn.Module):
+def test_rounding_does_not_flip_what_a_loss_picks() -> None:
+    class Picky(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            twice = torch.cat([x, x * 3 / 3])  # equal up to rounding
-            return twice * (twice < twice.max())
+            return x * (x / 49 * 49 == x)  # equal but for rounding
 
-    verdicts, found = checked(Segmentor(nn.Conv2d(2, 4, 1, bias=False), nn.BatchNorm2d(4), Hardest()))
+    verdicts, found = checked(Segmentor(nn.Conv2d(2, 4, 1, bias=False), nn.BatchNorm2d(4), Picky()))
     assert verdicts[0].scale_invariant and found.moved[verdicts[0].name] == 0.0
 
 
