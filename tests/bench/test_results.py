@@ -1,70 +1,72 @@
-"""``results.csv``."""
+"""The rows of results.csv."""
 
 from __future__ import annotations
 
-import random
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from wrs_mm.bench.results import COLUMNS, gather, read_results, write_results
+from wrs_mm.bench.results import COLUMNS, gather, read_results, rows, write_results
 from wrs_mm.bench.runs import Best, Result, Status
 from wrs_mm.bench.spec import RunSpec
-from wrs_mm.errors import PlanError
 
 
-def _pairs() -> list[tuple[RunSpec, Result]]:
-    pairs = []
-    for seed in range(2):
-        for arm, options in (("wd", {"weight_decay": 1e-4}), ("wrs", {})):
-            spec = RunSpec(
-                recipe='ünïcode, "quoted"',
-                regularizer=arm,
-                options=options,
-                optimizer="recipe",
-                seed=seed,
-                baseline=arm == "wd",
-            )
-            metrics = {"bbox_mAP": 15.3 + seed, "bbox_mAP_50": 40.1}
-            best = Best(metrics={"bbox_mAP": 16.5}, iteration=7, key="bbox_mAP")
-            result = Result(status=Status.DONE, task="detection", dataset="d", metrics=metrics, best=best)
-            pairs.append((spec, result))
-    failed = pairs[0][0].model_copy(update={"seed": 7})
-    lost = Result(status=Status.FAILED, task="detection", dataset="d", reason="OSError: full")
-    pairs.append((failed, lost))
-    return pairs
+def spec(**others: object) -> RunSpec:
+    plain = {"recipe": "r", "regularizer": "wd", "options": {}, "optimizer": "recipe", "seed": 0}
+    return RunSpec.model_validate({**plain, "baseline": True, **others})
 
 
-def test_rows_do_not_depend_on_the_order_of_the_runs(tmp_path):
-    pairs = _pairs()
-    write_results(gather(pairs), tmp_path / "a.csv")
-    random.Random(0).shuffle(pairs)
-    write_results(gather(pairs), tmp_path / "b.csv")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+DONE = Result(
+    status=Status.DONE,
+    metrics={"mIoU": 40.0, "mAcc": 50.0},
+    best=Best(metrics={"mIoU": 45.0, "mAcc": 49.0}, iteration=30, key="mIoU"),
+    iteration=60,
+)
 
 
-def test_results_survive_writing_and_reading(tmp_path):
-    frame = gather(_pairs())
-    write_results(frame, tmp_path / "results.csv")
-    again = read_results(tmp_path / "results.csv")
-    assert tuple(again.columns) == COLUMNS
-    assert len(again) == 2 * 2 * (2 + 1) + 1
-    for column in ("recipe", "options", "seed", "status", "metric", "checkpoint", "baseline", "reason"):
-        assert list(again[column]) == list(frame[column])
-    assert again["value"].dropna().tolist() == frame["value"].dropna().tolist()
+def test_last_and_best_are_rows_of_their_own():
+    measured = {
+        (row["checkpoint"], row["metric"]): (row["value"], row["iteration"]) for row in rows(spec(), DONE)
+    }
+    assert measured == {
+        ("last", "mIoU"): (40.0, 60),
+        ("last", "mAcc"): (50.0, 60),
+        ("best", "mIoU"): (45.0, 30),
+        ("best", "mAcc"): (49.0, 30),
+    }
 
 
-def test_last_and_best_checkpoint_have_rows_of_their_own():
-    frame = gather(_pairs())
-    best = frame[frame["checkpoint"] == "best"]
-    assert set(best["value"]) == {16.5}
-    assert set(best["iteration"]) == {7}
-    assert 16.5 not in set(frame.loc[frame["checkpoint"] == "last", "value"])
+def test_a_run_without_metrics_is_one_row():
+    (row,) = rows(spec(), Result(status=Status.DIVERGED, iteration=8))
+    assert (row["checkpoint"], row["metric"], row["value"], row["iteration"]) == ("last", "", None, 8)
 
 
-def test_results_with_other_columns_are_refused(tmp_path):
-    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "results.csv", index=False)
-    with pytest.raises(PlanError, match="other columns"):
-        read_results(tmp_path / "results.csv")
-    with pytest.raises(PlanError, match="does not exist"):
-        read_results(tmp_path / "nothing.csv")
+def test_what_tells_arms_apart_survives_the_file(tmp_path: Path):
+    listed = [
+        spec(optimizer="AdamW", optimizer_options={"betas": [0.9, 0.99]}, learning_rate=1e-4),
+        spec(optimizer="AdamW", learning_rate=3e-4, cfg_options={"model.depth": 50, "name": "é"}),
+        spec(),
+    ]
+    path = tmp_path / "results.csv"
+    write_results(gather((one, DONE) for one in listed), path)
+    frame = read_results(path)
+    assert tuple(frame.columns) == COLUMNS
+    kept = frame[["optimizer", "learning_rate", "cfg_options"]].drop_duplicates().fillna(-1)
+    assert list(kept.itertuples(index=False, name=None)) == [
+        ("AdamW", 3e-4, '{"model.depth": 50, "name": "é"}'),
+        ("AdamW (betas=[0.9, 0.99])", 1e-4, "{}"),
+        ("recipe", -1, "{}"),
+    ]
+
+
+def test_the_file_does_not_depend_on_the_order_in_which_runs_ended(tmp_path: Path):
+    listed = [(spec(seed=seed, learning_rate=lr), DONE) for seed in (0, 1) for lr in (None, 0.1, 0.01)]
+    paths = [tmp_path / name for name in ("one.csv", "other.csv")]
+    write_results(gather(listed), paths[0])
+    write_results(gather(reversed(listed)), paths[1])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_state_has_its_row(status):
+    assert rows(spec(), Result(status=status))[0]["status"] == status.value

@@ -251,26 +251,43 @@ def _row(run: Run, sight: Sight) -> tuple[str, ...]:
 
 _STYLE = {
     Status.RUNNING: "cyan",
-    Status.DONE: "green",
-    Status.DIVERGED: "yellow",
     Status.FAILED: "red",
     Status.INTERRUPTED: "yellow",
     Status.PENDING: "dim",
+    Status.DIVERGED: "yellow",
+    Status.DONE: "green",
 }
 
 
-def status_table(runs: Sequence[Run]) -> Table:
-    """:func:`status_rows` as a table, and the whole in its last line."""
+_INTEREST = list(_STYLE)
+"""Which runs a person wants to see first, where there is no room for all."""
+
+
+def status_table(runs: Sequence[Run], room: int | None = None) -> Table:
+    """:func:`status_rows` as a table, and the whole in its last line.
+
+    Args:
+        runs: The runs, in the plan's order.
+        room: How many rows there may be; of more runs, those that nobody needs to look at are left out.
+    """
     table = Table(box=None, pad_edge=False)
     for name in STATUS_COLUMNS:
         right = name in ("trained", "time", "left")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     sights = [look(run) for run in runs]
-    for run, sight in zip(runs, sights, strict=True):
+    pairs = list(zip(runs, sights, strict=True))
+    left_out = 0
+    if room is not None and len(pairs) > room:
+        shown = sorted(pairs, key=lambda pair: _INTEREST.index(pair[1].status))[: max(1, room - 1)]
+        left_out = len(pairs) - len(shown)
+        pairs = [pair for pair in pairs if pair in shown]
+    for run, sight in pairs:
         # Names, reasons and metrics are no markup.
         cells = [Text(cell) for cell in _row(run, sight)]
         cells[1].stylize(_STYLE[sight.status])
         table.add_row(*cells)
+    if left_out:
+        table.add_row(Text(f"… and {left_out} more"))
     slots = max(1, sum(sight.status is Status.RUNNING for sight in sights))
     table.caption = Text(_overall(sights, slots))
     table.caption_justify = "left"
@@ -299,9 +316,10 @@ def watch_status(find: Callable[[], Sequence[Run]], console: Console, watch: boo
     if not watch:
         console.print(status_table(find()))
         return
-    with Live(status_table(find()), console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(status_table(find()), refresh=True)
+            # Two lines of head and foot, and the line of the cursor.
+            live.update(status_table(find(), room=console.height - 3), refresh=True)
             if not _to_come(find()):
                 return
             time.sleep(_LOOK_EVERY)

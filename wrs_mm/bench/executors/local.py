@@ -224,7 +224,7 @@ class LocalExecutor:
         """Let the process that runs are forked from begin to import."""
         if self.forks:
             multiprocessing.get_context("forkserver").set_forkserver_preload([_PRELOADED])
-            with _environment(self.environment(0)):
+            with _environment(self.environment(0)), _no_output():
                 forkserver.ensure_running()
 
     def submit(self, run: Run) -> LocalJob:
@@ -269,6 +269,22 @@ def _chosen_threads() -> int | None:
     """Threads a run, where the user has said how many."""
     text = os.environ.get("OMP_NUM_THREADS", "")
     return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+@contextlib.contextmanager
+def _no_output() -> Iterator[None]:
+    """Give processes that are started inside no output of ours: who reads it waits for its last holder."""
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in kept:
+            os.dup2(nowhere, stream)
+        yield
+    finally:
+        for stream, copy in kept.items():
+            os.dup2(copy, stream)
+            os.close(copy)
+        os.close(nowhere)
 
 
 @contextlib.contextmanager
