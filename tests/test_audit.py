@@ -205,7 +205,7 @@ def test_a_missed_and_a_wrongly_found_weight_contradict(quick: bool) -> None:
 
 
 def test_the_whole_weight_and_each_filter_are_told_apart() -> None:
-    model = Segmentor(nn.Conv2d(2, 4, 1, bias=False), nn.GroupNorm(2, 4))
+    model = Segmentor(nn.Conv2d(2, 8, 1, bias=False), nn.GroupNorm(2, 8))
     by_filter, found = checked(model)
     assert not by_filter[0].scale_invariant and found.disagreements(by_filter) == []
     by_layer, found = checked(model, granularity="layer")
