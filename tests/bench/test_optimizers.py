@@ -37,7 +37,7 @@ def test_an_import_path_is_a_name():
 def test_what_does_not_exist_is_named():
     with pytest.raises(OptionError, match="'adamw' is not known; did you mean AdamW"):
         check("adamw", {})
-    with pytest.raises(OptionError, match="package.module.Class"):
+    with pytest.raises(OptionError, match=r"package\.module\.Class"):
         check("somewhere.Lion", {})
     with pytest.raises(OptionError, match="AdamW has no option 'momentum'; its options are lr, betas"):
         check("AdamW", {"momentum": 0.9})

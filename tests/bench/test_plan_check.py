@@ -25,7 +25,7 @@ SWEEP = "learning_rates: [recipe, 0.1]\n"
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Writes a plan beside the small recipe; what the recipes read is taken to exist."""
-    monkeypatch.setattr(plan_check, "require_dataset", lambda config: None)
+    monkeypatch.setattr(plan_check, "require_data", lambda config: None)
     write_recipe(tmp_path)
 
     def _write(extra: str = "", plan: str = PLAN) -> Path:

@@ -13,9 +13,8 @@ from wrs_mm.bench.differences import differing, settings, undeclared
 from wrs_mm.bench.links import LR
 from wrs_mm.bench.optimizers import KEPT, RECIPE
 from wrs_mm.bench.plan import Plan, expand, find_recipe, resolve_spec
-from wrs_mm.bench.recipes import base_config
+from wrs_mm.bench.recipes import base_config, require_data
 from wrs_mm.bench.spec import RunSpec
-from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import DatasetError
 
 _TYPE = "optim_wrapper.optimizer.type"
@@ -116,7 +115,7 @@ def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
         said += _optimizers(base, own)
         said += _frozen_bn(base, own)
         try:
-            require_dataset(config)
+            require_data(config)
         except DatasetError as error:
             said.append(f"{error} (to run it; to read the plan it is not needed)")
         for text in dict.fromkeys(said):

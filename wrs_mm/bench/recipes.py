@@ -14,6 +14,7 @@ from wrs_mm.bench.config_keys import lookup, override
 from wrs_mm.bench.links import parse_links
 from wrs_mm.bench.optimizers import with_optimizer
 from wrs_mm.bench.spec import RunSpec
+from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import ConfigError, PlanError, UsageError
 from wrs_mm.openmmlab.configs import config_path, load_config
 
@@ -166,6 +167,15 @@ def _blame(spec: RunSpec, part: str, key: str | None = None) -> Iterator[None]:
         yield
     except UsageError as error:
         raise SpecError(f"recipe {spec.recipe!r}: {error}", part, key) from error
+
+
+def require_data(config: Config) -> None:
+    """Check that the data of training and validation exists; a benchmark has no use for the test set.
+
+    Raises:
+        DatasetError: It does not.
+    """
+    require_dataset({key: value for key, value in config.items() if not key.startswith("test_")})
 
 
 def task(config: Config) -> str:
