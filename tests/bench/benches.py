@@ -64,6 +64,12 @@ default_hooks.update(checkpoint=dict(
 """
 """Added to the recipe: the same training in epochs of two updates."""
 
+VALIDATIONS = """
+train_cfg.update(val_interval=6)
+default_hooks['checkpoint'].update(interval=3, save_best='mIoU', max_keep_ckpts=1)
+"""
+"""Added to the recipe: validations in between, and the best checkpoint."""
+
 BENCH = [sys.executable, "-m", "wrs_mm.cli", "bench"]
 
 PLAN = """

@@ -23,9 +23,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import torch
-from benches import EPOCHS, Bench, weights
+from benches import EPOCHS, VALIDATIONS, Bench, weights
 
-KILLS = ("kill harness", "kill run", "kill fork server", "terminate harness", "ctrl-c")
+KILLS = ("kill harness", "ctrl-c", "kill fork server", "terminate harness")
 FULL = "fill the disk"
 
 TIMES = ["seconds"]
@@ -59,11 +59,7 @@ def fill(place: Path) -> Path:
 def prepare(bench: Bench, iterations: int, seconds: float) -> None:
     """Three recipes: one counts updates, one epochs, one diverges half-way."""
     slow = f"seconds={seconds}"
-    validations = (
-        "\ntrain_cfg.update(val_interval=7)"
-        "\ndefault_hooks['checkpoint'].update(save_best='mIoU', max_keep_ckpts=1)\n"
-    )
-    bench.recipe("steps", iterations, slow, validations)
+    bench.recipe("steps", iterations, slow, VALIDATIONS)
     bench.recipe("epochs", iterations, slow, EPOCHS)
     bench.recipe("breaks", iterations, f"{slow}, break_at={iterations // 2}, how='diverge'")
     bench.plan("steps", "epochs", "breaks")
@@ -79,12 +75,17 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
     work = place / "work"
     happened: Counter[str] = Counter()
     final: dict[Path, int] = {}
-    while (done := happened.total()) < kills:
+    # Every kind happens; which one when, and how often in one go, is chance.
+    kinds = iter(actions)
+    while happened.total() < kills:
         process = bench.start(work_dir=work)
-        # Every kind happens; which one when is chance.
-        action = actions[done] if done < len(actions) else chance.choice(actions)
         moment(process, work, chance)
+        for _ in range(chance.randint(0, 3)):
+            happened["kill run"] += strike(process, "kill run", place, chance)
+            time.sleep(chance.uniform(0, 4))
+        action = next(kinds, None) or chance.choice(actions)
         happened[action] += strike(process, action, place, chance)
+        end(process, chance)
         finish(process)
         check_kept(work, final)
         if process.returncode == 0:
@@ -135,22 +136,19 @@ def strike(process: subprocess.Popen[str], action: str, place: Path, chance: ran
             servers[0].kill()
         elif action == "kill run" and runs:
             chance.choice(runs).kill()
-            harness_goes_on(process, chance)
         elif action == FULL:
             filler = fill(place)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(chance.uniform(2, 20))
             filler.unlink()
-            harness_goes_on(process, chance)
         else:
-            harness.kill()
             return 0
         return 1
     return 0
 
 
-def harness_goes_on(process: subprocess.Popen[str], chance: random.Random) -> None:
-    """Let a harness whose run was hit work on for a while, then stop it for the next thing to happen."""
+def end(process: subprocess.Popen[str], chance: random.Random) -> None:
+    """Let a harness that was spared work on for a while, then stop it for the next thing to happen."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(chance.uniform(1, 4))
     if process.poll() is None:

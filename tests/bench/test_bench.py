@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from benches import BENCH, Bench, weights
+from benches import BENCH, EPOCHS, VALIDATIONS, Bench, weights
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +73,31 @@ def test_a_killed_run_resumes_and_nothing_done_is_repeated(bench):
     assert (bench.folder / "work" / "results.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("loop", ["iterations", "epochs"])
+def test_a_validation_that_a_kill_cut_short_is_made_up_for(bench, loop):
+    more = EPOCHS if loop == "epochs" else VALIDATIONS
+    bench.recipe("killed", iterations=24, hook="break_at=12, how='kill'", more=more)
+    bench.recipe("steady", iterations=24, more=more)
+    bench.plan("killed", "steady", regularizers="[wd]")
+    bench.run(status=1)
+    bench.run()
+    assert len(bench.attempts("killed__wd__seed0")) == 2
+    one, other = bench.run_folder("killed__wd__seed0"), bench.run_folder("steady__wd__seed0")
+    validations = (one / "validations.json").read_bytes()
+    assert validations == (other / "validations.json").read_bytes()
+    assert [entry["iteration"] for entry in json.loads(validations)] == [6, 12, 18, 24]
+    killed, steady = bench.result(one.name), bench.result(other.name)
+    assert (killed.metrics, killed.best) == (steady.metrics, steady.best)
+    # The same checkpoints, two of them at least: the best one too is the same.
+    assert sorted(path.name for path in one.glob("*.pth")) == sorted(
+        path.name for path in other.glob("*.pth")
+    )
+    assert len([path for path in one.glob("*.pth") if not path.name.startswith("best_")]) == 2
+    last = "epoch_12.pth" if loop == "epochs" else "iter_24.pth"
+    states = [torch.load(folder / last, weights_only=False)["state_dict"] for folder in (one, other)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
 def test_ctrl_c_stops_every_process_and_the_same_command_continues(bench):
     # Long enough that the second command still finds it running, on a slow machine too.
     bench.recipe("slow", iterations=300, hook="seconds=0.1")
@@ -115,13 +140,19 @@ def test_workers_end_with_a_harness_that_was_killed(bench):
 def test_a_diverged_run_is_a_result_and_a_crash_is_not(bench):
     bench.recipe("nan", iterations=20, hook="break_at=7, how='diverge'")
     bench.recipe("crash", iterations=20, hook="break_at=12, how='crash'")
-    bench.plan("nan", "crash", regularizers="[wd]")
+    bench.recipe("overflow", iterations=20, hook="break_at=9, how='overflow'")
+    bench.plan("nan", "crash", "overflow", regularizers="[wd]")
     err = bench.run(status=1)
 
     diverged = bench.result("nan__wd__seed0")
     assert (diverged.status.value, diverged.iteration) == ("diverged", 8)
     assert "the loss of iteration 8 is nan" in str(diverged.reason)
     assert diverged.metrics == {}
+
+    # A model may fail on such weights before a loss shows them.
+    overflown = bench.result("overflow__wd__seed0")
+    assert (overflown.status.value, overflown.iteration) == ("diverged", 10)
+    assert overflown.reason == "Diverged: the weights of iteration 10 are not finite"
 
     crashed = bench.result("crash__wd__seed0")
     assert crashed.status.value == "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -19,7 +20,8 @@ class BenchTestHook(Hook):
     Args:
         seconds: Wait in each iteration, so that a test can reach into the middle of a run.
         break_at: Before this iteration, counted from 0, something happens.
-        how: ``diverge``, ``crash``, or nothing.
+        how: ``diverge`` (in a loss), ``overflow`` (weights of which the model then makes a crash), ``crash``,
+            ``kill`` (in the validation after it, once), or nothing.
     """
 
     def __init__(self, seconds: float = 0.0, break_at: int = -1, how: str = "") -> None:
@@ -33,8 +35,17 @@ class BenchTestHook(Hook):
         if self.how == "diverge" and get_rank() == get_world_size() - 1:
             with torch.no_grad():
                 next(runner.model.parameters()).fill_(float("nan"))
-        if self.how == "crash":
+        if self.how == "overflow":
+            with torch.no_grad():
+                next(runner.model.parameters()).fill_(float("inf"))
+        if self.how in ("crash", "overflow"):
             raise RuntimeError("broken\nby the test")
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if self.how == "kill" and runner.iter == self.break_at and batch_idx == 1:
+            with open(os.path.join(runner.work_dir, "attempts.txt")) as file:
+                if len(file.readlines()) == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
     def before_run(self, runner: Any) -> None:
         # Who trained, and from where: a test counts attempts by it.
