@@ -6,6 +6,8 @@ reads configs, builds models, makes batches, trains and tests.
 
 from __future__ import annotations
 
+import warnings
+
 from wrs_mm.openmmlab.configs import load_config
 
 __all__ = ["load_config", "prepare"]
@@ -21,6 +23,8 @@ def prepare() -> None:
     from wrs_mm.openmmlab.distributed import launch_on_cpu
     from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
 
+    # mmengine 0.10 reloads pkg_resources with every config of a toolbox, and warns each time.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
     provide_mmcv_ext()
     load_safely()
     save_atomically()
