@@ -15,12 +15,13 @@ from filelock import Timeout
 from rich.console import Console
 
 from wrs_mm.bench import recipes
+from wrs_mm.bench.differences import settings
 from wrs_mm.bench.display import make_display, watch_status
 from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.harness import run_all
 from wrs_mm.bench.plan import Plan, RunSpec, expand, load_plan, resolve_spec
+from wrs_mm.bench.plan_check import Cell, warnings
 from wrs_mm.bench.runs import Identity, Run, Status, WorkDir, config_hash
-from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import PlanError
 
 if TYPE_CHECKING:
@@ -81,10 +82,12 @@ def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Ru
 
     All configs come first, so that a mistake in the last of them leaves the work dir as it was.
     """
-    resolved = []
+    resolved, cells = [], []
     for spec in specs:
         config = resolve_spec(plan, spec)
-        require_dataset(config)
+        recipes.require_data(config)
+        if spec.seed == plan.seeds[0]:
+            cells.append(Cell(spec, settings(config.to_dict())))
         identity = Identity(
             spec=spec,
             task=recipes.task(config),
@@ -94,6 +97,8 @@ def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Ru
         resolved.append((work_dir.run(spec), identity, config.pretty_text))
     for one, identity, _ in resolved:
         one.check(identity)
+    for text in warnings(plan, cells):
+        print(f"warning: {text}", file=sys.stderr)
     work_dir.adopt(plan.name, list(specs))
     for one, identity, text in resolved:
         one.prepare(identity, text)

@@ -169,9 +169,10 @@ def _same(cells: Sequence[Cell]) -> Iterator[str]:
 def _left_behind(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
     """Learning rates elsewhere in the config that stayed where they were when the learning rate moved."""
     before = base.get(LR)
+    if not isinstance(before, (int, float)):
+        return
     for cell in cells:
-        now = cell.settings.get(LR)
-        if cell.spec.learning_rate is None or now == before or not _number(before) or not _number(now):
+        if cell.spec.learning_rate is None or cell.settings.get(LR) == before:
             continue
         for key, value in base.items():
             if cell.settings.get(key) != value or key in cell.spec.links or key in cell.spec.cfg_options:
