@@ -187,6 +187,35 @@ def test_activation_checkpointing_hides_nothing(reentrant: bool) -> None:
     assert judge(observation)[0].scale_invariant
 
 
+class _Exponential(torch.autograd.Function):
+    """An operation of its own, as compiled extensions are: nothing but its name can be known."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        return x.exp()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+        return grad
+
+
+def test_a_second_use_by_an_autograd_function_breaks_it_and_is_named() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return self.norm(y) + _Exponential.apply(y)
+
+    verdict = verdicts(Twice(), torch.randn(2, 3, 8, 8))["conv.weight"]
+    assert not verdict.scale_invariant
+    assert "_Exponential" in verdict.reason
+    # What was put beside the functions for the observation is gone.
+    assert float(_Exponential.apply(torch.zeros(()))) == 1
+
+
 def test_what_several_processes_saw_is_joined() -> None:
     class Sometimes(nn.Module):
         def __init__(self) -> None:

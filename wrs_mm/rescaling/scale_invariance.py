@@ -26,6 +26,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -39,6 +40,8 @@ TRANSPOSED = {F.conv_transpose1d: 1, F.conv_transpose2d: 2, F.conv_transpose3d: 
 DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
 #: Synchronized norms too go through autograd.Function (torch's own, and mmcv's).
 SYNCHRONIZED = {"SyncBatchNorm"}
+#: Only runs a part of the model, which the mode sees.
+CHECKPOINTING = {"CheckpointFunction"}
 
 
 @dataclass
@@ -232,6 +235,7 @@ class Observer(TorchFunctionMode):
         self._next_label = 1
         self._stack: list[str] = []  # names of the modules whose forward is running
         self._opaque = 0  # how many synchronized norms' forwards are running
+        self._deformable = 0  # the same of deformable convolutions
         for name, param, groups in weights_of(model):
             self._register(name, param, groups)
 
@@ -251,18 +255,29 @@ class Observer(TorchFunctionMode):
                     frozen=not training,
                 )
             self._opaque += 1
+        self._deformable += has_class_name(module, DEFORMABLE)
 
     def after_module(self, module: nn.Module, args: tuple, output: Any) -> None:
         """Forward hook of every module."""
         self._stack.pop()
         if has_class_name(module, SYNCHRONIZED):
             self._opaque -= 1
-        elif has_class_name(module, DEFORMABLE) and isinstance(output, Tensor):
-            self._after_deformable(module, args, output)
+        elif has_class_name(module, DEFORMABLE):
+            self._deformable -= 1
+            if isinstance(output, Tensor):
+                self._after_deformable(module, args, output)
 
     def _after_deformable(self, module: nn.Module, args: tuple, output: Tensor) -> None:
         if self._flows.get(output) is None:
             self._convolve(output, args[0], module.weight, getattr(module, "bias", None), 2)
+
+    def before_function(self, function: type, args: tuple) -> None:
+        """Before every ``autograd.Function``: what it does with its arguments, nobody sees."""
+        if self._opaque or function.__name__ in CHECKPOINTING:
+            return
+        for tensor in tensors_in(args):
+            if not (self._deformable and id(tensor) in self._parameters):
+                self._object_to(tensor, f"`{function.__name__}`")
 
     # -- one operation --------------------------------------------------------------------------------
 
@@ -672,8 +687,28 @@ def observe(model: nn.Module) -> Iterator[Observation]:
         if "torch._dynamo" in sys.modules:
             # Compiled code hides its operations.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(functions_announced(observer.before_function))
         stack.enter_context(observer)
         yield observer.observation
+
+
+@contextmanager
+def functions_announced(announce: Callable[[type, tuple], None]) -> Iterator[None]:
+    """Call ``announce`` with class and arguments of each ``autograd.Function`` that is applied.
+
+    A TorchFunctionMode does not see them, and neither do module hooks.
+    """
+    apply = Function.__dict__["apply"]
+
+    def announced(cls: type, *args: Any, **kwargs: Any) -> Any:
+        announce(cls, args)
+        return apply.__get__(None, cls)(*args, **kwargs)
+
+    Function.apply = classmethod(announced)
+    try:
+        yield
+    finally:
+        Function.apply = apply
 
 
 def unwrap(model: nn.Module) -> nn.Module:
