@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from wrs_mm import cli
 from wrs_mm.bench import gpu_hours, published, reference
-from wrs_mm.bench.plan import CONFIGS, RunSpec
-from wrs_mm.bench.results import gather, write_results
-from wrs_mm.bench.runs import Result, Status
+from wrs_mm.bench.plan import CONFIGS
+from wrs_mm.bench.results import COLUMNS, write_results
 from wrs_mm.errors import ConfigError, OptionError, PlanError
 
 DOCUMENTS = [CONFIGS.parent / "README.md", CONFIGS.parent / "docs" / "reproduce.md"]
@@ -77,48 +77,52 @@ def test_every_cell_of_ours_says_that_nobody_measured_it() -> None:
         assert cells[1].startswith("published: ") and cells[2:] == [published.UNMEASURED] * 3
 
 
-def _write_results(folder: Path, dataset: str) -> Path:
-    spec = RunSpec(
-        recipe="coco/faster-rcnn_r50_fpn_frozenbn_1x_coco",
-        regularizer="wrs",
-        options={},
-        optimizer="recipe",
-        seed=0,
-        baseline=False,
-    )
-    pairs = [
-        (
-            spec.model_copy(update={"seed": seed}),
-            Result(
-                status=Status.DONE,
-                task="detection",
-                dataset=dataset,
-                metrics={"bbox_mAP": value},
-                iteration=1,
-                seconds=1.0,
-                threads=1,
-                device="cpu",
-                config_hash="",
-                reason=None,
-            ),
-        )
-        for seed, value in enumerate([37.0, 38.0])
-    ]
+def _write_results(folder: Path, **settings: object) -> Path:
+    """A work dir with two runs of one arm, as if from a plan with two seeds."""
+    shared = {
+        "recipe": "coco/faster-rcnn_r50_fpn_frozenbn_1x_coco",
+        "regularizer": "wrs",
+        "dataset": "coco",
+        "options": "{}",
+        "cfg_options": "{}",
+        "optimizer": "recipe",
+        "status": "done",
+        "checkpoint": "last",
+        "metric": "bbox_mAP",
+        **settings,
+    }
+    rows = [{**shared, "seed": seed, "value": value} for seed, value in enumerate([37.0, 38.0])]
     folder.mkdir()
-    write_results(gather(pairs), folder / "results.csv")
+    write_results(pd.DataFrame(rows).reindex(columns=list(COLUMNS)), folder / "results.csv")
     return folder
 
 
 def test_results_fill_the_cell_of_their_recipe_and_arm(tmp_path: Path) -> None:
-    table = published.table([_write_results(tmp_path / "a", "coco")])
+    table = published.table([_write_results(tmp_path / "a")])
     row = next(line for line in table.splitlines() if "`faster-rcnn_r50_fpn_frozenbn_1x_coco` |" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[2:] == [published.UNMEASURED, published.UNMEASURED, "box AP 37.50 ± 0.71 (2 seeds)"]
-    assert table.count("seeds)") == 1
+    assert cells[2:] == [published.UNMEASURED, published.UNMEASURED, "box AP 37.50 ± 0.71, 2 seeds"]
+    assert table.count("seeds") == 1
 
 
-def test_results_on_other_data_do_not_count(tmp_path: Path) -> None:
-    assert published.table([_write_results(tmp_path / "a", "standin-coco")]) == published.table()
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dataset": "standin-coco"},
+        {"learning_rate": 0.01},
+        {"cfg_options": '{"train_cfg.max_epochs": 1}'},
+        {"options": '{"weight_decay": 0.001}'},
+        {"checkpoint": "best"},
+        {"status": "diverged"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_results_of_anything_but_the_recipe_do_not_count(settings: dict, tmp_path: Path) -> None:
+    assert published.measured([_write_results(tmp_path / "a", **settings)]).empty
+    assert len(published.measured([_write_results(tmp_path / "b")])) == 2
+
+
+def test_a_work_dir_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="does not exist"):
         published.table([tmp_path / "nowhere"])
 
@@ -135,6 +139,15 @@ def test_images_seen_follow_the_schedule() -> None:
     pspnet = published.read("mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py")
     assert gpu_hours.images_seen(pspnet, "cityscapes") == 40000 * 8
     assert gpu_hours.gpus(pspnet) == 4
+
+
+def test_a_plan_s_gpu_hours_are_those_of_its_runs(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    recipes = "[coco/retinanet_r50_fpn_syncbn_1x_coco, cityscapes/fcn_r50-d8_4xb2-40k_cityscapes-512x1024]"
+    plan.write_text(f"name: p\nrecipes: {recipes}\nregularizers: [wd, wrs]\nseeds: [0, 1]\nbaseline: wd\n")
+    hours, known, count = gpu_hours.plan_gpu_hours(plan)
+    one = gpu_hours.gpu_hours(12 * 117266, gpu_hours.SPEEDS["retinanet"])
+    assert (known, count) == (4, 8) and hours == pytest.approx(4 * one)
 
 
 def test_an_epoch_of_coco_is_what_the_check_of_the_data_counts() -> None:

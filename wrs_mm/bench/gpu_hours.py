@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wrs_mm.bench.plan import CONFIGS, expand, find_recipe, load_plan
 from wrs_mm.bench.published import DATASETS, published, read, recipes, same_network, toolbox_base
 from wrs_mm.errors import ConfigError
 
@@ -108,8 +109,24 @@ def gpu_hours(images: int, speed: Speed) -> float:
     return images * speed.seconds / speed.images / 3600
 
 
+def plan_gpu_hours(plan: Path) -> tuple[float, int, int]:
+    """GPU hours of a plan for COCO or Cityscapes.
+
+    Returns:
+        GPU hours of its runs that have a published speed, how many these are, and how many runs it has.
+    """
+    runs = expand(load_plan(plan))
+    hours = []
+    for run in runs:
+        path = Path(find_recipe(run.recipe, plan.parent))
+        speed = SPEEDS.get(path.stem.split("_")[0])
+        if speed:
+            hours.append(gpu_hours(images_seen(read(path), path.parent.name), speed))
+    return sum(hours), len(hours), len(runs)
+
+
 def table() -> str:
-    """GPU hours of one run of each recipe as Markdown."""
+    """GPU hours of one run of each recipe, and of the plans, as Markdown."""
     lines = [
         "| recipe | images × times seen | GB a GPU | published speed | GPU hours a run | hours on 8 GPUs |",
         "| :-- | --: | --: | :-- | --: | --: |",
@@ -129,6 +146,12 @@ def table() -> str:
             mark = "" if same_network(path, base) else " ¹"
             first = [f"`{path.stem}`{mark}", f"{images:,}".replace(",", " "), str(memory)]
             lines.append(f"| {' | '.join(first + cells)} |")
+    plans = []
+    for plan in (f"{dataset}{sweep}" for dataset in DATASETS for sweep in ("", "_wd_sweep")):
+        hours, known, count = plan_gpu_hours(CONFIGS / "benchmarks" / f"{plan}.yaml")
+        plans.append(f"| `{plan}.yaml` | {count} | {known} | {hours:,.0f} |".replace(",", " "))
+    lines += ["", "| plan | runs | of them with a published speed | GPU hours of these |"]
+    lines += ["| :-- | --: | --: | --: |", *plans]
     sources = ", ".join(dict.fromkeys(speed.source for speed in SPEEDS.values()))
     note = (
         "¹ memory and speed are of the toolbox's network; this one has more to train and synchronizes its "

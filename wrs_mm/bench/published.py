@@ -18,7 +18,7 @@ import yaml
 
 from wrs_mm.bench.plan import CONFIGS
 from wrs_mm.bench.results import gather, read_results
-from wrs_mm.bench.statistics import summarize
+from wrs_mm.bench.statistics import mean_and_sd
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path, load_config
 
@@ -35,6 +35,16 @@ UNMEASURED = "not measured yet"
 METRICS = {"box AP": "bbox_mAP", "mask AP": "segm_mAP", "mIoU": "mIoU"}
 """The metafiles' names of the metrics shown, and ours. (Metafiles also give mIoU over several scales
 and flips, which no recipe here measures.)"""
+
+_AS_THE_RECIPE = {
+    "optimizer": "recipe",
+    "learning_rate": None,
+    "cfg_options": "{}",
+    "options": "{}",
+    "status": "done",
+    "checkpoint": "last",
+}
+"""What ``results.csv`` says of a finished run that differs from its recipe by the arm alone."""
 
 
 @dataclass(frozen=True)
@@ -140,17 +150,22 @@ def _without_scopes(value: Any) -> Any:
 
 
 def measured(paths: Sequence[Path]) -> pd.DataFrame:
-    """The summary of the results in the work dirs of benchmarks.
+    """The results in the work dirs of benchmarks that may stand beside published ones.
 
-    Only what was trained on COCO or Cityscapes, with the recipe's optimizer and an arm's default
-    options.
+    Args:
+        paths: the work dirs.
+
+    Returns:
+        Rows of ``results.csv``: of the last checkpoint of a finished run, trained on COCO or
+        Cityscapes as the recipe says, but for the arm.
 
     Raises:
         PlanError: a folder holds no ``results.csv``.
     """
-    frames = [summarize(read_results(path / "results.csv")) for path in paths]
-    frame = pd.concat(frames) if frames else summarize(gather([]))
-    ours = frame["dataset"].isin(DATASETS) & (frame["optimizer"] == "recipe") & (frame["options"] == "{}")
+    frame = pd.concat([gather([]), *(read_results(path / "results.csv") for path in paths)])
+    ours = frame["dataset"].isin(DATASETS)
+    for column, value in _AS_THE_RECIPE.items():
+        ours &= frame[column].isna() if value is None else frame[column] == value
     return frame[ours]
 
 
@@ -187,17 +202,12 @@ def table(paths: Sequence[Path] = ()) -> str:
 
 def _cell(results: pd.DataFrame, recipe: str, arm: str, metrics: Mapping[str, float]) -> str:
     """Our numbers of one recipe and arm: mean, standard deviation and number of seeds."""
+    rows = results[(results["recipe"] == recipe) & (results["regularizer"] == arm)]
     parts = []
     for name in metrics:
-        rows = results[
-            (results["recipe"] == recipe)
-            & (results["regularizer"] == arm)
-            & (results["metric"] == METRICS[name])
-            & (results["seeds"] > 0)
-        ]
-        if len(rows):
-            row = rows.iloc[0]
-            spread = f" ± {row['sd']:.2f}" if row["seeds"] > 1 else ""
-            seeds = f"{row['seeds']} seed" + ("s" if row["seeds"] > 1 else "")
-            parts.append(f"{name} {row['mean']:.2f}{spread} ({seeds})")
-    return ", ".join(parts) or UNMEASURED
+        values = rows[rows["metric"] == METRICS[name]].drop_duplicates("seed")["value"]
+        mean, sd = mean_and_sd(list(values))
+        if len(values):
+            spread = f" ± {sd:.2f}, {len(values)} seeds" if len(values) > 1 else ", 1 seed"
+            parts.append(f"{name} {mean:.2f}{spread}")
+    return "; ".join(parts) or UNMEASURED
