@@ -68,8 +68,12 @@ def _folders(root: Path) -> list[Path]:
 
 def _few_subfolders(folder: Path) -> list[Path]:
     """The subfolders of a folder; none of one that has as many as a dataset has cities."""
-    with os.scandir(folder) as entries:
-        found = sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    except PermissionError:
+        # Such as lost+found at the root of a disk: none of the dataset's business.
+        return []
     return found if len(found) < 20 else []
 
 
