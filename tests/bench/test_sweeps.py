@@ -75,6 +75,12 @@ def test_an_arm_with_nothing_to_tune_stands_beside_the_sweep():
     assert sweeps(_results([("wrs", {}, None, {0: 61.0})])).empty
 
 
+def test_an_arm_at_its_default_is_no_point_of_the_sweep():
+    points = [*_decays({1.0: {0: 50.0}, 2.0: {0: 60.0}}), ("wd", {}, None, {0: 99.0})]
+    (row,) = sweeps(_results(points)).to_dict("records")
+    assert (row["axis"], row["best"], row["mean"]) == ("weight_decay", 2.0, 60.0)
+
+
 def test_a_grid_has_a_row_for_each_axis_with_the_others_held_at_the_best():
     grid = {(1.0, 0.1): 50.0, (2.0, 0.1): 55.0, (1.0, 0.2): 40.0, (2.0, 0.2): 70.0}
     points = [("wd", {"weight_decay": decay}, rate, {0: v}) for (decay, rate), v in grid.items()]

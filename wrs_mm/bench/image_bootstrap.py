@@ -146,7 +146,7 @@ class DetectionMatches:
         return result
 
     def by_class(self) -> Tensor:
-        """AP of each of :attr:`classes` on the images as they are, mean over IoU: ``(classes,)`` in percent."""
+        """AP of each of :attr:`classes` on the images as they are: ``(classes,)`` in percent."""
         weights = torch.ones(1, len(self.image_ids), dtype=torch.float64)
         values = [self._class_precision(m, weights, weights @ m.objects).mean() for m in self.classes]
         return 100 * torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)

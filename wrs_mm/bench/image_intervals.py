@@ -7,6 +7,7 @@ predictions are the same.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ import pandas as pd
 
 from wrs_mm.bench.evaluations import Evaluation, evaluations
 from wrs_mm.bench.image_bootstrap import paired_bootstrap
-from wrs_mm.bench.metrics import MAIN
 from wrs_mm.bench.predictions import FOLDER
 from wrs_mm.bench.runs import Run, Status, WorkDir
 from wrs_mm.bench.spec import RunSpec
@@ -66,7 +66,7 @@ def trained_runs(work_dir: WorkDir) -> tuple[list[Trained], list[str]]:
         kept: list[Evaluation] = []
         try:
             if (run.folder / FOLDER).is_dir():
-                kept = evaluations(run, annotations(run))
+                kept = evaluations(run, annotations_file(run))
             if not kept:
                 notes.append(f"{run.name}: no predictions were saved")
             for evaluation in list(kept):
@@ -80,7 +80,7 @@ def trained_runs(work_dir: WorkDir) -> tuple[list[Trained], list[str]]:
     return found, notes
 
 
-def annotations(run: Run) -> Path | None:
+def annotations_file(run: Run) -> Path | None:
     """The COCO annotations of a run's validation set, from its config."""
     from mmengine.config import Config
 
@@ -141,14 +141,14 @@ def image_intervals(
                 continue
             tell(f"{one.spec.id}: {resamples} resamples of the validation images")
             rows += _compare(one, other, evaluation, opponent, resamples, fingerprint)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
+    return frame
 
 
 def _compare(
     one: Trained, other: Trained, mine: Evaluation, theirs: Evaluation, resamples: int, fingerprint: str
 ) -> list[dict[str, Any]]:
-    import json
-
     found = paired_bootstrap(mine.found, theirs.found, resamples=resamples)
     values, baseline_values = mine.metrics(), theirs.metrics()
     spec = one.spec

@@ -64,7 +64,7 @@ class RecordingIoUMetric(IoUMetric):
             for kind, labels in zip(("", ".true"), by_name[name][5], strict=True):
                 _, png = cv2.imencode(".png", labels)
                 write_bytes(self.folder / f"{number}{kind}.png", png.tobytes())
-        arrays = {
+        arrays: dict[str, Any] = {
             "image_ids": np.array(names),
             "intersect": np.stack([entry[0].numpy() for entry in results]),
             "union": np.stack([entry[1].numpy() for entry in results]),

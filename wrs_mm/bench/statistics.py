@@ -38,10 +38,10 @@ COLUMNS = (
     "diverged",
     "failed",
 )
-"""``checkpoint``: the one measured, ``last`` or ``best``. ``seeds``: runs that are done and have the metric. ``sd``: over them, n − 1; empty for one.
-``pairs``: seeds that arm and baseline share. ``difference``: arm minus baseline, mean over pairs.
-``low``, ``high``: its 95 % interval. ``runs``: all with a result; ``diverged``, ``failed``
-(with interrupted ones): those of them without metrics."""
+"""``checkpoint``: the one measured, ``last`` or ``best``. ``seeds``: runs that are done and have the metric.
+``sd``: over them, n − 1; empty for one. ``pairs``: seeds that arm and baseline share. ``difference``: arm
+minus baseline, mean over pairs. ``low``, ``high``: its 95 % interval. ``runs``: all with a result;
+``diverged``, ``failed`` (with interrupted ones): those of them without metrics."""
 
 MIN_PAIRS = 3
 """Pairs from which on there is an interval."""

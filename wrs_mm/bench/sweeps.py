@@ -23,7 +23,11 @@ LEARNING_RATE = "learning_rate"
 COLUMNS = (
     *("recipe", "task", "optimizer", "regularizer", "checkpoint", "metric", "axis", "best", "setting"),
     *("seeds", "mean", "sd"),
-    *(f"{side}_{name}" for side in ("below", "above") for name in ("value", "loss", "low", "high", "diverged")),
+    *(
+        f"{side}_{name}"
+        for side in ("below", "above")
+        for name in ("value", "loss", "low", "high", "diverged")
+    ),
 )
 """``axis``: the option that varies, empty for an arm with nothing to tune beside one that has. ``best``: its
 best value. ``setting``: all values of the best point (JSON). ``mean``, ``sd``: there, over ``seeds``.
@@ -73,7 +77,7 @@ def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
             continue
         rows = []
         for regularizer, arm in group.groupby("regularizer", sort=True):
-            shared = {
+            shared: dict[str, Any] = {
                 **{"recipe": recipe, "task": task, "optimizer": optimizer, "regularizer": regularizer},
                 **{"checkpoint": checkpoint, "metric": metric},
             }
@@ -99,21 +103,30 @@ def _arm(arm: pd.DataFrame, metric: str, checkpoint: str) -> list[dict[str, Any]
     candidates = sound or [where for where in values if values[where]]
     if not candidates:
         return []
-    best = max(candidates, key=lambda where: sum(values[where].values()) / len(values[where]))
-    at_best = paired(values[best], {})
-    shared = {"setting": json.dumps(dict(best)), **{name: at_best[name] for name in ("seeds", "mean", "sd")}}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for axis, steps in axes(set(values)).items():
-        here = dict(best)[axis]
-        if here not in steps:
+        # An arm may also be listed without the option, at its default: that is no point of the sweep.
+        swept = [where for where in candidates if dict(where).get(axis) in steps]
+        if not swept:
             continue
-        index = steps.index(float(here))  # type: ignore[arg-type]
-        row = {"axis": axis, "best": here, **shared}
+        best = _best(swept, values)
+        index = steps.index(float(str(dict(best)[axis])))
+        found = {"axis": axis, "best": steps[index], **_at(best, values)}
         for side, neighbour in (("below", index - 1), ("above", index + 1)):
             step = steps[neighbour] if 0 <= neighbour < len(steps) else None
-            row |= {f"{side}_{name}": value for name, value in _step(values, diverged, best, axis, step)}
-        rows.append(row)
-    return rows or [{"axis": "", "best": math.nan, **shared}]
+            found |= {f"{side}_{name}": value for name, value in _step(values, diverged, best, axis, step)}
+        rows.append(found)
+    return rows or [{"axis": "", "best": math.nan, **_at(_best(candidates, values), values)}]
+
+
+def _best(points: list[Point], values: dict[Point, dict[int, float]]) -> Point:
+    return max(points, key=lambda where: sum(values[where].values()) / len(values[where]))
+
+
+def _at(where: Point, values: dict[Point, dict[int, float]]) -> dict[str, Any]:
+    """What was measured at a point."""
+    numbers = paired(values[where], {})
+    return {"setting": json.dumps(dict(where)), **{name: numbers[name] for name in ("seeds", "mean", "sd")}}
 
 
 def _step(

@@ -1,4 +1,4 @@
-"""A benchmark that nobody ran: its work dir with results, logs and predictions, for the tests of what reads it.
+"""A benchmark that nobody ran: a work dir with results, logs and predictions, for tests of what reads it.
 
 Names are what users could write at their worst.
 """
@@ -29,7 +29,7 @@ QUALITY = {"none": 0.5, "wd": 0.6, "wrs": 0.7}
 
 
 def make_work_dir(path: Path, seeds: int = 3) -> WorkDir:
-    """A work dir in ``path`` with a detector and a segmentor, three arms; of ``none`` one run has diverged."""
+    """A work dir with a detector and a segmentor, three arms; of ``none`` one run of each has diverged."""
     data = path.parent / f"{path.name}-data"
     _make_images(data)
     work_dir = WorkDir(path)

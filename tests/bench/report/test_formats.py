@@ -43,9 +43,7 @@ def test_latex_is_booktabs_with_the_best_in_bold_and_signs_as_mathematics():
 
 def test_latex_reads_no_command_in_what_users_named():
     escaped = escape_latex(r"\input{x} $y$ #1 ~ ^ {")
-    assert escaped == (
-        r"\textbackslash{}input\{x\} \$y\$ \#1 \textasciitilde{} \textasciicircum{} \{"
-    )
+    assert escaped == (r"\textbackslash{}input\{x\} \$y\$ \#1 \textasciitilde{} \textasciicircum{} \{")
 
 
 def test_the_terminal_shows_brackets_as_they_are():

@@ -38,7 +38,9 @@ def answers(summary: pd.DataFrame, images: pd.DataFrame) -> list[Answer]:
     found = []
     baselines = {_where(row): label(row) for row in rows if row["baseline"]}
     for row in rows:
-        main = next((name for name in MAIN[row["task"]] if any(_same(row, other, name) for other in rows)), None)
+        main = next(
+            (name for name in MAIN[row["task"]] if any(_same(row, other, name) for other in rows)), None
+        )
         if row["metric"] != main or math.isnan(row["difference"]):
             continue
         own = records(
@@ -73,8 +75,8 @@ def _answer(row: dict[str, Any], baseline: str, images: list[dict[str, Any]]) ->
     if images:
         apart = sum(one["low"] > 0 or one["high"] < 0 for one in images)
         sentence += (
-            f" Over the validation images, {apart} of {len(images)} pair{'s' if len(images) > 1 else ''} of runs "
-            f"ha{'ve' if len(images) > 1 else 's'} an interval without 0."
+            f" Over the validation images, intervals without 0: {apart} of {len(images)} pair"
+            f"{'s' if len(images) > 1 else ''} of runs."
         )
     if row["diverged"]:
         sentence += f" {row['diverged']} of its {row['runs']} runs diverged."

@@ -77,7 +77,9 @@ def _faint(color: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def differences_to_baseline(summary: pd.DataFrame, images: pd.DataFrame, palette: Mapping[str, str]) -> list[Figure]:
+def differences_to_baseline(
+    summary: pd.DataFrame, images: pd.DataFrame, palette: Mapping[str, str]
+) -> list[Figure]:
     """For each task, every arm's difference to the baseline with both kinds of interval.
 
     Args:
@@ -98,7 +100,11 @@ def differences_to_baseline(summary: pd.DataFrame, images: pd.DataFrame, palette
 
 
 def _forest(
-    task: str, metric: str, rows: list[dict[str, Any]], images: list[dict[str, Any]], palette: Mapping[str, str]
+    task: str,
+    metric: str,
+    rows: list[dict[str, Any]],
+    images: list[dict[str, Any]],
+    palette: Mapping[str, str],
 ) -> Figure:
     traces, headings, ticks = [], [], []
     shown: set[str] = set()
@@ -157,7 +163,15 @@ def _forest(
         traces,
         int(110 + 46 * height),
         shapes=[
-            {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": "#888", "width": 1}}
+            {
+                "type": "line",
+                "x0": 0,
+                "x1": 0,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": "#888", "width": 1},
+            }
         ],
         annotations=[
             {
@@ -192,7 +206,11 @@ def _setting(row: Mapping[str, Any]) -> str:
 
 
 def curves(
-    title: str, unit: str, by_arm: Mapping[str, Curve], diverged: Mapping[str, list[int]], palette: Mapping[str, str]
+    title: str,
+    unit: str,
+    by_arm: Mapping[str, Curve],
+    diverged: Mapping[str, list[int]],
+    palette: Mapping[str, str],
 ) -> Figure:
     """Curves of arms over their seeds: the mean as a line, lowest to highest as a band.
 
@@ -245,7 +263,12 @@ def curves(
                 )
             )
     return _figure(
-        title, traces, 330, xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"}, yaxis={"title": {"text": unit}}
+        title,
+        traces,
+        330,
+        hovermode="x",
+        xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": unit}},
     )
 
 
@@ -293,7 +316,9 @@ def sweep_plots(results: pd.DataFrame, best: pd.DataFrame) -> list[Figure]:
     return made
 
 
-def _along(runs: pd.DataFrame, best: Mapping[str, Any], axis: str) -> tuple[list[float], list[dict[str, Any]]]:
+def _along(
+    runs: pd.DataFrame, best: Mapping[str, Any], axis: str
+) -> tuple[list[float], list[dict[str, Any]]]:
     """The values of an axis through the best point, and what was measured at each."""
     rows = records(runs)
     setting = dict(json.loads(best["setting"]))
@@ -411,7 +436,15 @@ def class_differences(
         traces,
         120 + 22 * len(order),
         shapes=[
-            {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": "#888", "width": 1}}
+            {
+                "type": "line",
+                "x0": 0,
+                "x1": 0,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": "#888", "width": 1},
+            }
         ],
         xaxis={"title": {"text": unit}},
         yaxis={

@@ -107,9 +107,7 @@ def write_tables(work_dir: WorkDir, report: Report) -> None:
     write_text(work_dir.path / "table.md", "\n\n".join(parts) + "\n")
     for checkpoint, summary in report.summaries.items():
         stem = "table" if checkpoint == "last" else f"table_{checkpoint}"
-        write_text(
-            work_dir.path / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n")
-        )
+        write_text(work_dir.path / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))
         own = comparisons(summary) + (over_images(report.images) if checkpoint == "last" else [])
         own += sensitivities(report.sweeps[checkpoint])
         text = "\n\n".join(["% Needs \\usepackage{booktabs}.", *(to_latex(table) for table in own)])

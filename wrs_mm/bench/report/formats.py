@@ -44,7 +44,9 @@ def to_markdown(table: Table) -> str:
     align = ["--:" if numeric else ":--" for numeric in table.numeric]
     lines = [line([escape_markdown(name) for name in table.header]), line(align)]
     lines += [line([cell(one) for one in row.cells]) for row in table.rows]
-    return "\n\n".join([f"## {escape_markdown(table.title)}", "\n".join(lines), escape_markdown(table.caption)])
+    return "\n\n".join(
+        [f"## {escape_markdown(table.title)}", "\n".join(lines), escape_markdown(table.caption)]
+    )
 
 
 def escape_markdown(text: str) -> str:
@@ -97,6 +99,9 @@ def to_rich(table: Table) -> RichTable:
         # Square brackets of an interval are no markup.
         cells = [one.text.replace("[", "\\[") for one in row.cells]
         drawn.add_row(
-            *(f"[bold]{text}[/bold]" if one.best else text for text, one in zip(cells, row.cells, strict=True))
+            *(
+                f"[bold]{text}[/bold]" if one.best else text
+                for text, one in zip(cells, row.cells, strict=True)
+            )
         )
     return drawn

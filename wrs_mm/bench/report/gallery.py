@@ -129,9 +129,9 @@ def _painted(image: Image.Image, labels: np.ndarray, palette: Sequence[Color]) -
 def _detection(title: str, runs: Sequence[tuple[str, Run]]) -> Gallery | None:
     from mmengine.config import Config
 
-    from wrs_mm.bench.image_intervals import annotations
+    from wrs_mm.bench.image_intervals import annotations_file
 
-    truth_file = annotations(runs[0][1])
+    truth_file = annotations_file(runs[0][1])
     if truth_file is None or not truth_file.is_file():
         return None
     dataset = Config.fromfile(runs[0][1].config).val_dataloader.dataset
@@ -223,5 +223,6 @@ def _encoded(image: Image.Image) -> str:
 
 def _legend(classes: Sequence[str], palette: Sequence[Color]) -> list[tuple[str, str]]:
     return [
-        (name, f"rgb({red},{green},{blue})") for name, (red, green, blue) in zip(classes, palette, strict=False)
+        (name, f"rgb({red},{green},{blue})")
+        for name, (red, green, blue) in zip(classes, palette, strict=False)
     ]

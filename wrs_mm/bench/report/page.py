@@ -155,7 +155,7 @@ class _Recipes:
         self._work_dir = work_dir
         self._report = report
         self._settings: dict[str, list[RunSpec]] = {}
-        for spec in sorted(specs, key=lambda spec: (not spec.baseline)):
+        for spec in sorted(specs, key=lambda spec: not spec.baseline):
             self._settings.setdefault(_title(spec), []).append(spec)
         self._trained = {one.spec.id: one for one in report.trained}
 
@@ -209,7 +209,10 @@ class _Recipes:
                 if any(by_arm.values()):
                     made.append(
                         figures.class_differences(
-                            f"{title}: {name} by class", f"points of {name} against the baseline", by_arm, palette
+                            f"{title}: {name} by class",
+                            f"points of {name} against the baseline",
+                            by_arm,
+                            palette,
                         )
                     )
         return made
@@ -245,7 +248,8 @@ class _Recipes:
                 if self._work_dir.run(spec).config.is_file():
                     first.setdefault(spec.arm_label, spec)
             contents = [
-                settings(Config.fromfile(self._work_dir.run(spec).config).to_dict()) for spec in first.values()
+                settings(Config.fromfile(self._work_dir.run(spec).config).to_dict())
+                for spec in first.values()
             ]
             for content in contents:
                 content.pop("randomness.seed", None)
@@ -352,5 +356,3 @@ def _plan(work_dir: WorkDir) -> str | None:
     """The plan as it was written; None in a work dir of an older version."""
     path = work_dir.path / "plan.yaml"
     return path.read_text(encoding="utf-8") if path.is_file() else None
-
-

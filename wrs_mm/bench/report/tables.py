@@ -254,8 +254,8 @@ def over_images(intervals: pd.DataFrame) -> list[Table]:
         numeric = [name not in ("recipe", "regularizer", "optimizer") for name in header]
         resamples = int(rows[0]["resamples"])
         caption = (
-            "Points of difference to the baseline's run of the same seed, last checkpoints, and in brackets the "
-            f"95 % interval of a paired bootstrap over the validation images ({resamples} resamples, "
+            "Points of difference to the baseline's run of the same seed, last checkpoints, and in brackets "
+            f"the 95 % interval of a paired bootstrap over the validation images ({resamples} resamples, "
             "percentiles). It covers which images were drawn for validation. It does not cover the seed: "
             "another training of the same arm may differ by more."
         )
@@ -280,7 +280,14 @@ def sensitivities(sweeps: pd.DataFrame) -> list[Table]:
     if not rows:
         return []
     optimizers = len({row["optimizer"] for row in rows}) > 1
-    header = ["recipe", "regularizer", *(["optimizer"] if optimizers else []), "option", "best value", "metric"]
+    header = [
+        "recipe",
+        "regularizer",
+        *(["optimizer"] if optimizers else []),
+        "option",
+        "best value",
+        "metric",
+    ]
     header += ["at the best", "one step below", "one step above"]
     numeric = [name in ("best value", "at the best") or "step" in name for name in header]
     body = []
@@ -294,8 +301,8 @@ def sensitivities(sweeps: pd.DataFrame) -> list[Table]:
         body.append(Row(row["regularizer"], cells))
     which = CHECKPOINTS[str(sweeps["checkpoint"].iloc[0])]
     caption = (
-        f"Percent, of each run's {which}: the best value of each option, all others as at the best point, and "
-        "how many points are lost one step of the sweep away from it, paired by seed"
+        f"Percent, of each run's {which}: the best value of each option, all others as at the best point, "
+        "and how many points are lost one step of the sweep away from it, paired by seed"
         + (" (95 % interval in brackets)" if (sweeps[["below_low", "above_low"]].notna().any().any()) else "")
         + ". The best value was chosen by these validation images."
     )

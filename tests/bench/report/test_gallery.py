@@ -1,0 +1,54 @@
+"""The gallery's pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from made_up import CLASSES, DETECTOR, SEGMENTOR
+from PIL import Image
+
+from wrs_mm.bench.predictions import FOLDER
+from wrs_mm.bench.report.gallery import LONGER_SIDE, Panel, class_colors, make_gallery
+
+
+def _pair(benchmark, recipe):
+    specs = [s for s in benchmark.work_dir.specs() if s.recipe == recipe and s.seed == 0]
+    by_arm = {spec.regularizer: benchmark.work_dir.run(spec) for spec in specs}
+    return [(arm, by_arm[arm]) for arm in ("wd", "wrs")]
+
+
+def _pixels(panel: Panel) -> np.ndarray:
+    content = base64.b64decode(panel.source.partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.float32)
+
+
+def test_ground_truth_and_both_arms_stand_side_by_side(benchmark):
+    for recipe in (DETECTOR, SEGMENTOR):
+        made = make_gallery("title", _pair(benchmark, recipe))
+        assert made is not None
+        assert len(made.items) == 4
+        assert [name for name, _ in made.legend] == list(CLASSES)
+        for item in made.items:
+            assert [panel.label for panel in item.panels] == ["ground truth", "wd", "wrs"]
+            truth, one, other = (_pixels(panel) for panel in item.panels)
+            assert max(truth.shape) == LONGER_SIDE
+            assert truth.shape == one.shape == other.shape
+            assert np.abs(truth - one).max() > 50
+
+
+def test_both_recipes_show_the_same_images(benchmark):
+    names = [[i.name for i in make_gallery("t", _pair(benchmark, r)).items] for r in (DETECTOR, SEGMENTOR)]
+    assert names[0] == names[1]
+
+
+def test_without_predictions_there_is_no_gallery(benchmark, tmp_path):
+    from wrs_mm.bench.runs import Run
+
+    (tmp_path / FOLDER).mkdir()
+    assert make_gallery("title", [("wd", Run(tmp_path))]) is None
+
+
+def test_classes_without_a_palette_get_colours_of_their_own():
+    assert len(set(class_colors(80))) == 80

@@ -1,0 +1,163 @@
+"""The page: what is in it, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import EVIL, SEGMENTOR
+
+from wrs_mm.bench.report import page as module
+from wrs_mm.bench.report.figures import text
+from wrs_mm.bench.report.page import require_packages, write_page
+from wrs_mm.bench.runs import WorkDir
+from wrs_mm.errors import ConfigError
+
+
+def test_what_users_named_is_escaped(benchmark):
+    assert EVIL not in benchmark.page
+    assert "<img src=x" not in benchmark.page
+    assert "<b>square" not in benchmark.page
+    assert "&lt;script&gt;document.title" in benchmark.page
+
+
+def test_plots_show_users_markup_as_text():
+    assert text("a <b>c</b> & d") == "a &lt;b&gt;c&lt;/b&gt; &amp; d"
+
+
+def test_the_page_names_nothing_outside_itself(benchmark):
+    without_plotly = re.sub(r'(?s)<script type="application/octet-stream".*?</script>', "", benchmark.page)
+    assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', without_plotly) == []
+    assert "default-src 'none'" in benchmark.page
+
+
+def test_the_same_results_give_the_same_page(benchmark):
+    assert module.render(benchmark.work_dir, benchmark.report) == benchmark.page
+
+
+def test_a_work_dir_without_results_has_a_page(tmp_path):
+    from wrs_mm.bench.report.files import collect
+
+    work_dir = WorkDir(tmp_path)
+    work_dir.adopt("nothing yet", [])
+    page = write_page(work_dir, collect(work_dir, with_images=True)).read_text()
+    assert "No run has a result yet" in page
+
+
+def test_without_its_packages_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs plotly and jinja2; run `pip install .*report") as error:
+        require_packages()
+    assert "\n" not in str(error.value)
+
+
+class Visit:
+    """A page in a browser, with what it asked for and complained of."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def _open(browser: Any, path: Path, width: int) -> Visit:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    made = Visit(page)
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-drawn]", timeout=120_000)
+    return made
+
+
+@pytest.fixture(scope="module")
+def visit(browser, benchmark) -> Visit:
+    """The report, opened and drawn; tests leave it as it was."""
+    return _open(browser, benchmark.work_dir.path / "report.html", 1200)
+
+
+def test_it_opens_without_a_request_or_a_complaint(visit, benchmark):
+    assert visit.requests == [(benchmark.work_dir.path / "report.html").as_uri()]
+    assert visit.complaints == []
+    assert visit.page.title() == benchmark.work_dir.name
+
+
+def test_its_tables_and_plots_are_there(visit):
+    page = visit.page
+    headings = page.locator("h2").all_inner_texts()
+    assert headings[:3] == ["Answer", "Comparison", "Curves"]
+    titles = page.locator("figure.table h3").all_inner_texts()
+    for title in ("Detection: last checkpoint", "Segmentation: best checkpoint"):
+        assert title in titles
+    comparison = page.locator("figure.table", has_text="Segmentation: last checkpoint")
+    assert comparison.locator("tbody tr").count() == 3
+    plots = page.locator(".canvas")
+    # A forest a task; two curves and one plot of classes a recipe.
+    assert plots.count() == 2 + 2 * 2 + 2
+    assert page.locator(".canvas .main-svg .trace").count() > plots.count()
+    assert page.locator("figure.plot h3").all_inner_texts().count(f"{SEGMENTOR}: training loss") == 1
+    images = page.locator("figure.images img")
+    assert images.count() == 2 * 4 * 3
+    assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 100)")
+
+
+def test_an_arm_can_be_hidden(visit):
+    page = visit.page
+    rows = page.locator('tr[data-arm="wrs"]:visible')
+    lines = "() => [...document.querySelectorAll('.canvas')].map((c) => c.querySelectorAll('.trace').length)"
+    before = page.evaluate(lines)
+    assert rows.count() > 0
+    page.get_by_label("wrs", exact=True).uncheck()
+    assert rows.count() == 0
+    after = page.evaluate(lines)
+    assert all(fewer < more for fewer, more in zip(after, before, strict=True))
+    page.get_by_label("wrs", exact=True).check()
+    assert page.evaluate(lines) == before
+    assert visit.complaints == []
+
+
+def test_a_table_can_be_sorted(visit):
+    table = visit.page.locator("figure.table", has_text="Segmentation: last checkpoint")
+    arms = "rows => rows.map((row) => row.cells[1].textContent)"
+    table.get_by_role("button", name="mIoU", exact=True).click()
+    assert table.locator("tbody tr").evaluate_all(arms) == ["wrs", "wd", "none"]
+    table.get_by_role("button", name="mIoU", exact=True).click()
+    assert table.locator("tbody tr").evaluate_all(arms) == ["none", "wd", "wrs"]
+    table.get_by_role("button", name="regularizer").click()
+    assert table.locator("tbody tr").evaluate_all(arms) == ["none", "wd", "wrs"]
+
+
+def test_plots_answer_a_hovering_pointer(visit):
+    plot = visit.page.locator("figure.plot", has_text=f"{SEGMENTOR}: training loss").locator(".canvas")
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    plot.locator(".hoverlayer .hovertext").first.wait_for(timeout=10_000)
+    assert "mean of" in plot.locator(".hoverlayer").text_content()
+
+
+def test_nothing_sticks_out_at_the_width_of_a_phone(browser, benchmark):
+    visit = _open(browser, benchmark.work_dir.path / "report.html", 390)
+    widths = "Math.max(...[...document.querySelectorAll('.canvas svg')].map((plot) => plot.clientWidth))"
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert 250 < visit.page.evaluate(widths) <= 390
+    assert visit.complaints == []
