@@ -7,3 +7,6 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             type='Pretrained', checkpoint='open-mmlab://resnet50_v1c')))
+
+# What `--auto-scale-lr` scales from: 4 GPUs with 2 images each.
+auto_scale_lr = dict(base_batch_size=8)
