@@ -80,7 +80,7 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
     while happened.total() < kills:
         process = bench.start(work_dir=work)
         moment(process, work, chance)
-        for _ in range(chance.randint(0, 3)):
+        for _ in range(chance.randint(2, 6)):
             happened["kill run"] += strike(process, "kill run", place, chance)
             time.sleep(chance.uniform(0, 4))
         action = next(kinds, None) or chance.choice(actions)
@@ -174,8 +174,10 @@ def getpgid(process: psutil.Process) -> int:
 def finish(process: subprocess.Popen[str]) -> None:
     """Wait for a harness and for whatever it has left behind."""
     out, err = process.communicate(timeout=600)
-    assert process.returncode in (0, 1, 130, -signal.SIGKILL), out + err
-    assert "Traceback" not in err, err
+    # While Python still imports, a signal ends it before the harness has a say.
+    early = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
+    assert process.returncode in (0, 1, 130, *early), out + err
+    assert "Traceback" not in err or err.rstrip().endswith("KeyboardInterrupt"), err
 
 
 def check_kept(work: Path, final: dict[Path, int]) -> None:

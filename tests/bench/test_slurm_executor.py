@@ -57,7 +57,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def bench(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A plan of one slow run, and its results from this machine."""
     bench = Bench(tmp_path_factory.mktemp("bench"))
-    bench.recipe("slow", iterations=60, hook="seconds=0.2")
+    bench.recipe("slow", iterations=40, hook="seconds=0.2")
     bench.plan("slow", regularizers="[wd]")
     bench.run("--jobs", "1", work_dir="here")
     return bench
@@ -104,11 +104,11 @@ def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, t
     (job,) = jobs()
     take_back(job)
     release(job)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 0, out + err
     assert len(bench.attempts(RUN, work)) == 2
     assert "resumed epoch" in (bench.run_folder(RUN, work) / "train.log").read_text()
-    here, there = (weights(bench.run_folder(RUN, place), 60) for place in ("here", work))
+    here, there = (weights(bench.run_folder(RUN, place), 40) for place in ("here", work))
     assert all(torch.equal(here[key], there[key]) for key in here)
     paths = [bench.folder / place / "results.csv" for place in ("here", work)]
     assert without_times(paths[0]) == without_times(paths[1])
@@ -134,7 +134,7 @@ def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
 def test_a_job_of_two_processes_trains_one_run(bench: Bench) -> None:
     bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit=true", work_dir="two")
     result = bench.result(RUN, "two")
-    assert (result.status.value, result.processes, result.iteration) == ("done", 2, 60)
+    assert (result.status.value, result.processes, result.iteration) == ("done", 2, 40)
 
 
 def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:

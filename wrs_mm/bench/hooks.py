@@ -120,8 +120,6 @@ class WatchHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keep the metrics."""
         self.validations.add(runner.iter, metrics or {})
-        if is_main_process():
-            self.validations.write()
         key = main_metric(list(metrics or {}), self._task)
         if metrics and key is not None:
             name = key.rsplit("/", 1)[-1]
@@ -160,7 +158,7 @@ class WatchHook(Hook):
 
 
 class MissedValidationHook(Hook):
-    """Makes up for a validation that a kill cut short.
+    """Writes a validation down at its end, and makes up for one that a kill cut short.
 
     The checkpoint of an iteration is on disk before the validation of that iteration ends; a run
     resumed from it would leave that validation out.
@@ -169,7 +167,8 @@ class MissedValidationHook(Hook):
         watch: Knows which validations there were.
     """
 
-    # After every hook that prepares the training, mmengine's CheckpointHook included.
+    # After every hook that prepares the training, and after mmengine's CheckpointHook has saved the best
+    # checkpoint: what is on record needs not be done again.
     priority = "LOWEST"
 
     def __init__(self, watch: WatchHook) -> None:
@@ -189,6 +188,11 @@ class MissedValidationHook(Hook):
                 hook.last_ckpt = runner._load_from
         runner.val_loop.run()
 
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Write the validation down."""
+        if is_main_process():
+            self._watch.validations.write()
+
 
 def validation_due(runner: Any) -> bool:
     """Whether mmengine's training loops would have validated after the updates done so far."""
@@ -196,7 +200,7 @@ def validation_due(runner: Any) -> bool:
     if runner.val_loop is None or not hasattr(loop, "_decide_current_val_interval"):
         return False
     loop._decide_current_val_interval()
-    if hasattr(loop, "_max_epochs") and hasattr(loop, "run_epoch"):
+    if hasattr(loop, "run_epoch"):
         done, total = loop.epoch, loop.max_epochs
     else:
         done, total = loop.iter, loop.max_iters
