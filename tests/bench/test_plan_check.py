@@ -12,6 +12,7 @@ from wrs_mm.bench import plan_check
 from wrs_mm.bench.plan import load_plan
 from wrs_mm.bench.plan_check import comparisons, resolve_cells
 from wrs_mm.bench.plan_display import show_plan
+from wrs_mm.cli import main
 
 PLAN = """name: small
 recipes: [small]
@@ -47,7 +48,7 @@ def test_arms_that_change_what_they_declare_earn_no_warning(write):
 
 def test_what_differs_between_arms_comes_from_their_configs(write):
     (found,) = comparisons(resolve_cells(load_plan(write())))
-    assert found.where == ["small"]
+    assert found.where == [("small", "recipe", None)]
     assert found.arms == ["none", "wd (baseline)", "wrs"]
     assert found.rows["optim_wrapper.type"] == [
         "ScaleInvariantOptimWrapper",
@@ -62,9 +63,7 @@ def test_settings_with_the_same_differences_are_told_once(write, tmp_path):
     write_recipe(tmp_path, "other", RECIPE.replace("depth=18", "depth=34"))
     plan = PLAN.replace("[small]", "[small, other]")
     (found,) = comparisons(resolve_cells(load_plan(write("learning_rates: [0.1, 0.2]\n", plan))))
-    assert found.where == [
-        f"{recipe} (recipe, lr={rate})" for recipe in ("small", "other") for rate in (0.1, 0.2)
-    ]
+    assert found.where == [(recipe, "recipe", rate) for recipe in ("small", "other") for rate in (0.1, 0.2)]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,8 @@ def test_what_counts_as_left_behind(line, key, write, tmp_path):
 def test_an_optimizer_of_another_type_that_keeps_the_recipes_numbers_is_noticed(write):
     found = _warnings(write("optimizers: [recipe, AdamW]\n"))
     assert found == [
-        "small: AdamW keeps lr=0.01 and weight_decay=0.0005, chosen for SGD; say others where they do not "
-        "suit it"
+        f"small: AdamW keeps {kept}, chosen for SGD; say another if it does not suit AdamW"
+        for kept in ("lr=0.01", "weight_decay=0.0005")
     ]
     link = "links: {param_scheduler.1.eta_min: recipe * lr}\n"
     said = "optimizers: [recipe, {AdamW: {lr: 1e-4, weight_decay: 0.05}}]\n"
@@ -136,8 +135,11 @@ def test_a_name_that_drops_what_the_recipe_says_is_noticed(write):
 
 
 def test_two_arms_that_train_the_same_are_noticed(write):
-    (warning,) = _warnings(write("learning_rates: [recipe, 0.01]\n", PLAN.replace("none, wd, wrs", "wd")))
+    (warning,) = _warnings(write("learning_rates: [recipe, 0.01]\n"))
     assert "«wd» and «wd, lr=0.01» train the same config" in warning
+    folded = PLAN.replace("none, wd, wrs", "wd, wrs, {wrs: {interval: 1}}")
+    (warning,) = _warnings(write(plan=folded))
+    assert "«wrs» and «wrs (interval=1)» train the same config" in warning
 
 
 def test_frozen_bn_counts_for_all_arms_or_none(write, tmp_path):
@@ -168,4 +170,21 @@ def test_the_command_shows_runs_count_differences_and_warnings(write, capsys):
     assert any(
         line.startswith("optim_wrapper.type\tScaleInvariantOptimWrapper\tOptimWrapper") for line in lines
     )
+    assert "What differs between the arms, in all settings" in lines
     assert err.startswith("warning: small: param_scheduler.1.eta_min stays")
+
+
+def test_differences_are_headed_by_the_settings_they_hold_for(write, tmp_path, capsys):
+    write_recipe(tmp_path, "other", RECIPE.replace("'OptimWrapper'", "'AmpOptimWrapper'"))
+    show_plan(write(SWEEP, PLAN.replace("[small]", "[small, other]")))
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("What differs")]
+    assert heads == [f"What differs between the arms, in {recipe}" for recipe in ("small", "other")]
+
+
+def test_a_mistake_is_one_line_on_stderr_and_exit_status_2(write, capsys):
+    assert main(["bench", "plan", str(write())]) == 0
+    capsys.readouterr()
+    assert main(["bench", "plan", str(write("cfg_options:\n  train_dataloder.x: 1\n"))]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "plan.yaml, line 7: recipe 'small': train_dataloder.x: " in err and err.count("\n") == 1

@@ -31,7 +31,7 @@ def test_optimizer_learning_rate_settings_and_links_reach_the_training(tmp_path:
     bench = Bench(tmp_path)
     bench.recipe("first", more=SCHEDULE)
     (tmp_path / "plan.yaml").write_text(PLAN)
-    printed = bench.run()
+    printed = " ".join(bench.run().split())
     assert printed.count("warning: ") == 1 and "AdamW keeps weight_decay=0.001, chosen for SGD" in printed
 
     frame = bench.results()

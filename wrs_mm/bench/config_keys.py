@@ -76,7 +76,8 @@ def override(config: Config, options: Mapping[str, Any]) -> None:
     for key, value in options.items():
         first, _, _ = key.partition(".")
         if first not in READ:
-            raise ConfigError(f"{key}: {_unread(config, first)}")
+            where = "" if key == first else f"{key}: "
+            raise ConfigError(f"{where}{_unread(config, first)}")
         above, _, last = key.rpartition(".")
         try:
             parent = lookup(config, above) if above else config
@@ -123,5 +124,5 @@ def _unread(config: Config, first: str) -> str:
         for leaf, value in flatten(config.to_dict()).items()
         if leaf.partition(".")[0] in READ and type(value) is type(config[first]) and value == config[first]
     ]
-    use = f"; set what was made of it: {', '.join(users[:3])}" if users else ""
+    use = f"; set what was made of it, perhaps {', '.join(users[:3])}" if users else ""
     return f"{first} is a variable of the config's file that nothing reads afterwards{use}"

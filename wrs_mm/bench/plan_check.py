@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from wrs_mm.bench.differences import differing, settings, undeclared
 from wrs_mm.bench.links import LR
@@ -27,6 +27,9 @@ _LEARNING_RATES = frozenset(
 _FACTORS = ("factor", "ratio", "mult", "gamma", "power", "decay", "momentum")
 """Endings of settings that may equal the learning rate by chance."""
 
+Setting: TypeAlias = tuple[str, str, float | None]
+"""Recipe, optimizer and learning rate: within one of these, arms are compared."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -41,8 +44,8 @@ class Cell:
     settings: Mapping[str, Any]
 
     @property
-    def setting(self) -> tuple[str, str, float | None]:
-        """Within one of these, arms are compared: recipe, optimizer, learning rate."""
+    def setting(self) -> Setting:
+        """Within which it is compared with other arms."""
         return self.spec.recipe, self.spec.optimizer_label, self.spec.learning_rate
 
     @property
@@ -58,12 +61,12 @@ class Comparison:
     """What differs between the arms of one setting, or of several that have the same answer.
 
     Attributes:
-        where: Recipe, and optimizer and learning rate where there are several.
+        where: The settings: recipe, optimizer, learning rate.
         arms: The arms' labels; the baseline's says so.
         rows: For each key that differs its value in every arm.
     """
 
-    where: list[str]
+    where: list[Setting]
     arms: list[str]
     rows: Mapping[str, list[Any]]
 
@@ -81,18 +84,15 @@ def resolve_cells(plan: Plan) -> list[Cell]:
 def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
     """What differs between the arms of every setting; settings with the same answer come as one."""
     found: list[Comparison] = []
-    for (recipe, optimizer, rate), arms in _by_setting(cells).items():
-        several = len({cell.setting[1:] for cell in cells if cell.spec.recipe == recipe}) > 1
-        with_rate = "" if rate is None else f", lr={rate:g}"
-        where = f"{recipe} ({optimizer}{with_rate})" if several else recipe
+    for setting, arms in _by_setting(cells).items():
         labels = [cell.spec.arm_label + (" (baseline)" if cell.spec.baseline else "") for cell in arms]
         rows = differing([cell.settings for cell in arms])
         for other in found:
             if (other.arms, other.rows) == (labels, rows):
-                other.where.append(where)
+                other.where.append(setting)
                 break
         else:
-            found.append(Comparison([where], labels, rows))
+            found.append(Comparison([setting], labels, rows))
     return found
 
 
@@ -127,8 +127,8 @@ def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
     ]
 
 
-def _by_setting(cells: Iterable[Cell]) -> dict[tuple[str, str, float | None], list[Cell]]:
-    grouped: dict[tuple[str, str, float | None], list[Cell]] = {}
+def _by_setting(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
+    grouped: dict[Setting, list[Cell]] = {}
     for cell in cells:
         grouped.setdefault(cell.setting, []).append(cell)
     return grouped
@@ -159,11 +159,12 @@ def _says(one: str, other: str, rows: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _same(cells: Sequence[Cell]) -> Iterator[str]:
-    for index, cell in enumerate(cells):
-        for other in cells[:index]:
-            if not differing([cell.settings, other.settings]):
-                yield f"«{other.label}» and «{cell.label}» train the same config; remove one"
-                break
+    """Arms of one setting that do not differ; of settings that do not, the baseline says it for all."""
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        other = seen.setdefault(repr(sorted(cell.settings.items())), cell)
+        if other is not cell and (cell.spec.baseline or other.setting == cell.setting):
+            yield f"«{other.label}» and «{cell.label}» train the same config; remove one"
 
 
 def _left_behind(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
@@ -208,9 +209,10 @@ def _optimizers(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]
             continue
         said = [*cell.spec.optimizer_options, *(["lr"] if cell.spec.learning_rate is not None else [])]
         places = {key: f"optim_wrapper.optimizer.{key}" for key in KEPT}
-        kept = [f"{key}={base[place]}" for key, place in places.items() if key not in said and place in base]
-        if name.rpartition(".")[2] != own and kept:
-            yield f"{name} keeps {' and '.join(kept)}, chosen for {own}; say others where they do not suit it"
+        for key, place in places.items():
+            if name.rpartition(".")[2] != own and key not in said and place in base:
+                kept = f"{key}={base[place]}, chosen for {own}"
+                yield f"{name} keeps {kept}; say another if it does not suit {name}"
         if name.rpartition(".")[2] == own:
             prefix = "optim_wrapper.optimizer."
             dropped = [

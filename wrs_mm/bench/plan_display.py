@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wrs_mm.bench.plan import Plan, expand, load_plan
-from wrs_mm.bench.plan_check import Comparison, comparisons, resolve_cells, warnings
+from wrs_mm.bench.plan_check import Comparison, Setting, comparisons, resolve_cells, warnings
 from wrs_mm.bench.spec import RunSpec
 
 _LONGEST = 60
@@ -38,9 +38,10 @@ def show_plan(path: Path) -> int:
     console = Console()
     _show(console, "", ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs])
     print(f"\n{count(plan, specs)}")
+    settings = list(dict.fromkeys(cell.setting for cell in cells))
     for comparison in comparisons(cells):
         print()
-        title = f"What differs between the arms of {', '.join(comparison.where)}"
+        title = f"What differs between the arms, {_where(comparison.where, settings)}"
         if not comparison.rows:
             print(f"{title}: nothing")
             continue
@@ -63,6 +64,21 @@ def count(plan: Plan, specs: Sequence[RunSpec]) -> str:
         factors = [_several(len(specs) // (arms * len(plan.seeds)), "setting"), _several(arms, "arm")]
     factors.append(_several(len(plan.seeds), "seed"))
     return f"{_several(len(specs), 'run')}: {' × '.join(factors)}"
+
+
+def _where(chosen: Sequence[Setting], settings: Sequence[Setting]) -> str:
+    """Some of a plan's settings in few words."""
+    if len(settings) > 1 and set(chosen) == set(settings):
+        return "in all settings"
+    named = []
+    for recipe in dict.fromkeys(setting[0] for setting in chosen):
+        own = [setting for setting in settings if setting[0] == recipe]
+        if set(own) <= set(chosen):
+            named.append(recipe)
+            continue
+        for _, optimizer, rate in (setting for setting in chosen if setting[0] == recipe):
+            named.append(f"{recipe} ({optimizer}{'' if rate is None else f', lr={rate:g}'})")
+    return f"in {', '.join(named)}"
 
 
 def _several(number: int, what: str) -> str:
