@@ -102,7 +102,7 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
 
 def moment(process: subprocess.Popen[str], work: Path, chance: random.Random) -> None:
     """Wait for some moment: mostly while runs train, sometimes at any time from the start."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     if chance.random() < 0.8:
         began = time.time()
         while time.monotonic() < end and process.poll() is None:

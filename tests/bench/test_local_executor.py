@@ -64,6 +64,15 @@ def test_options_that_do_not_fit_are_named(monkeypatch):
         make_executor(parse("--executor", "slurm"))
 
 
+def test_any_option_of_sbatch_can_be_given(capsys):
+    given = parse("--slurm-option", "nice=100", "--slurm-option=--exclusive", "--slurm-mem", "8GB")
+    assert given.slurm_option == [("nice", "100"), ("exclusive", True)]
+    assert (given.slurm_mem, given.slurm_nodes) == ("8GB", None)
+    with pytest.raises(SystemExit):
+        parse("--slurm-nodes", "0")
+    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.chdir(tmp_path)

@@ -132,7 +132,7 @@ def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
 
 
 def test_a_job_of_two_processes_trains_one_run(bench: Bench) -> None:
-    bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit=true", work_dir="two")
+    bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit", work_dir="two")
     result = bench.result(RUN, "two")
     assert (result.status.value, result.processes, result.iteration) == ("done", 2, 40)
 

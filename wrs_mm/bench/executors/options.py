@@ -37,11 +37,11 @@ def _at_least_one(text: str) -> int:
     return number
 
 
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name.lstrip("-"), value
+def _option(text: str) -> tuple[str, str | bool]:
+    name, equals, value = text.lstrip("-").partition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither NAME nor NAME=VALUE")
+    return name, value if equals else True
 
 
 def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +68,11 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
         slurm.add_argument(f"--slurm-{name}", type=parse, metavar=metavar, help=what)
     slurm.add_argument(
         "--slurm-option",
-        type=_parameter,
+        type=_option,
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="any other option of sbatch, such as nice=100; may be repeated",
+        metavar="NAME[=VALUE]",
+        help="any other option of sbatch, such as nice=100 or exclusive; may be repeated",
     )
 
 

@@ -148,7 +148,7 @@ class SlurmExecutor:
     Args:
         parameters: Options of sbatch that submitit names: ``partition``, ``time`` (minutes),
             ``nodes``, ``tasks_per_node``, ``gpus_per_node``, ``cpus_per_task``, ``mem``, …
-        options: Other options of sbatch.
+        options: Other options of sbatch; True for one without a value.
         jobs: Runs in the queue at once; None for all.
 
     Raises:
@@ -158,7 +158,7 @@ class SlurmExecutor:
     detached = True
 
     def __init__(
-        self, parameters: Mapping[str, Any], options: Mapping[str, str], jobs: int | None = None
+        self, parameters: Mapping[str, Any], options: Mapping[str, str | bool], jobs: int | None = None
     ) -> None:
         if shutil.which("sbatch") is None:
             raise OptionError("--executor slurm: there is no sbatch here; call from a machine of the cluster")
