@@ -189,7 +189,7 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--watch", action="store_true", default=None, help="show it until all runs have ended")
     look.add_argument("--once", dest="watch", action="store_false", help="show it once")
 
-    report = actions.add_parser("report", help="write results.csv and the tables again")
+    report = actions.add_parser("report", help="compare over images too, and write tables and report.html")
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
 
     what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"

@@ -22,6 +22,7 @@ from wrs_mm.bench.harness import run_all
 from wrs_mm.bench.plan import Plan, RunSpec, expand, load_plan, resolve_spec
 from wrs_mm.bench.plan_check import Cell, warnings
 from wrs_mm.bench.runs import Identity, Run, Status, WorkDir, config_hash
+from wrs_mm.bench.storage import write_text
 from wrs_mm.errors import PlanError
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         try:
             with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
                 runs = _prepare(work_dir, plan, specs)
+                # For the report: what was asked for, with its comments.
+                write_text(path / "plan.yaml", plan_path.read_text(encoding="utf-8"))
         except Timeout:
             raise PlanError(f"another bench run has been preparing {path} for minutes; try again") from None
         return _run(work_dir, runs, executor)

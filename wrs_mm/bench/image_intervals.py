@@ -31,6 +31,9 @@ bootstrap's 95 % interval of the difference over ``images``. ``fingerprint``: of
 
 RESAMPLES = 1000
 
+_NAMED = 3
+"""Runs that a note names."""
+
 _ROUNDING = 0.06
 """How far a metric in percent may be from the evaluator's, which mmdet rounds to 0.1."""
 
@@ -55,9 +58,10 @@ def trained_runs(work_dir: WorkDir) -> tuple[list[Trained], list[str]]:
     """The runs of a benchmark that are done, with their evaluations.
 
     Returns:
-        The runs, and for each that has no usable predictions a line that says why.
+        The runs, and a line for each reason why some of them have no usable predictions.
     """
-    found, notes = [], []
+    found: list[Trained] = []
+    reasons: dict[str, list[str]] = {}
     for spec in work_dir.specs():
         run = work_dir.run(spec)
         result = run.result()
@@ -68,16 +72,22 @@ def trained_runs(work_dir: WorkDir) -> tuple[list[Trained], list[str]]:
             if (run.folder / FOLDER).is_dir():
                 kept = evaluations(run, annotations_file(run))
             if not kept:
-                notes.append(f"{run.name}: no predictions were saved")
+                reasons.setdefault("no predictions were saved", []).append(run.name)
             for evaluation in list(kept):
                 why = _contradiction(evaluation, result.metrics)
                 if why:
-                    notes.append(f"{run.name}: {why}")
+                    reasons.setdefault(why, []).append(run.name)
                     kept.remove(evaluation)
         except UsageError as error:
-            notes.append(f"{run.name}: {error}")
+            reasons.setdefault(str(error), []).append(run.name)
         found.append(Trained(spec, run, result.task, kept))
-    return found, notes
+    return found, [f"{_listed(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} other runs" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def annotations_file(run: Run) -> Path | None:

@@ -64,6 +64,13 @@ def test_optimizers_and_learning_rates_have_columns_only_where_they_differ(resul
     assert {(row[2], row[3]) for row in texts(both)} == {("AdamW", "0.001"), ("recipe", "recipe's")}
 
 
+def test_arms_are_sorted_by_the_size_of_their_options():
+    from wrs_mm.bench.report.tables import arm_order
+
+    decays = [{"weight_decay": decay} for decay in (5e-2, 5e-5, 5e-4)]
+    assert [d["weight_decay"] for d in sorted(decays, key=lambda d: arm_order("wd", d))] == [5e-5, 5e-4, 5e-2]
+
+
 def test_a_table_over_images_says_what_its_intervals_cover():
     row = {
         **dict.fromkeys(COLUMNS, ""),

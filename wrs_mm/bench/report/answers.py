@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from wrs_mm.bench.metrics import MAIN
-from wrs_mm.bench.report.tables import label, number, records
+from wrs_mm.bench.report.tables import label, number, records, setting
 
 
 class Answer(NamedTuple):
@@ -16,7 +16,7 @@ class Answer(NamedTuple):
 
     Attributes:
         arm: Its label.
-        where: The recipe.
+        where: The recipe, and what else the comparison was made with.
         verdict: ``better``, ``worse``, ``not told apart`` or ``too few seeds``.
         sentence: The same with its numbers.
     """
@@ -34,26 +34,21 @@ def answers(summary: pd.DataFrame, images: pd.DataFrame) -> list[Answer]:
         summary: Over seeds, of one checkpoint.
         images: The intervals over images, of the last checkpoints.
     """
-    rows = records(summary)
+    rows, over_images = records(summary), records(images)
     found = []
-    baselines = {_where(row): label(row) for row in rows if row["baseline"]}
+    baselines = {setting(row): label(row) for row in rows if row["baseline"]}
     for row in rows:
         main = next(
             (name for name in MAIN[row["task"]] if any(_same(row, other, name) for other in rows)), None
         )
         if row["metric"] != main or math.isnan(row["difference"]):
             continue
-        own = records(
-            images[
-                (images["recipe"] == row["recipe"])
-                & (images["regularizer"] == row["regularizer"])
-                & (images["options"] == row["options"])
-                & (images["optimizer"] == row["optimizer"])
-                & (images["metric"] == row["metric"])
-            ]
-        )
-        own = [one for one in own if _where(one) == _where(row)]
-        found.append(_answer(row, baselines.get(_where(row), "the baseline"), own))
+        own = [
+            one
+            for one in over_images
+            if (setting(one), label(one), one["metric"]) == (setting(row), label(row), row["metric"])
+        ]
+        found.append(_answer(row, baselines.get(setting(row), "the baseline"), own))
     return found
 
 
@@ -80,13 +75,7 @@ def _answer(row: dict[str, Any], baseline: str, images: list[dict[str, Any]]) ->
         )
     if row["diverged"]:
         sentence += f" {row['diverged']} of its {row['runs']} runs diverged."
-    return Answer(label(row), str(row["recipe"]), verdict, sentence)
-
-
-def _where(row: dict[str, Any]) -> tuple[str, str, float | None]:
-    rate = row["learning_rate"]
-    rate = None if rate is None or math.isnan(rate) else float(rate)
-    return row["recipe"], row["optimizer"], rate
+    return Answer(label(row), setting(row), verdict, sentence)
 
 
 def _same(row: dict[str, Any], other: dict[str, Any], metric: str) -> bool:

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 
 from wrs_mm.bench.metrics import MAIN
 from wrs_mm.bench.report.curves import Curve
-from wrs_mm.bench.report.tables import AXES, label, plain, records
+from wrs_mm.bench.report.tables import AXES, label, plain, records, setting
 from wrs_mm.bench.sweeps import axes, point
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black and yellow left out.
@@ -110,7 +110,7 @@ def _forest(
     shown: set[str] = set()
     height, before = 0.0, None
     for row in rows:
-        where = _setting(row)
+        where = setting(row)
         if where != before:
             headings.append((height, where))
             height, before = height + 1, where
@@ -133,7 +133,7 @@ def _forest(
             )
         )
         shown.add(arm)
-        own = [one for one in images if _setting(one) == where and label(one) == arm]
+        own = [one for one in images if setting(one) == where and label(one) == arm]
         for index, one in enumerate(own, start=1):
             traces.append(
                 go.Scatter(
@@ -196,15 +196,6 @@ def _forest(
     )
 
 
-def _setting(row: Mapping[str, Any]) -> str:
-    """Where a row's arm was compared, as a heading."""
-    parts = [str(row["recipe"])]
-    parts += [] if row["optimizer"] == "recipe" else [str(row["optimizer"])]
-    rate = row["learning_rate"]
-    parts += [] if rate is None or math.isnan(rate) else [f"learning rate {plain(rate)}"]
-    return " · ".join(parts)
-
-
 def curves(
     title: str,
     unit: str,
@@ -265,7 +256,7 @@ def curves(
     return _figure(
         title,
         traces,
-        330,
+        320 + 10 * len(by_arm),
         hovermode="x",
         xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
         yaxis={"title": {"text": unit}},
@@ -321,11 +312,11 @@ def _along(
 ) -> tuple[list[float], list[dict[str, Any]]]:
     """The values of an axis through the best point, and what was measured at each."""
     rows = records(runs)
-    setting = dict(json.loads(best["setting"]))
+    at_best = dict(json.loads(best["setting"]))
     steps = axes({point(row) for row in rows})[axis]
     found = []
     for step in steps:
-        where = tuple(sorted({**setting, axis: step}.items()))
+        where = tuple(sorted({**at_best, axis: step}.items()))
         here = [row for row in rows if point(row) == where]
         measured = [
             row["value"]

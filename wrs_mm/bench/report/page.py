@@ -26,9 +26,11 @@ from wrs_mm.bench.report.tables import (
     Cell,
     Row,
     Table,
+    arm_order,
     number,
     over_images,
     sensitivities,
+    setting,
 )
 from wrs_mm.bench.runs import Status, WorkDir
 from wrs_mm.bench.spec import RunSpec
@@ -139,7 +141,11 @@ def render(work_dir: WorkDir, report: Report) -> str:
 
 def _arms(specs: Iterable[RunSpec]) -> list[str]:
     """Labels of the arms, the baseline's first."""
-    return list(dict.fromkeys(spec.arm_label for spec in sorted(specs, key=lambda spec: not spec.baseline)))
+    return list(dict.fromkeys(spec.arm_label for spec in sorted(specs, key=_order)))
+
+
+def _order(spec: RunSpec) -> tuple[Any, ...]:
+    return not spec.baseline, arm_order(spec.regularizer, spec.options)
 
 
 def _states(work_dir: WorkDir, specs: Iterable[RunSpec]) -> dict[str, int]:
@@ -155,7 +161,7 @@ class _Recipes:
         self._work_dir = work_dir
         self._report = report
         self._settings: dict[str, list[RunSpec]] = {}
-        for spec in sorted(specs, key=lambda spec: not spec.baseline):
+        for spec in sorted(specs, key=_order):
             self._settings.setdefault(_title(spec), []).append(spec)
         self._trained = {one.spec.id: one for one in report.trained}
 
@@ -260,10 +266,9 @@ class _Recipes:
 
 def _title(spec: RunSpec) -> str:
     """Recipe, optimizer and learning rate: what arms are compared within."""
-    parts = [spec.recipe]
-    parts += [] if spec.optimizer_label == "recipe" else [spec.optimizer_label]
-    parts += [] if spec.learning_rate is None else [f"learning rate {spec.learning_rate:g}"]
-    return " · ".join(parts)
+    return setting(
+        {"recipe": spec.recipe, "optimizer": spec.optimizer_label, "learning_rate": spec.learning_rate}
+    )
 
 
 def _by_class(trained: list[Trained], prefix: str) -> dict[str, dict[str, list[float]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -222,9 +222,26 @@ def _order(row: Record) -> tuple[Any, ...]:
         row["optimizer"],
         -math.inf if _missing(rate) else float(rate),
         not row["baseline"],
-        row["regularizer"],
-        row["options"],
+        arm_order(row["regularizer"], json.loads(row["options"])),
     )
+
+
+def arm_order(regularizer: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What arms are sorted by: their names, then their options, numbers by their size."""
+    numbers = [
+        (key, 0, float(value), "") if isinstance(value, (int, float)) else (key, 1, 0.0, str(value))
+        for key, value in sorted(options.items())
+    ]
+    return regularizer, tuple(numbers)
+
+
+def setting(row: Mapping[str, Any]) -> str:
+    """Where arms were compared: the recipe, and optimizer and learning rate where they are not its own."""
+    parts = [str(row["recipe"])]
+    parts += [] if row["optimizer"] == "recipe" else [str(row["optimizer"])]
+    rate = row["learning_rate"]
+    parts += [] if _missing(rate) else [f"learning rate {plain(float(rate))}"]
+    return " · ".join(parts)
 
 
 def over_images(intervals: pd.DataFrame) -> list[Table]:
@@ -319,10 +336,11 @@ def _step_cell(row: Record, side: str) -> Cell:
     parts = []
     if not _missing(loss):
         # What is lost shows as negative, with its interval turned round.
-        parts.append(number(-loss, sign=True) + bracket(-row[f"{side}_high"], -row[f"{side}_low"]))
+        parts.append(number(-loss, sign=True))
     if not _missing(diverged) and diverged:
         parts.append(f"{int(diverged)} diverged")
-    return Cell(f"{', '.join(parts) or NONE} at {plain(value)}", -loss)
+    interval = "" if _missing(loss) else bracket(-row[f"{side}_high"], -row[f"{side}_low"])
+    return Cell(f"{', '.join(parts) or NONE} at {plain(value)}{interval}", -loss)
 
 
 def _missing(value: Any) -> bool:
