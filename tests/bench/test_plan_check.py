@@ -188,3 +188,13 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_status_2(write, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "plan.yaml, line 7: recipe 'small': train_dataloder.x: " in err and err.count("\n") == 1
+
+
+def test_on_a_terminal_the_plan_is_a_table(write, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert show_plan(write()) == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert lines[0].split() == ["recipe", "arm", "optimizer", "lr", "seed"]
+    assert lines[2].split() == ["small", "wd", "(baseline)", "recipe", "recipe", "0"]
+    assert "6 runs: 1 recipe × 3 arms × 2 seeds" in lines

@@ -36,7 +36,11 @@ def show_plan(path: Path) -> int:
     specs = expand(plan)
     cells = resolve_cells(plan)
     console = Console()
-    _show(console, "", ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs])
+    head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
+    if console.is_terminal:
+        # A run's name says again what the other columns say, and would break all of them into pieces.
+        head, rows = head[1:], [row[1:] for row in rows]
+    _show(console, "", head, rows)
     print(f"\n{count(plan, specs)}")
     settings = list(dict.fromkeys(cell.setting for cell in cells))
     for comparison in comparisons(cells):
