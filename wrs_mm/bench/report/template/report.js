@@ -21,7 +21,12 @@ async function draw() {
   const narrow = window.matchMedia('(max-width: 600px)').matches;
   for (const canvas of canvases) {
     const figure = JSON.parse(canvas.nextElementSibling.textContent);
-    if (narrow) figure.layout.font.size = 11;
+    if (narrow) {
+      figure.layout.font.size = 11;
+      // Long headings within a plot may reach over its labels, not out of the page.
+      const narrower = { x: 1, xanchor: 'right', font: { size: 10 } };
+      for (const heading of figure.layout.annotations ?? []) Object.assign(heading, narrower);
+    }
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] };
     if (narrow) config.displayModeBar = false;
     drawn.set(canvas, figure);
