@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import random
 import shutil
 import signal
@@ -80,9 +81,9 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
     while happened.total() < kills:
         process = bench.start(work_dir=work)
         moment(process, work, chance)
-        for _ in range(chance.randint(2, 6)):
+        for _ in range(chance.randint(0, 4)):
             happened["kill run"] += strike(process, "kill run", place, chance)
-            time.sleep(chance.uniform(0, 4))
+            moment(process, work, chance)
         action = next(kinds, None) or chance.choice(actions)
         happened[action] += strike(process, action, place, chance)
         end(process, chance)
@@ -101,18 +102,19 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
 
 
 def moment(process: subprocess.Popen[str], work: Path, chance: random.Random) -> None:
-    """Wait for some moment: mostly while runs train, sometimes at any time from the start."""
+    """Wait for some moment: mostly until there is some progress, sometimes just some seconds."""
+    if chance.random() < 0.2:
+        time.sleep(chance.uniform(0, 10))
+        return
     end = time.monotonic() + 600
-    if chance.random() < 0.8:
-        began = time.time()
-        while time.monotonic() < end and process.poll() is None:
-            files = list(work.glob("runs/*/progress.json"))
-            if any(file.stat().st_mtime > began + 1 for file in files):
-                break
-            time.sleep(0.1)
-        time.sleep(chance.uniform(0, 4))
-    else:
-        time.sleep(chance.uniform(0, 15))
+    goal = updates(work) + chance.randint(1, 20)
+    while updates(work) < goal and time.monotonic() < end and process.poll() is None:
+        time.sleep(chance.uniform(0, 0.2))
+
+
+def updates(work: Path) -> int:
+    """Updates that all runs have done, as far as they say."""
+    return sum(json.loads(path.read_text())["iteration"] for path in work.glob("runs/*/progress.json"))
 
 
 def strike(process: subprocess.Popen[str], action: str, place: Path, chance: random.Random) -> int:

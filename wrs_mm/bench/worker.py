@@ -59,6 +59,10 @@ class Stopped(BaseException):
     """SIGTERM or SIGINT arrived, or the harness is gone."""
 
 
+_stopped: Stopped | None = None
+"""Kept, because a bare ``except`` on its way turns it into something else (mmengine's, around yapf)."""
+
+
 class Trained:
     """What a training to its end gave.
 
@@ -230,11 +234,16 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
     except Stopped as error:
         result.status, result.reason = Status.INTERRUPTED, _one_line(error)
     except Exception as error:
+        stopped = _stopped
+        if stopped is not None:
+            result.status, result.reason = Status.INTERRUPTED, _one_line(stopped)
+        else:
+            result.status, result.reason = Status.FAILED, _one_line(error)
         with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
             traceback.print_exc()
             sys.stderr.flush()
-        result.status, result.reason = Status.FAILED, _one_line(error)
-        result.log_tail = run.log_tail()
+        if stopped is None:
+            result.log_tail = run.log_tail()
     if not result.status.final:
         result.iteration = latest.iteration
     ended = time.monotonic()
@@ -253,7 +262,9 @@ def rank() -> int:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # A second signal must not interrupt the writing of the result.
     ignore_signals()
-    raise Stopped(f"stopped by {signal.Signals(number).name}")
+    global _stopped
+    _stopped = Stopped(f"stopped by {signal.Signals(number).name}")
+    raise _stopped
 
 
 def listen_to_signals() -> None:

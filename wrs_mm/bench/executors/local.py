@@ -21,6 +21,9 @@ from wrs_mm.errors import OptionError
 
 _PRELOADED = "wrs_mm.bench.executors.preloaded"
 
+_SERVER_LOST = 255
+"""What multiprocessing reports of a process whose fork server is gone; no worker ends with it."""
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -156,6 +159,8 @@ class LocalJob:
         code = self._process.code()
         if code is None:
             return None
+        if code == _SERVER_LOST:
+            return Ended("the process that runs are forked from was killed", interrupted=True)
         if code < 0:
             return Ended(f"killed by {signal.Signals(-code).name}")
         return Ended(f"exit status {code}")
