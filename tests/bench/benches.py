@@ -144,7 +144,7 @@ class Bench:
     ) -> None:
         """Wait until a run has done so many updates and has a checkpoint."""
         file = self.run_folder(name, work_dir) / "progress.json"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while time.monotonic() < deadline:
             if file.exists():
                 progress = Progress.model_validate_json(file.read_text())
