@@ -215,7 +215,7 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
         dataset=identity.dataset,
         config_hash=identity.config_hash,
         threads=threads,
-        processes=int(os.environ.get("WORLD_SIZE") or 1) if launcher != "none" else 1,
+        processes=_processes() if launcher != "none" else 1,
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         versions=versions(),
         started=_now(),
@@ -257,6 +257,11 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
 def rank() -> int:
     """Which of the processes that train together this one is."""
     return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
+
+
+def _processes() -> int:
+    """How many processes train together; mmengine sets the first of these itself, and later."""
+    return int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
