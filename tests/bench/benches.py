@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -81,6 +82,11 @@ baseline: wd
 """
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell did that started the tests with ``&``: its processes ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Bench:
     """A folder with data, recipes, a plan and a work dir, and the command that runs it."""
 
@@ -118,6 +124,7 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=hear_ctrl_c,
         )
 
     def run(self, *extra: str, status: int = 0, work_dir: str | Path = "work") -> str:

@@ -121,7 +121,8 @@ def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
     process.kill()
     process.communicate()
     process = bench.start(*OPTIONS, work_dir="again")
-    time.sleep(5)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(f"{RUN} running")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,9 @@ def test_the_documented_counts_are_the_tested_ones() -> None:
 def test_recipe_is_mmsegs_but_for_the_place_that_names_the_pretrained_weights(recipe: str) -> None:
     config, base = plain(load("cityscapes", recipe)), base_of(recipe)
     del config["custom_imports"]
+    # The batch that the name tells: 4xb2 is 4 GPUs with 2 images each.
+    gpus, images = re.search(r"_(\d+)xb(\d+)-", recipe).groups()  # type: ignore[union-attr]
+    assert config.pop("auto_scale_lr") == {"base_batch_size": int(gpus) * int(images)}
     if recipe != BISENETV2:
         # mmseg's segmentor hands ``pretrained`` on to its backbone, which makes this init_cfg of it.
         pretrained = base["model"].pop("pretrained")
