@@ -18,15 +18,15 @@ def alone(bench: Bench, name: str) -> tuple[float, float]:
     """Seconds of a run in a process of its own, and of its start-up, imports included."""
     folder = bench.run_folder(name, "alone")
     began = time.monotonic()
-    subprocess.run(
+    worker = subprocess.Popen(
         [sys.executable, "-m", "wrs_mm.bench.worker", str(folder)],
         cwd=bench.folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
+        stdin=subprocess.PIPE,  # the worker ends when this closes
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        check=True,
     )
+    assert worker.wait() == 0
     starting = bench.result(name, "alone").seconds_starting
     assert starting is not None
     return time.monotonic() - began, starting
