@@ -12,7 +12,6 @@ import math
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,8 +32,8 @@ from wrs_mm.rescaling.functional import (
 from wrs_mm.rescaling.scale_invariance import Verdict, computed_weights, shorten
 
 LEFT_ALONE = ("dead", "nonfinite", "unfoldable")
-#: How many numbers of weights are worked on at a time; 4 MB of float32 fit into most caches.
-CACHED_NUMBERS = 1 << 20
+#: How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches.
+CACHED_NUMBERS = 1 << 19
 
 
 class WeightRescaler:
@@ -296,18 +295,17 @@ class Bucket:
 
     def _make_chunks(self) -> list[Chunk]:
         """Weights in their order, as many in a chunk as CACHED_NUMBERS allows."""
-        chunks: list[Chunk] = []
+        chunks: list[list[RescaledWeight]] = []
         numbers, start = CACHED_NUMBERS, 0
         for (weight, groups), count in zip(self.weights, self.slots, strict=True):
             numbers += weight.numel()
             if numbers > CACHED_NUMBERS:
-                chunks.append(Chunk([], slice(start, start)))
+                weights: list[RescaledWeight] = []
+                chunks.append(weights)
                 numbers = weight.numel()
-            slots = slice(start, start + count)
-            chunks[-1].weights.append(RescaledWeight(self, weight, groups, slots))
-            chunks[-1].slots = slice(chunks[-1].slots.start, slots.stop)
-            start = slots.stop
-        return chunks
+            weights.append(RescaledWeight(self, weight, groups, slice(start, start + count)))
+            start += count
+        return [Chunk(self, weights) for weights in chunks]
 
     @torch.no_grad()
     def rescale(self) -> None:
@@ -322,10 +320,7 @@ class Bucket:
             # Norms and multiplication of a few weights at a time: they stay in the cache in between.
             for weight in chunk.weights:
                 weight.measure()
-            part = chunk.slots
-            self.factors[part] = rescale_factors(
-                self.norms[part], self.targets[part], self.smallest[part], self.largest[part]
-            )
+            chunk.decide()
             for weight in chunk.weights:
                 weight.multiply()
         if self.statistics:
@@ -352,12 +347,19 @@ class Bucket:
         torch.where(same, var, new_var, out=var)
 
 
-@dataclass
 class Chunk:
-    """A few weights and their slots."""
+    """A few weights that follow each other, and their slots: views into the bucket's, made once."""
 
-    weights: list[RescaledWeight]
-    slots: slice
+    def __init__(self, bucket: Bucket, weights: list[RescaledWeight]) -> None:
+        self.weights = weights
+        slots = slice(weights[0].slots.start, weights[-1].slots.stop)
+        self.norms, self.targets = bucket.norms[slots], bucket.targets[slots]
+        self.smallest, self.largest = bucket.smallest[slots], bucket.largest[slots]
+        self.factors = bucket.factors[slots]
+
+    def decide(self) -> None:
+        """Write ``c_i``."""
+        self.factors.copy_(rescale_factors(self.norms, self.targets, self.smallest, self.largest))
 
 
 class RescaledWeight:
@@ -369,6 +371,7 @@ class RescaledWeight:
     def __init__(self, bucket: Bucket, weight: Tensor, transposed_groups: int, slots: slice) -> None:
         self.weight = weight
         self.transposed_groups = transposed_groups
+        self.slots = slots
         filters, self.inside = filter_view(weight.detach(), transposed_groups)
         if bucket.layer:
             self.inside = tuple(range(filters.dim()))
