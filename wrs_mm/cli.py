@@ -113,17 +113,9 @@ def _rescale(args: argparse.Namespace) -> int:
     return run_rescale(args)
 
 
-def _at_least_one(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
-
-
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    from wrs_mm.bench.executors.options import at_least_one
+
     datasets = parser.add_subparsers(dest="dataset", required=True)
     made = {
         "mini": "render the small sets, no network",
@@ -142,7 +134,7 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--any-size", action="store_true", help="accept a smaller set in the same layout")
     check.add_argument(
         "--sample",
-        type=_at_least_one,
+        type=at_least_one,
         default=100,
         metavar="N",
         help="images of each split to decode (default: %(default)s)",

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.live import Live
@@ -20,6 +20,9 @@ from rich.text import Text
 
 from wrs_mm.bench.metrics import MAIN
 from wrs_mm.bench.runs import Run, Status
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _LINE_EVERY = 15.0
 """Seconds between two plain lines about one run."""
@@ -110,23 +113,20 @@ def _overall(sights: Sequence[Sight], slots: int) -> str:
     return f"{text}, {duration(time_left(sights, slots))} left"
 
 
-class PlainDisplay:
-    """Lines of text, for logs and pipes: one when a run changes its state, else one in a while.
+class _Display:
+    """Looks at the runs now and then, and shows what it sees; a context.
 
     Args:
         runs: All runs of the benchmark.
         slots: How many are under way at once.
-        write: Takes a line.
     """
 
-    def __init__(self, runs: Sequence[Run], slots: int, write: Callable[[str], None]) -> None:
+    def __init__(self, runs: Sequence[Run], slots: int) -> None:
         self._runs = runs
         self._slots = slots
-        self._write = write
-        self._shown: dict[str, tuple[Status, float]] = {}
         self._looked = -math.inf
 
-    def __enter__(self) -> PlainDisplay:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -139,12 +139,31 @@ class PlainDisplay:
         self.update()
 
     def update(self) -> None:
-        """Write what is new."""
+        """Look and show, unless the last look was a moment ago."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
-            return
-        self._looked = now
-        sights = [look(run) for run in self._runs]
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._show([look(run) for run in self._runs], now)
+
+    def _show(self, sights: Sequence[Sight], now: float) -> None:
+        raise NotImplementedError
+
+
+class PlainDisplay(_Display):
+    """Lines of text, for logs and pipes: one when a run changes its state, else one in a while.
+
+    Args:
+        runs: All runs of the benchmark.
+        slots: How many are under way at once.
+        write: Takes a line.
+    """
+
+    def __init__(self, runs: Sequence[Run], slots: int, write: Callable[[str], None]) -> None:
+        super().__init__(runs, slots)
+        self._write = write
+        self._shown: dict[str, tuple[Status, float]] = {}
+
+    def _show(self, sights: Sequence[Sight], now: float) -> None:
         for run, sight in zip(self._runs, sights, strict=True):
             status, when = self._shown.get(run.name, (Status.PENDING, now))
             changed = sight.status is not status
@@ -152,15 +171,13 @@ class PlainDisplay:
             if not changed and not due:
                 continue
             self._shown[run.name] = (sight.status, now)
-            # At the first look, runs that were finished before are no news.
-            if changed or due:
-                detail = f": {sight.detail}" if sight.detail else ""
-                left = f", {duration(sight.seconds_left)} left" if sight.seconds_left else ""
-                overall = _overall(sights, self._slots)
-                self._write(f"{run.name} {sight.status.value}{detail}{left} [{overall}]")
+            detail = f": {sight.detail}" if sight.detail else ""
+            left = f", {duration(sight.seconds_left)} left" if sight.seconds_left else ""
+            overall = _overall(sights, self._slots)
+            self._write(f"{run.name} {sight.status.value}{detail}{left} [{overall}]")
 
 
-class RichDisplay:
+class RichDisplay(_Display):
     """A progress bar for each run under way, one for the whole, and a line for each that ended.
 
     Args:
@@ -170,8 +187,7 @@ class RichDisplay:
     """
 
     def __init__(self, runs: Sequence[Run], slots: int, console: Console) -> None:
-        self._runs = runs
-        self._slots = slots
+        super().__init__(runs, slots)
         self._console = console
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -183,11 +199,10 @@ class RichDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._all = self._bars.add_task("all", total=len(runs), detail="")
         self._ended = {run.name for run in runs if look(run).status.final}
-        self._looked = -math.inf
 
-    def __enter__(self) -> RichDisplay:
+    def __enter__(self) -> Self:
         self._bars.start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -195,17 +210,10 @@ class RichDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._looked = -math.inf
-        self.update()
+        super().__exit__(kind, error, trace)
         self._bars.stop()
 
-    def update(self) -> None:
-        """Redraw."""
-        now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
-            return
-        self._looked = now
-        sights = [look(run) for run in self._runs]
+    def _show(self, sights: Sequence[Sight], now: float) -> None:
         for run, sight in zip(self._runs, sights, strict=True):
             if sight.status is Status.RUNNING:
                 if run.name not in self._tasks:

@@ -27,7 +27,12 @@ _SLURM = {
 """Options of Slurm: type, placeholder, help."""
 
 
-def _at_least_one(text: str) -> int:
+def at_least_one(text: str) -> int:
+    """Read a whole number of at least 1.
+
+    Raises:
+        ArgumentTypeError: it is something else.
+    """
     try:
         number = int(text)
     except ValueError:
@@ -48,13 +53,13 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that :func:`make_executor` reads."""
     parser.add_argument(
         "--jobs",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="N",
         help="runs at once (default: as many as the GPUs allow; without a GPU 2, on a single core 1; "
         "under Slurm all)",
     )
     parser.add_argument(
-        "--gpus-per-run", type=_at_least_one, metavar="N", help="GPUs that train one run (default: 1)"
+        "--gpus-per-run", type=at_least_one, metavar="N", help="GPUs that train one run (default: 1)"
     )
     parser.add_argument(
         "--executor",
@@ -64,7 +69,7 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     )
     slurm = parser.add_argument_group("Slurm")
     for name, (kind, metavar, what) in _SLURM.items():
-        parse = _at_least_one if kind is int else str
+        parse = at_least_one if kind is int else str
         slurm.add_argument(f"--slurm-{name}", type=parse, metavar=metavar, help=what)
     slurm.add_argument(
         "--slurm-option",
