@@ -1,4 +1,4 @@
-"""Runs under a real Slurm of one node, where one is installed: preempted, requeued, found again."""
+"""Runs under a real Slurm of two nodes, where one is installed: preempted, requeued, found again."""
 
 from __future__ import annotations
 
@@ -71,6 +71,14 @@ def jobs() -> dict[str, str]:
     return dict(line.split() for line in listed.stdout.splitlines())
 
 
+def nodes(job: str) -> int:
+    """How many machines a job is on."""
+    listed = subprocess.run(
+        ["squeue", "--noheader", "--format=%D", "--jobs", job], capture_output=True, text=True, check=True
+    )
+    return int(listed.stdout)
+
+
 def release(job: str) -> None:
     """Start a job that was put back at once: Slurm makes it wait for two minutes."""
     end = time.monotonic() + 60
@@ -91,8 +99,9 @@ def warn(job: str) -> None:
 
 
 def preempt(job: str) -> None:
-    """Somebody more important needs the whole node for a moment."""
-    urgent = ["sbatch", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 1"]
+    """Somebody more important needs all nodes for a moment."""
+    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null"]
+    urgent += ["--wrap=sleep 1"]
     subprocess.run(urgent, check=True, capture_output=True)
 
 
@@ -132,10 +141,24 @@ def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
     assert bench.result(RUN, "again").status.value == "done"
 
 
-def test_a_job_of_two_processes_trains_one_run(bench: Bench) -> None:
-    bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit", work_dir="two")
-    result = bench.result(RUN, "two")
-    assert (result.status.value, result.processes, result.iteration) == ("done", 2, 40)
+def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_node_do(bench: Bench) -> None:
+    bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit", work_dir="one node")
+    process = bench.start(*OPTIONS, "--slurm-nodes", "2", work_dir="two nodes")
+    bench.wait_for_iteration(process, RUN, 12, "two nodes")
+    (job,) = jobs()
+    assert nodes(job) == 2
+    requeue(job)
+    release(job)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out + err
+    assert "resumed epoch" in (bench.run_folder(RUN, "two nodes") / "train.log").read_text()
+    for place in ("one node", "two nodes"):
+        result = bench.result(RUN, place)
+        assert (result.status.value, result.processes, result.iteration) == ("done", 2, 40)
+    one, two = (weights(bench.run_folder(RUN, place), 40) for place in ("one node", "two nodes"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    paths = [bench.folder / place / "results.csv" for place in ("one node", "two nodes")]
+    assert without_times(paths[0]) == without_times(paths[1])
 
 
 def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:

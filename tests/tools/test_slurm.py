@@ -1,4 +1,4 @@
-"""slurm_train.sh and slurm_test.sh under a real Slurm of one node, where one is installed."""
+"""slurm_train.sh and slurm_test.sh under a real Slurm of two nodes, where one is installed."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ def test_slurm_trains_and_tests_as_torchrun_does(here: Folder, trained: str, slu
     measured = written_metrics(here.path / "slurm test")
     assert measured["mIoU"] > 0
     assert measured == one_process_measures(here.segmentor, checkpoint)
+
+
+def test_processes_of_two_nodes_train_as_those_of_one_do(
+    here: Folder, trained: str, slurm: dict[str, str]
+) -> None:
+    job = ["main", "a job", here.segmentor, "two nodes", "--auto-scale-lr"]
+    succeed(here.run("slurm_train.sh", *job, **slurm, GPUS_PER_NODE="1"))
+    assert same(here.weights("two nodes"), here.weights(trained))
 
 
 def test_a_mistake_under_slurm_is_one_line_and_not_status_0(folder: Folder, slurm: dict[str, str]) -> None:
