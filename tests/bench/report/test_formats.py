@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import string
+import subprocess
+from pathlib import Path
 
+import pytest
+from conftest import Benchmark
 from rich.console import Console
 
 from wrs_mm.bench.report.formats import escape_latex, escape_markdown, to_latex, to_markdown, to_rich
@@ -44,6 +50,28 @@ def test_latex_is_booktabs_with_the_best_in_bold_and_signs_as_mathematics():
 def test_latex_reads_no_command_in_what_users_named():
     escaped = escape_latex(r"\input{x} $y$ #1 ~ ^ {")
     assert escaped == (r"\textbackslash{}input\{x\} \$y\$ \#1 \textasciitilde{} \textasciicircum{} \{")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed (texlive-latex-recommended)")
+def test_latex_compiles_what_a_report_holds(benchmark: Benchmark, tmp_path: Path) -> None:
+    folder = benchmark.work_dir.path
+    texts = [path.read_text() for path in sorted(folder.glob("table*.tex"))]
+    assert len(texts) == 2
+    # Whatever a keyboard has, and what the captions of other benchmarks hold.
+    odd = [Row("wd", [Cell(character) for character in pair]) for pair in zip(*[iter(string.printable)] * 2)]
+    texts.append(to_latex(Table("«–» ± Δ × · … −", "Größe", ["a", "b"], [False, False], odd)))
+    document = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *texts]
+    (tmp_path / "tables.tex").write_text("\n".join([*document, r"\end{document}"]))
+    made = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "tables.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout[-2000:]
+    assert "Missing character" not in made.stdout
 
 
 def test_the_terminal_shows_brackets_as_they_are():

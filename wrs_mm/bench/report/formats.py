@@ -26,9 +26,11 @@ _LATEX = {
     "|": r"\textbar{}",
     "–": "--",
     "±": r"$\pm$",
+    "−": "$-$",
     "Δ": r"$\Delta$",
-    "«": r"\guillemotleft{}",
-    "»": r"\guillemotright{}",
+    # Guillemets are not in LaTeX's default font encoding.
+    "«": "``",
+    "»": "''",
 }
 
 
