@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_reduce, broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import all_reduce, broadcast, broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
@@ -192,6 +192,23 @@ class MissedValidationHook(Hook):
         """Write the validation down."""
         if is_main_process():
             self._watch.validations.write()
+
+
+class SameBuffersHook(Hook):
+    """Validates, in every process, with the buffers of the first: those that a checkpoint holds.
+
+    BN that is not synchronised has other running statistics in each process, and a resumed process
+    begins with the first one's: measured with their own, the parts of a validation set would be those of
+    different networks, and of others after an interruption.
+    """
+
+    # After hooks that swap an averaged model in.
+    priority = "LOWEST"
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Give every process the first one's buffers."""
+        for buffer in runner.model.buffers():
+            broadcast(buffer)
 
 
 def validation_due(runner: Any) -> bool:

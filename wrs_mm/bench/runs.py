@@ -111,7 +111,7 @@ class Result(BaseModel):
         seconds_starting: Of it, what the last attempt took until its first update.
         started: When the last attempt began (UTC, ISO 8601).
         ended: When it ended.
-        peak_memory: MiB that the largest process of the last attempt held at most: of the GPU where
+        peak_memory: MiB that the (first) process of the last attempt held at most: of the GPU where
             there is one, else of the machine.
         processes: How many trained together.
         config_hash: SHA-256 of the resolved config.

@@ -115,7 +115,14 @@ def train(run: Run, task: str, report: Callable[[Progress], None], launcher: str
     from mmengine.runner import Runner
 
     from wrs_mm.bench.checkpoints import keep_enough, last_good_checkpoint
-    from wrs_mm.bench.hooks import Diverged, MissedValidationHook, WatchHook, all_finite, last_metrics
+    from wrs_mm.bench.hooks import (
+        Diverged,
+        MissedValidationHook,
+        SameBuffersHook,
+        WatchHook,
+        all_finite,
+        last_metrics,
+    )
 
     settings = Config.fromfile(run.config)
     # mmengine writes down what it trains, straight to a name made from this one: not over config.py.
@@ -133,6 +140,7 @@ def train(run: Run, task: str, report: Callable[[Progress], None], launcher: str
         runner._load_from, runner._resume = found[0], True
     watch = WatchHook(report, run.validations, task)
     runner.register_hook(watch)
+    runner.register_hook(SameBuffersHook())
     runner.register_hook(MissedValidationHook(watch))
     try:
         runner.train()
