@@ -53,13 +53,15 @@ def test_latex_reads_no_command_in_what_users_named():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed (texlive-latex-recommended)")
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="LaTeX is not installed (Debian: texlive-latex-recommended)"
+)
 def test_latex_compiles_what_a_report_holds(benchmark: Benchmark, tmp_path: Path) -> None:
     folder = benchmark.work_dir.path
     texts = [path.read_text() for path in sorted(folder.glob("table*.tex"))]
     assert len(texts) == 2
     # Whatever a keyboard has, and what the captions of other benchmarks hold.
-    odd = [Row("wd", [Cell(character) for character in pair]) for pair in zip(*[iter(string.printable)] * 2)]
+    odd = [Row("wd", [Cell(character), Cell(f"{character} 1")]) for character in string.printable]
     texts.append(to_latex(Table("«–» ± Δ × · … −", "Größe", ["a", "b"], [False, False], odd)))
     document = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *texts]
     (tmp_path / "tables.tex").write_text("\n".join([*document, r"\end{document}"]))
