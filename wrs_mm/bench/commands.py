@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit status of an interrupted benchmark: 128 + SIGINT."""
+
+_TABLES = "wrs_mm.bench.report.files"
+"""The module that makes the tables, with all that it imports."""
 
 _WAIT_FOR_PREPARATION = 120.0
 """Seconds that another harness gets to write down its plan; it takes some configs a second."""
@@ -112,6 +117,8 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
     console = Console()
     interrupted = False
     elsewhere: list[Run] = []
+    # The tables need pandas and scipy: they are imported while the first runs start.
+    threading.Thread(target=importlib.import_module, args=(_TABLES,), daemon=True).start()
     try:
         with _sigterm_interrupts(), make_display(runs, executor.slots, console) as display:
             elsewhere = run_all(runs, executor, display)
@@ -192,7 +199,6 @@ def report(path: Path) -> int:
 
 
 def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> Report:
-    # pandas and scipy take seconds to import, and are not needed before.
     from wrs_mm.bench.report.files import collect, write_tables
     from wrs_mm.bench.report.formats import to_rich
     from wrs_mm.bench.report.tables import comparisons
