@@ -127,6 +127,17 @@ def end_with_launcher() -> None:
     _prctl_pr_set_pdeathsig(signal.SIGKILL)
 
 
+def leave_group() -> None:
+    """End the connection to the other processes, if there is one, while all of them still live.
+
+    Left to the interpreter's end, gloo's threads abort a process now and then.
+    """
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def slurm_port() -> int:
     """A port, the same in all processes of a Slurm job step, that differs from other jobs' and steps'.
 

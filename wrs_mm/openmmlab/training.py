@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 from wrs_mm.openmmlab.configs import load_config, merge_options
-from wrs_mm.openmmlab.distributed import end_with_launcher, has_accelerator
+from wrs_mm.openmmlab.distributed import end_with_launcher, has_accelerator, leave_group
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -159,7 +159,9 @@ def test(
         use_output(settings, out)
     with _dataset_errors(settings):
         runner = _build_runner(settings)
-        return dict(runner.test())
+        metrics = dict(runner.test())
+        leave_group()
+        return metrics
 
 
 # --- arguments -----------------------------------------------------------------------------------
