@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from wrs_mm.cli import main
+from wrs_mm.cli.main import main
 from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch

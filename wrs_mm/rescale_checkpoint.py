@@ -27,8 +27,8 @@ from wrs_mm.openmmlab.checkpoints import load_checkpoint_file, open_atomically
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
-from wrs_mm.rescaling.finder import GRANULARITIES
-from wrs_mm.rescaling.scale_invariance import shorten
+from wrs_mm.rescaling.invariant_weights import GRANULARITIES
+from wrs_mm.rescaling.observer import shorten
 from wrs_mm.rescaling.weight_rescaler import number_of_filters
 
 TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)

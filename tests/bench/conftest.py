@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from wrs_mm.bench.plan import RunSpec
-from wrs_mm.bench.results import gather
-from wrs_mm.bench.runs import Result, Status
+from wrs_mm.bench.plan.plan import RunSpec
+from wrs_mm.bench.runs.folder import Result, Status
+from wrs_mm.bench.statistics.results import gather
 
 
 def _results(values: dict[str, dict[int, float | None]], baseline: str = "wd") -> pd.DataFrame:

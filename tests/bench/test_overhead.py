@@ -19,9 +19,9 @@ def alone(bench: Bench, name: str) -> tuple[float, float]:
     folder = bench.run_folder(name, "alone")
     began = time.monotonic()
     worker = subprocess.Popen(
-        [sys.executable, "-m", "wrs_mm.bench.worker", str(folder)],
+        [sys.executable, "-m", "wrs_mm.bench.runs.worker", str(folder)],
         cwd=bench.folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "helpers"), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,  # the worker ends when this closes
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

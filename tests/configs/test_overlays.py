@@ -11,8 +11,8 @@ from arms import ARMS, CONFIGS, load, plain, recipes_in
 from mmengine.config import Config
 
 from wrs_mm import regularizers
-from wrs_mm.bench.plan import RunSpec, expand, find_recipe, load_plan
-from wrs_mm.bench.recipes import resolve
+from wrs_mm.bench.plan.plan import RunSpec, expand, find_recipe, load_plan
+from wrs_mm.bench.plan.resolve import resolve
 
 RECIPES = [(folder, r) for folder in ("coco", "cityscapes", "mini", "real") for r in recipes_in(folder)]
 OF_THE_ARM = {"type", "constructor", "wrs", "scale_invariance"}

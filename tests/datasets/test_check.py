@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wrs_mm import cli
+from wrs_mm.cli import main
 from wrs_mm.datasets import check_cityscapes, check_coco, mini_detection, mini_segmentation, render_standins
 from wrs_mm.datasets.check import check
 from wrs_mm.datasets.finding import Finding
@@ -387,12 +387,12 @@ def test_the_test_split_may_be_missing_but_not_in_part(cityscapes: Path) -> None
 def test_the_command_prints_every_part_and_fails_in_one_line(
     coco: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["data", "check", "coco", str(coco)]) == 0
+    assert main.main(["data", "check", "coco", str(coco)]) == 0
     captured = capsys.readouterr()
     assert [line.split("\t")[0] for line in captured.out.splitlines()] == ["ok"] * 8
     assert captured.err == ""
     (coco / INSTANCES).write_bytes(b"")
-    assert cli.main(["data", "check", "coco", str(coco)]) == 2
+    assert main.main(["data", "check", "coco", str(coco)]) == 2
     captured = capsys.readouterr()
     assert f"problem\t{INSTANCES}\tempty\n" in captured.out
     assert f"1. {INSTANCES}: unpack it again: unzip -o annotations_trainval2017.zip" in captured.out
@@ -411,6 +411,6 @@ def test_the_command_prints_every_part_and_fails_in_one_line(
 def test_a_mistake_in_the_arguments_is_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["data", *arguments]) == 2
+    assert main.main(["data", *arguments]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wrs_mm.bench.published import recipes
+from wrs_mm.bench.published.baselines import recipes
 from wrs_mm.datasets import mini_detection, mini_segmentation, render_standins, require_dataset
 from wrs_mm.datasets.check_coco import categories
 from wrs_mm.openmmlab.configs import load_config

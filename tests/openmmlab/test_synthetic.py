@@ -14,13 +14,7 @@ from torch import nn
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import (
-    build_model,
-    random_batch,
-    seeded,
-    smallest_size,
-    train_loss,
-)
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, smallest_size, train_loss
 from wrs_mm.openmmlab.synthetic_batch import IGNORED
 
 RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"

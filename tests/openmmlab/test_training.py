@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.visualization import Visualizer
 
-from wrs_mm import cli
+from wrs_mm.cli import main
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError, UsageError
 from wrs_mm.openmmlab import training
 from wrs_mm.openmmlab.training import add_test_arguments, add_train_arguments, test, train
@@ -30,7 +30,7 @@ def forget_visualizers() -> None:
 @pytest.mark.parametrize("kind", ["detector", "segmentor"])
 def test_a_training_can_be_tested_resumed_and_painted(kind, write_config, tmp_path):
     config, work_dir = write_config(kind), tmp_path / "work"
-    assert cli.main(["train", str(config), "--work-dir", str(work_dir)]) == 0
+    assert main.main(["train", str(config), "--work-dir", str(work_dir)]) == 0
     checkpoint = Path((work_dir / "last_checkpoint").read_text())
     assert checkpoint.exists()
 
@@ -46,7 +46,7 @@ def test_a_training_can_be_tested_resumed_and_painted(kind, write_config, tmp_pa
 
     longer = {"detector": "train_cfg.max_epochs=3", "segmentor": "train_cfg.max_iters=6"}[kind]
     arguments = ["--work-dir", str(work_dir), "--resume", "--cfg-options", longer]
-    assert cli.main(["train", str(config), *arguments]) == 0
+    assert main.main(["train", str(config), *arguments]) == 0
     assert Path((work_dir / "last_checkpoint").read_text()) != checkpoint
 
 
@@ -187,7 +187,7 @@ BAD_CONFIGS = {
 def test_a_malformed_config_is_one_line(name, tmp_path, capsys):
     path = tmp_path / "bad.py"
     path.write_text(BAD_CONFIGS[name])
-    assert cli.main(["train", str(path), "--work-dir", str(tmp_path / "w")]) == 2
+    assert main.main(["train", str(path), "--work-dir", str(tmp_path / "w")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert "bad.py" in error[0]
@@ -217,7 +217,7 @@ def test_a_missing_config_is_one_line(source, tmp_path, monkeypatch):
 )
 def test_a_wrong_option_is_one_line(option, match, write_config, tmp_path, capsys):
     config = write_config("segmentor")
-    assert cli.main(["train", str(config), "--cfg-options", option]) == 2
+    assert main.main(["train", str(config), "--cfg-options", option]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert match in error[0]

@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.slow
 @pytest.mark.dist
 def test_two_processes_with_different_batches_stay_identical() -> None:
-    script = Path(__file__).with_name("ranks.py")
+    script = Path(__file__).parents[1] / "helpers" / "ranks.py"
     command = [
         sys.executable,
         "-m",

@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from wrs_mm.bench.image_bootstrap import DetectionMatches, paired_bootstrap
+from wrs_mm.bench.statistics.bootstrap import DetectionMatches, paired_bootstrap
 
 
 def make_objects(images: int, classes: int, rng: np.random.Generator) -> dict[str, Any]:

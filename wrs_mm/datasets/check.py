@@ -12,10 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wrs_mm.datasets import check_cityscapes, check_coco
+from wrs_mm.datasets.finding import Finding
 from wrs_mm.errors import DatasetError
-
-from . import check_cityscapes, check_coco
-from .finding import Finding
 
 CHECKS = {"coco": check_coco.check_coco, "cityscapes": check_cityscapes.check_cityscapes}
 """The datasets that can be checked."""

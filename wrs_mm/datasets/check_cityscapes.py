@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from .finding import Finding
-from .images import decode, list_files, sample, some
-from .mini_segmentation import label_ids
-from .unpacking import doubled_folder, missing_folder, quoted
+from wrs_mm.datasets.finding import Finding
+from wrs_mm.datasets.images import decode, list_files, sample, some
+from wrs_mm.datasets.mini_segmentation import label_ids
+from wrs_mm.datasets.unpacking import doubled_folder, missing_folder, quoted
 
 FOLDERS = ("leftImg8bit", "gtFine")
 """What belongs into the root."""

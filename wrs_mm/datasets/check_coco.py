@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.progress import Progress
 
-from .finding import Finding
-from .images import Files, decode, list_files, sample, some
-from .unpacking import doubled_folder, missing_folder, quoted
+from wrs_mm.datasets.finding import Finding
+from wrs_mm.datasets.images import Files, decode, list_files, sample, some
+from wrs_mm.datasets.unpacking import doubled_folder, missing_folder, quoted
 
 FOLDERS = ("annotations", "train2017", "val2017")
 """What belongs into the root."""

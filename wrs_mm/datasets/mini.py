@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import mini_detection, mini_segmentation, staging
+from wrs_mm.datasets import mini_detection, mini_segmentation, staging
 
 _VERSION = 3
 """Raise it with every change to what is drawn: older sets are then rendered anew."""

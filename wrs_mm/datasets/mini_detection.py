@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .textures import Image, random_colour, shrink, to_uint8, value_noise
+from wrs_mm.datasets.textures import Image, random_colour, shrink, to_uint8, value_noise
 
 CLASSES = ("disc", "square", "triangle", "ring", "star", "cross")
 SPLITS = {"train2017": 600, "val2017": 200}

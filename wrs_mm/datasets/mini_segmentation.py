@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .textures import Colour, Image, random_colour, shrink, to_uint8, value_noise
+from wrs_mm.datasets.textures import Colour, Image, random_colour, shrink, to_uint8, value_noise
 
 CITIES = {"train": {"arden": 120, "bramley": 120}, "val": {"corbridge": 60}}
 HEIGHT, WIDTH = 128, 256

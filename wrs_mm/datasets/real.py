@@ -24,9 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wrs_mm.datasets import staging
 from wrs_mm.errors import DatasetError
-
-from . import staging
 
 _VERSION = 2
 """Raise it with every change to how tiles are cut: older sets are then made anew."""

@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from . import mini_detection, mini_segmentation
-from .check_coco import categories
-from .mini import Rendering
+from wrs_mm.datasets import mini_detection, mini_segmentation
+from wrs_mm.datasets.check_coco import categories
+from wrs_mm.datasets.mini import Rendering
 
 CATEGORIES = {
     "disc": "sports ball",

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .finding import Finding
+from wrs_mm.datasets.finding import Finding
 
 _DEPTH = 2
 """How many folders below the root, at most, a misplaced folder is looked for."""

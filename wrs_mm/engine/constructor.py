@@ -10,7 +10,7 @@ from torch import nn
 
 from wrs_mm.engine.optim_wrapper import ScaleInvariance, other_decay
 from wrs_mm.errors import OptionError
-from wrs_mm.rescaling.decay import add_partner_groups
+from wrs_mm.rescaling.optimizer import add_partner_groups
 
 KEY = "scale_invariant_decay_mult"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wrs_mm.rescaling.finder import ScaleInvariantWeights
-from wrs_mm.rescaling.scale_invariance import Observation, Verdict, judge, merge, observe
+from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
+from wrs_mm.rescaling.observer import Observation, Verdict, judge, merge, observe
 from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
 __all__ = ["Observation", "ScaleInvariantWeights", "Verdict", "WeightRescaler", "judge", "merge", "observe"]

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wrs_mm.errors import ModelError, OptionError
-from wrs_mm.rescaling.decay import add_partner_groups, move_to_partner_groups
-from wrs_mm.rescaling.finder import FROZEN_BN, GRANULARITIES, ScaleInvariantWeights, check_choice
 from wrs_mm.rescaling.functional import (
     filter_norms,
     filter_view,
@@ -29,7 +27,9 @@ from wrs_mm.rescaling.functional import (
     rescale_factors,
     wide,
 )
-from wrs_mm.rescaling.scale_invariance import Verdict, computed_weights, shorten
+from wrs_mm.rescaling.invariant_weights import FROZEN_BN, GRANULARITIES, ScaleInvariantWeights, check_choice
+from wrs_mm.rescaling.observer import Verdict, computed_weights, shorten
+from wrs_mm.rescaling.optimizer import add_partner_groups, move_to_partner_groups
 
 LEFT_ALONE = ("dead", "nonfinite", "unfoldable")
 #: How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches.

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
-from made_up import make_work_dir
+from made_up import Benchmark, make_work_dir
 
-from wrs_mm.bench.report.files import Report, collect, write_tables
+from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.report.page import write_page
-from wrs_mm.bench.runs import WorkDir
-
-
-class Benchmark(NamedTuple):
-    """A work dir, what was found in it, and the page's text."""
-
-    work_dir: WorkDir
-    report: Report
-    page: str
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from wrs_mm.bench.image_intervals import COLUMNS
 from wrs_mm.bench.report.answers import answers
-from wrs_mm.bench.statistics import summarize
+from wrs_mm.bench.statistics.over_images import COLUMNS
+from wrs_mm.bench.statistics.over_seeds import summarize
 
 NONE = pd.DataFrame(columns=list(COLUMNS))
 

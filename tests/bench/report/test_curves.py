@@ -8,7 +8,7 @@ import pytest
 from made_up import write_log
 
 from wrs_mm.bench.report.curves import over_seeds, training_losses, validations
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
 
 
 def test_a_resumed_run_shows_each_iteration_once_and_its_last_attempt(tmp_path):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from wrs_mm.bench import image_intervals
-from wrs_mm.bench.predictions import FOLDER
 from wrs_mm.bench.report.files import IMAGES, collect, write_tables
-from wrs_mm.bench.runs import WorkDir
+from wrs_mm.bench.runs.folder import WorkDir
+from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.statistics import over_images
 
 
 def test_last_and_best_have_tables_of_their_own(benchmark):
@@ -45,8 +45,8 @@ def test_a_second_report_resamples_nothing_and_says_the_same(benchmark, monkeypa
     def resample(*args: object, **kwargs: object) -> None:
         raise AssertionError("the intervals are known")
 
-    monkeypatch.setattr(image_intervals, "paired_bootstrap", resample)
-    monkeypatch.setattr("wrs_mm.bench.evaluations.match", resample)
+    monkeypatch.setattr(over_images, "paired_bootstrap", resample)
+    monkeypatch.setattr("wrs_mm.bench.statistics.evaluations.match", resample)
     again = collect(benchmark.work_dir, with_images=True)
     pd.testing.assert_frame_equal(again.images, benchmark.report.images, check_dtype=False)
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Benchmark
+from made_up import Benchmark
 from rich.console import Console
 
 from wrs_mm.bench.report.formats import escape_latex, escape_markdown, to_latex, to_markdown, to_rich

@@ -9,8 +9,8 @@ import numpy as np
 from made_up import CLASSES, DETECTOR, SEGMENTOR
 from PIL import Image
 
-from wrs_mm.bench.predictions import FOLDER
 from wrs_mm.bench.report.gallery import LONGER_SIDE, Panel, class_colors, make_gallery
+from wrs_mm.bench.runs.predictions import FOLDER
 
 
 def _pair(benchmark, recipe):
@@ -44,7 +44,7 @@ def test_both_recipes_show_the_same_images(benchmark):
 
 
 def test_without_predictions_there_is_no_gallery(benchmark, tmp_path):
-    from wrs_mm.bench.runs import Run
+    from wrs_mm.bench.runs.folder import Run
 
     (tmp_path / FOLDER).mkdir()
     assert make_gallery("title", [("wd", Run(tmp_path))]) is None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from wrs_mm.bench.image_intervals import COLUMNS
 from wrs_mm.bench.report.tables import Table, comparisons, over_images
-from wrs_mm.bench.statistics import summarize
+from wrs_mm.bench.statistics.over_images import COLUMNS
+from wrs_mm.bench.statistics.over_seeds import summarize
 
 
 def texts(table: Table) -> list[list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
 
 
 class Ended(NamedTuple):

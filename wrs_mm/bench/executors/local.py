@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wrs_mm.bench.executors import Ended
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import OptionError
 
 _PRELOADED = "wrs_mm.bench.executors.preloaded"
@@ -84,7 +84,7 @@ def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
 
-    from wrs_mm.bench import worker
+    from wrs_mm.bench.runs import worker
 
     worker.listen_to_signals()
     harness = multiprocessing.parent_process()
@@ -109,7 +109,7 @@ class _Spawned:
 
     def __init__(self, run: Run, environment: Mapping[str, str], processes: int) -> None:
         with run.log.open("ab") as log:
-            command = [sys.executable, "-m", "wrs_mm.bench.worker", str(run.folder)]
+            command = [sys.executable, "-m", "wrs_mm.bench.runs.worker", str(run.folder)]
             self._process = subprocess.Popen(
                 [*command, "--processes", str(processes)],
                 stdin=subprocess.PIPE,

@@ -13,10 +13,10 @@ import importlib
 MODULES = (
     *(f"mmdet.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
-    "wrs_mm.bench.checkpoints",
-    "wrs_mm.bench.hooks",
-    "wrs_mm.bench.predictions",
-    "wrs_mm.bench.worker",
+    "wrs_mm.bench.runs.checkpoints",
+    "wrs_mm.bench.runs.hooks",
+    "wrs_mm.bench.runs.predictions",
+    "wrs_mm.bench.runs.worker",
 )
 
 for module in MODULES:

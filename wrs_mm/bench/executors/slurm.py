@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from wrs_mm.bench.executors import Ended
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import OptionError
 
 _LOOK_EVERY = 5.0
@@ -63,7 +63,7 @@ class SlurmWork:
 
     def __call__(self) -> int:
         """Work on the run; each of the job's processes calls it."""
-        from wrs_mm.bench import worker
+        from wrs_mm.bench.runs import worker
 
         launcher = "slurm" if int(os.environ.get("SLURM_NTASKS") or 1) > 1 else "none"
         if launcher == "none" or worker.rank() == 0:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.metrics import MAIN
 from wrs_mm.bench.report.tables import label, number, records, setting
+from wrs_mm.bench.runs.metrics import MAIN
 
 
 class Answer(NamedTuple):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wrs_mm.bench.metrics import in_percent
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.metrics import in_percent
 
 _MOST_POINTS = 400
 """Points of a curve that a page shows; more than a screen has pixels only makes the file large."""

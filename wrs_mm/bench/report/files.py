@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.image_intervals import COLUMNS, Trained, image_intervals, trained_runs
 from wrs_mm.bench.report.formats import escape_markdown, to_latex, to_markdown
 from wrs_mm.bench.report.tables import CHECKPOINTS, Table, comparisons, over_images, sensitivities
-from wrs_mm.bench.results import gather_work_dir, read_results, write_results
-from wrs_mm.bench.runs import WorkDir
-from wrs_mm.bench.statistics import summarize
-from wrs_mm.bench.storage import write_text
-from wrs_mm.bench.sweeps import sweeps
+from wrs_mm.bench.runs.folder import WorkDir
+from wrs_mm.bench.statistics.over_images import COLUMNS, Trained, image_intervals, trained_runs
+from wrs_mm.bench.statistics.over_seeds import summarize
+from wrs_mm.bench.statistics.over_sweeps import sweeps
+from wrs_mm.bench.statistics.results import gather_work_dir, read_results, write_results
+from wrs_mm.files import write_text
 
 IMAGES = "images.csv"
 """The intervals over images; also what a second report takes them from."""

@@ -1,6 +1,6 @@
 """A few validation images with their ground truth and what two arms predicted, side by side.
 
-Nobody chose the images, see :func:`wrs_mm.bench.predictions.gallery`.
+Nobody chose the images, see :func:`wrs_mm.bench.runs.predictions.gallery`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from wrs_mm.bench.predictions import COUNTS, FOLDER, detections_file, gallery
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.predictions import COUNTS, FOLDER, detections_file, gallery
 
 LONGER_SIDE = 448
 """Pixels."""
@@ -129,7 +129,7 @@ def _painted(image: Image.Image, labels: np.ndarray, palette: Sequence[Color]) -
 def _detection(title: str, runs: Sequence[tuple[str, Run]]) -> Gallery | None:
     from mmengine.config import Config
 
-    from wrs_mm.bench.image_intervals import annotations_file
+    from wrs_mm.bench.statistics.over_images import annotations_file
 
     truth_file = annotations_file(runs[0][1])
     if truth_file is None or not truth_file.is_file():

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wrs_mm import __version__
-from wrs_mm.bench.differences import differing, settings
-from wrs_mm.bench.image_intervals import Trained
-from wrs_mm.bench.metrics import MAIN
-from wrs_mm.bench.predictions import COUNTS, FOLDER
+from wrs_mm.bench.plan.differences import differing, settings
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.report.answers import answers
 from wrs_mm.bench.report.files import Report
 from wrs_mm.bench.report.tables import (
@@ -32,13 +30,15 @@ from wrs_mm.bench.report.tables import (
     sensitivities,
     setting,
 )
-from wrs_mm.bench.runs import Status, WorkDir
-from wrs_mm.bench.spec import RunSpec
-from wrs_mm.bench.storage import write_text
+from wrs_mm.bench.runs.folder import Status, WorkDir
+from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
+from wrs_mm.bench.statistics.over_images import Trained
 from wrs_mm.errors import ConfigError
+from wrs_mm.files import write_text
 
 if TYPE_CHECKING:
-    from wrs_mm.bench.report.figures import Figure
+    from wrs_mm.bench.report.figures.base import Figure
     from wrs_mm.bench.report.gallery import Gallery
 
 NAME = "report.html"
@@ -96,7 +96,7 @@ def render(work_dir: WorkDir, report: Report) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    from wrs_mm.bench.report import figures
+    from wrs_mm.bench.report.figures import base
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wrs_mm.bench.report", "template"),
@@ -106,7 +106,7 @@ def render(work_dir: WorkDir, report: Report) -> str:
         lstrip_blocks=True,
     )
     specs = work_dir.specs()
-    palette = figures.colors(_arms(specs))
+    palette = base.colors(_arms(specs))
     by_recipe = _Recipes(work_dir, specs, report)
     folder = Path(__file__).parent / "template"
     return environment.get_template("report.html").render(
@@ -118,12 +118,10 @@ def render(work_dir: WorkDir, report: Report) -> str:
         answers=answers(report.summaries["last"], report.images),
         comparisons=report.comparisons(),
         images=over_images(report.images),
-        differences=figures.differences_to_baseline(report.summaries["last"], report.images, palette),
+        differences=base.differences_to_baseline(report.summaries["last"], report.images, palette),
         curves=by_recipe.curves(palette),
         sensitivities=[table for swept in report.sweeps.values() for table in sensitivities(swept)],
-        sweeps=[
-            plot for swept in report.sweeps.values() for plot in figures.sweep_plots(report.results, swept)
-        ],
+        sweeps=[plot for swept in report.sweeps.values() for plot in base.sweep_plots(report.results, swept)],
         classes=by_recipe.classes(palette),
         galleries=by_recipe.galleries(),
         settings=by_recipe.settings(),
@@ -177,7 +175,8 @@ class _Recipes:
 
     def curves(self, palette: dict[str, str]) -> list[Figure]:
         """Training loss and main metric of each recipe."""
-        from wrs_mm.bench.report import curves, figures
+        from wrs_mm.bench.report import curves
+        from wrs_mm.bench.report.figures import base
 
         made = []
         for title, specs in self._settings.items():
@@ -200,12 +199,12 @@ class _Recipes:
                 drawn = {arm: curves.over_seeds(series) for arm, series in by_arm.items()}
                 drawn = {arm: curve for arm, curve in drawn.items() if curve.steps}
                 if drawn:
-                    made.append(figures.curves(f"{title}: {what}", unit, drawn, diverged, palette))
+                    made.append(base.curves(f"{title}: {what}", unit, drawn, diverged, palette))
         return made
 
     def classes(self, palette: dict[str, str]) -> list[Figure]:
         """Differences to the baseline class by class, of each recipe and kind of prediction."""
-        from wrs_mm.bench.report import figures
+        from wrs_mm.bench.report.figures import base
 
         made = []
         for title, specs in self._settings.items():
@@ -214,7 +213,7 @@ class _Recipes:
                 by_arm = _by_class(trained, prefix)
                 if any(by_arm.values()):
                     made.append(
-                        figures.class_differences(
+                        base.class_differences(
                             f"{title}: {name} by class",
                             f"points of {name} against the baseline",
                             by_arm,

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.metrics import MAIN
-from wrs_mm.bench.spec import arm_label
-from wrs_mm.bench.statistics import MIN_PAIRS
+from wrs_mm.bench.plan.spec import arm_label
+from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 
 NONE = "–"
 """What stands where there is no number."""
@@ -119,7 +119,7 @@ def comparisons(summary: pd.DataFrame) -> list[Table]:
     """The main metrics of every arm, one table a task.
 
     Args:
-        summary: From :func:`wrs_mm.bench.statistics.summarize`: of one checkpoint.
+        summary: From :func:`wrs_mm.bench.statistics.over_seeds.summarize`: of one checkpoint.
     """
     return [table for task in MAIN if (table := _comparison(task, summary[summary["task"] == task]))]
 
@@ -248,7 +248,7 @@ def over_images(intervals: pd.DataFrame) -> list[Table]:
     """The differences to the baseline with their intervals over validation images, one table a task.
 
     Args:
-        intervals: From :func:`wrs_mm.bench.image_intervals.image_intervals`.
+        intervals: From :func:`wrs_mm.bench.statistics.over_images.image_intervals`.
     """
     made = []
     for task in MAIN:
@@ -291,7 +291,7 @@ def sensitivities(sweeps: pd.DataFrame) -> list[Table]:
     """The best value of each swept option and what one step costs.
 
     Args:
-        sweeps: From :func:`wrs_mm.bench.sweeps.sweeps`: of one checkpoint.
+        sweeps: From :func:`wrs_mm.bench.statistics.over_sweeps.sweeps`: of one checkpoint.
     """
     rows = records(sweeps)
     if not rows:

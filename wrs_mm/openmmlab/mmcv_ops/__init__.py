@@ -8,7 +8,7 @@ operators where they compute the same, plain torch elsewhere, so CPU and CUDA wo
 
 from __future__ import annotations
 
-from .extension import provide_mmcv_ext
-from .missing import MissingOperatorError
+from wrs_mm.openmmlab.mmcv_ops.extension import provide_mmcv_ext
+from wrs_mm.openmmlab.mmcv_ops.missing import MissingOperatorError
 
 __all__ = ["MissingOperatorError", "provide_mmcv_ext"]

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from .missing import MISSING_OPERATORS, missing_operator
+from wrs_mm.openmmlab.mmcv_ops.missing import MISSING_OPERATORS, missing_operator
 
 NAME = "mmcv._ext"
 

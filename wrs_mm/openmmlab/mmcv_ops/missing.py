@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ...errors import UsageError
+from wrs_mm.errors import UsageError
 
 _INSTALLATION_GUIDE = "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
 

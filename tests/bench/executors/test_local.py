@@ -1,0 +1,96 @@
+"""How this machine is divided among runs, and several processes that train one run."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from benches import Bench
+
+from wrs_mm.bench.executors.local import LocalExecutor
+from wrs_mm.bench.executors.options import add_executor_arguments, make_executor
+from wrs_mm.cli import bench
+from wrs_mm.errors import OptionError
+
+
+def visible(executor: LocalExecutor, slot: int) -> str:
+    return executor.environment(slot)["CUDA_VISIBLE_DEVICES"]
+
+
+def test_gpus_are_divided_among_runs():
+    executor = LocalExecutor(gpus=["0", "1", "2"])
+    assert (executor.slots, [visible(executor, slot) for slot in range(3)]) == (3, ["0", "1", "2"])
+    executor = LocalExecutor(processes=2, gpus=["4", "5", "6", "7", "MIG-8"])
+    assert (executor.slots, [visible(executor, slot) for slot in range(2)]) == (2, ["4,5", "6,7"])
+    # Two small runs may share a GPU, if that is asked for.
+    executor = LocalExecutor(jobs=4, gpus=["0", "1"])
+    assert [visible(executor, slot) for slot in range(4)] == ["0", "1", "0", "1"]
+
+
+def test_processors_are_divided_among_runs(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("wrs_mm.bench.executors.local._processors", lambda: 12)
+    assert (LocalExecutor(gpus=[]).slots, LocalExecutor(gpus=[]).threads) == (2, 6)
+    assert LocalExecutor(jobs=5, gpus=[]).threads == 2
+    assert LocalExecutor(jobs=50, gpus=[]).threads == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert LocalExecutor(jobs=5, gpus=[]).threads == 3
+
+
+def test_more_gpus_than_there_are_cannot_be_had():
+    with pytest.raises(OptionError, match="--gpus-per-run 3: this machine has 2"):
+        LocalExecutor(processes=3, gpus=["0", "1"])
+    with pytest.raises(OptionError, match="--jobs 2: the GPUs allow 1 runs of 2 at once"):
+        LocalExecutor(jobs=2, processes=2, gpus=["0", "1"])
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_executor_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+def test_options_that_do_not_fit_are_named(monkeypatch):
+    with pytest.raises(OptionError, match="--gpus-per-run: PyTorch sees no GPU here; use --jobs"):
+        make_executor(parse("--gpus-per-run", "2"))
+    with pytest.raises(OptionError, match="--slurm-cpus-per-task is for --executor slurm"):
+        make_executor(parse("--slurm-cpus-per-task", "2"))
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    with pytest.raises(OptionError, match="there is no sbatch here"):
+        make_executor(parse("--executor", "slurm"))
+
+
+def test_any_option_of_sbatch_can_be_given(capsys):
+    given = parse("--slurm-option", "nice=100", "--slurm-option=--exclusive", "--slurm-mem", "8GB")
+    assert given.slurm_option == [("nice", "100"), ("exclusive", True)]
+    assert (given.slurm_mem, given.slurm_nodes) == ("8GB", None)
+    with pytest.raises(SystemExit):
+        parse("--slurm-nodes", "0")
+    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "helpers"))
+    return Bench(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU")
+def test_several_processes_train_one_run_and_diverge_together(here):
+    here.recipe("steady", iterations=20)
+    here.recipe("nan", iterations=20, hook="break_at=7, how='diverge'")
+    here.plan("steady", "nan", regularizers="[wd]")
+    plan, work = Path("plan.yaml"), Path("work")
+    assert bench.run(plan, work, lambda: LocalExecutor(1, 2, gpus=[])) == 0
+    done = here.result("steady__wd__seed0")
+    assert (done.status.value, done.processes, done.iteration) == ("done", 2, 20)
+    assert done.metrics["mIoU"] > 0
+    diverged = here.result("nan__wd__seed0")
+    assert (diverged.status.value, diverged.iteration) == ("diverged", 8)

@@ -1,0 +1,168 @@
+"""Runs under a real Slurm of two nodes, where one is installed: preempted, requeued, found again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from benches import Bench, weights
+from kills import without_times
+
+LOCAL_SLURM = Path(__file__).resolve().parents[2] / "slurm" / "local_slurm.sh"
+PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch")
+
+
+def missing() -> list[str]:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return [program for program in PROGRAMS if shutil.which(program, path=path) is None]
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU"),
+    pytest.mark.skipif(
+        bool(missing()),
+        reason=f"Slurm is not installed ({', '.join(missing())}; Debian: slurm-wlm and munge)",
+    ),
+]
+
+RUN = "slow__wd__seed0"
+OPTIONS = ("--executor", "slurm", "--slurm-partition", "main", "--slurm-time", "30")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A running Slurm, which this process's environment leads to."""
+    pytest.importorskip("submitit")
+    place = tmp_path_factory.mktemp("slurm")
+    started = subprocess.run(
+        [LOCAL_SLURM, "start", place], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert started.returncode == 0, started.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", started.stdout.strip())
+        yield
+        subprocess.run(["scancel", "--user", os.environ.get("USER", "root")], check=False)
+    subprocess.run([LOCAL_SLURM, "stop", place], check=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def bench(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A plan of one slow run, and its results from this machine."""
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    bench.recipe("slow", iterations=40, hook="seconds=0.2")
+    bench.plan("slow", regularizers="[wd]")
+    bench.run("--jobs", "1", work_dir="here")
+    return bench
+
+
+def jobs() -> dict[str, str]:
+    """State of each job that waits or runs, by its number."""
+    listed = subprocess.run(
+        ["squeue", "--noheader", "--format=%i %T"], capture_output=True, text=True, check=True
+    )
+    return dict(line.split() for line in listed.stdout.splitlines())
+
+
+def nodes(job: str) -> int:
+    """How many machines a job is on."""
+    listed = subprocess.run(
+        ["squeue", "--noheader", "--format=%D", "--jobs", job], capture_output=True, text=True, check=True
+    )
+    return int(listed.stdout)
+
+
+def release(job: str) -> None:
+    """Start a job that was put back at once: Slurm makes it wait for two minutes."""
+    end = time.monotonic() + 60
+    while jobs().get(job) != "PENDING":
+        assert time.monotonic() < end, f"{job} was not put back: {jobs()}"
+        time.sleep(0.5)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+
+
+def requeue(job: str) -> None:
+    """What an administrator does."""
+    subprocess.run(["scontrol", "requeue", job], check=True)
+
+
+def warn(job: str) -> None:
+    """What Slurm does before the time is up: submitit puts the job back."""
+    subprocess.run(["scancel", "--signal=USR2", job], check=True)
+
+
+def preempt(job: str) -> None:
+    """Somebody more important needs all nodes for a moment."""
+    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null"]
+    urgent += ["--wrap=sleep 1"]
+    subprocess.run(urgent, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("take_back", [requeue, warn, preempt])
+def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, take_back) -> None:
+    work = take_back.__name__
+    process = bench.start(*OPTIONS, work_dir=work)
+    bench.wait_for_iteration(process, RUN, 12, work)
+    (job,) = jobs()
+    take_back(job)
+    release(job)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out + err
+    assert len(bench.attempts(RUN, work)) == 2
+    assert "resumed epoch" in (bench.run_folder(RUN, work) / "train.log").read_text()
+    here, there = (weights(bench.run_folder(RUN, place), 40) for place in ("here", work))
+    assert all(torch.equal(here[key], there[key]) for key in here)
+    paths = [bench.folder / place / "results.csv" for place in ("here", work)]
+    assert without_times(paths[0]) == without_times(paths[1])
+
+
+def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
+    process = bench.start(*OPTIONS, work_dir="again")
+    bench.wait_for_iteration(process, RUN, 5, "again")
+    (job,) = jobs()
+    process.kill()
+    process.communicate()
+    process = bench.start(*OPTIONS, work_dir="again")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(f"{RUN} running")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert list(jobs()) == [job]
+    bench.run(*OPTIONS, work_dir="again")
+    assert len(bench.attempts(RUN, "again")) == 1
+    assert bench.result(RUN, "again").status.value == "done"
+
+
+def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_node_do(bench: Bench) -> None:
+    bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit", work_dir="one node")
+    process = bench.start(*OPTIONS, "--slurm-nodes", "2", work_dir="two nodes")
+    bench.wait_for_iteration(process, RUN, 12, "two nodes")
+    (job,) = jobs()
+    assert nodes(job) == 2
+    requeue(job)
+    release(job)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out + err
+    assert "resumed epoch" in (bench.run_folder(RUN, "two nodes") / "train.log").read_text()
+    for place in ("one node", "two nodes"):
+        result = bench.result(RUN, place)
+        assert (result.status.value, result.processes, result.iteration) == ("done", 2, 40)
+    one, two = (weights(bench.run_folder(RUN, place), 40) for place in ("one node", "two nodes"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    paths = [bench.folder / place / "results.csv" for place in ("one node", "two nodes")]
+    assert without_times(paths[0]) == without_times(paths[1])
+
+
+def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:
+    said = bench.run("--executor", "slurm", "--slurm-partition", "nowhere", work_dir="no", status=2)
+    assert "Slurm refused the job of slow__wd__seed0: sbatch: error" in said
+    assert "invalid partition" in said
+    assert "Traceback" not in said

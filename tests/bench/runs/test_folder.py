@@ -1,0 +1,137 @@
+"""Runs and work dirs on disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.folder import Identity, Progress, Result, Run, Status, WorkDir, config_hash
+from wrs_mm.errors import PlanError
+from wrs_mm.files import remove_leftovers, write_text
+
+
+def identity(digest: str = "a") -> Identity:
+    spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
+    return Identity(spec=spec, task="segmentation", dataset="d", config_hash=digest)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "runs" / "r__wd__seed0")
+    run.prepare(identity(), "a = 1\n")
+    return run
+
+
+def test_the_states_of_a_run_follow_its_folder(run):
+    assert run.status() is Status.PENDING
+    with run.lock():
+        assert run.status() is Status.RUNNING
+    run.write_progress(Progress(iteration=3, iterations=10))
+    # Killed outright: progress, no result, nobody there.
+    assert run.status() is Status.INTERRUPTED
+    for status in (Status.FAILED, Status.INTERRUPTED, Status.DONE):
+        run.write_result(Result(status=status))
+        assert run.status() is status
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.DIVERGED])
+def test_a_final_result_is_never_replaced(run, status):
+    run.write_result(Result(status=status))
+    with pytest.raises(RuntimeError, match="already has a result"):
+        run.write_result(Result(status=Status.FAILED))
+    assert run.result() == Result(status=status)
+
+
+def test_a_lock_of_another_process_is_seen_and_ends_with_it(run):
+    code = f"""
+from pathlib import Path
+from wrs_mm.bench.runs import Run
+with Run(Path({str(run.folder)!r})).lock():
+    print("held", flush=True)
+    input()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    assert run.status() is Status.RUNNING
+    process.kill()
+    process.wait()
+    assert run.status() is Status.PENDING
+
+
+def test_what_was_trained_with_another_config_is_kept_and_refused(run):
+    run.write_result(Result(status=Status.DONE))
+    with pytest.raises(PlanError, match="trained with another config"):
+        run.prepare(identity("b"), "a = 2\n")
+    assert run.config.read_text() == "a = 1\n"
+    assert run.result() == Result(status=Status.DONE)
+
+
+def test_a_run_that_was_not_trained_follows_its_plan(run):
+    run.prepare(identity("b"), "a = 2\n")
+    assert run.config.read_text() == "a = 2\n"
+
+
+def test_the_hash_sees_values_and_not_the_order_of_keys():
+    assert config_hash({"a": 1, "b": {"c": (1, 2)}}) == config_hash({"b": {"c": [1, 2]}, "a": 1})
+    assert config_hash({"a": 1}) != config_hash({"a": 1.5})
+    assert config_hash({"a": True}) != config_hash({"a": "True"})
+    assert config_hash({1: "x", "b": dict}) == config_hash({"b": dict, 1: "x"})
+
+
+def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_half_files_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
+    for name in (".iter_5.pth.17.tmp", ".result.json.abc.tmp", "iter_5.pth", ".lock"):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "iter_5.pth"]
+
+
+def test_whoever_may_only_read_sees_what_runs(run):
+    run.folder.joinpath(".lock").touch()
+    before = {path: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    with run.lock():
+        assert run.is_running()
+    assert not run.is_running()
+    assert {path: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_config_that_a_crash_has_cut_off_is_written_again(run):
+    run.config.write_text("a = ")
+    run.prepare(identity(), "a = 1\n")
+    assert run.config.read_text() == "a = 1\n"
+
+
+def test_a_work_dir_belongs_to_one_plan(tmp_path):
+    work_dir = WorkDir(tmp_path / "d")
+    work_dir.check("mine")
+    work_dir.path.mkdir()
+    work_dir.adopt("mine", [identity().spec])
+    work_dir.check("mine")
+    with pytest.raises(PlanError, match="belongs to the plan 'mine', not 'yours'"):
+        work_dir.check("yours")
+    assert work_dir.specs() == [identity().spec]
+
+
+def test_a_folder_of_somebody_else_is_no_work_dir(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(PlanError, match="holds other files"):
+        WorkDir(tmp_path).check("mine")
+    with pytest.raises(PlanError, match="is a file"):
+        WorkDir(tmp_path / "thesis.tex").check("mine")
+    with pytest.raises(PlanError, match="is not the work dir of a benchmark"):
+        WorkDir(tmp_path).specs()

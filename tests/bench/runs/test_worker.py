@@ -1,0 +1,71 @@
+"""How the process of a run says how it ended."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs import worker
+from wrs_mm.bench.runs.folder import Identity, Result, Run, Status
+from wrs_mm.bench.runs.hooks import Diverged
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(worker, "_stopped", None)
+    monkeypatch.setattr(worker, "ignore_signals", lambda: None)
+    return Run(tmp_path)
+
+
+def work(run: Run, monkeypatch: pytest.MonkeyPatch, train) -> Result:
+    spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
+    monkeypatch.setattr(worker, "train", train)
+    return worker.work(run, Identity(spec=spec, task="segmentation", dataset="d", config_hash="h"))
+
+
+def test_a_stop_that_other_code_turns_into_an_error_is_still_a_stop(run, monkeypatch):
+    def train(*arguments) -> None:
+        try:
+            worker._on_signal(signal.SIGTERM, None)
+        except BaseException:
+            # As mmengine does while it writes a config.
+            raise SyntaxError("Failed to format the config file") from None
+
+    result = work(run, monkeypatch, train)
+    assert (result.status, result.reason) == (Status.INTERRUPTED, "Stopped: stopped by SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "iteration"),
+    [
+        (Diverged(8, "the loss of iteration 8 is nan"), Status.DIVERGED, 8),
+        (RuntimeError("two\nlines"), Status.FAILED, 0),
+    ],
+)
+def test_what_went_wrong_is_one_line(run, monkeypatch, error, status, iteration):
+    def train(*arguments) -> None:
+        raise error
+
+    result = work(run, monkeypatch, train)
+    assert (result.status, result.iteration) == (status, iteration)
+    assert result.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def test_a_result_says_what_it_took(run, monkeypatch):
+    def train(run, task, report, launcher, trained) -> None:
+        trained.iteration, trained.metrics = 20, {"mIoU": 41.5, "aAcc": 80.0}
+
+    result = work(run, monkeypatch, train)
+    assert (result.status, result.metrics, result.iteration) == (
+        Status.DONE,
+        {"aAcc": 80.0, "mIoU": 41.5},
+        20,
+    )
+    assert result.peak_memory is not None
+    assert result.peak_memory > 50
+    assert {"python", "torch", "mmengine", "system"} <= result.versions.keys()
+    assert result.started <= result.ended
+    assert result.processes == 1

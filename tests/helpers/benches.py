@@ -1,0 +1,171 @@
+"""A benchmark in a folder, small and in real processes: a segmentor of mmseg on images of 32 × 32 pixels."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from wrs_mm.bench.runs.folder import Progress, Result
+
+RECIPE = """
+custom_imports = dict(imports=['wrs_mm', 'watched_hooks'], allow_failed_imports=False)
+default_scope = 'mmseg'
+norm = dict(type='BN', requires_grad=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor', mean=[127.] * 3, std=[64.] * 3, pad_val=0, seg_pad_val=255,
+        size=(32, 32)),
+    backbone=dict(
+        type='ResNet', depth=18, base_channels=4, num_stages=1, out_indices=(0,), strides=(1,),
+        dilations=(1,), norm_cfg=norm),
+    decode_head=dict(
+        type='FCNHead', in_channels=4, channels=8, num_convs=1, in_index=0, num_classes=2,
+        concat_input=False, norm_cfg=norm),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+dataset = dict(
+    type='BaseSegDataset', data_root='data', img_suffix='.png', seg_map_suffix='.png',
+    data_prefix=dict(img_path='images', seg_map_path='labels'),
+    metainfo=dict(classes=('ground', 'disc'), palette=[[0, 0, 0], [255, 255, 255]]),
+    pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+              dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')])
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    sampler=dict(type='InfiniteSampler', shuffle=True), dataset=dataset)
+val_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset)
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-3))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=1000)
+val_cfg = dict(type='ValLoop')
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5, max_keep_ckpts=2))
+custom_hooks = [dict(type='BenchTestHook', HOOK)]
+log_processor = dict(by_epoch=False)
+"""
+
+EPOCHS = """
+train_dataloader.update(sampler=dict(type='DefaultSampler', shuffle=True))
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=ITERATIONS // 2, val_interval=3)
+default_hooks.update(checkpoint=dict(
+    type='CheckpointHook', by_epoch=True, interval=2, max_keep_ckpts=1, save_best='mIoU'))
+"""
+"""Added to the recipe: the same training in epochs of two updates."""
+
+VALIDATIONS = """
+train_cfg.update(val_interval=6)
+default_hooks['checkpoint'].update(interval=3, save_best='mIoU', max_keep_ckpts=1)
+"""
+"""Added to the recipe: validations in between, and the best checkpoint."""
+
+BENCH = [sys.executable, "-m", "wrs_mm.cli", "bench"]
+
+PLAN = """
+name: tiny
+recipes: [RECIPES]
+regularizers: [none, wd]
+seeds: [0]
+baseline: wd
+"""
+
+
+def hear_ctrl_c() -> None:
+    """Undo what a shell did that started the tests with ``&``: its processes ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Bench:
+    """A folder with data, recipes, a plan and a work dir, and the command that runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        generator = np.random.default_rng(0)
+        for name in ("images", "labels"):
+            (folder / "data" / name).mkdir(parents=True)
+        for index in range(4):
+            label = np.zeros((32, 32), np.uint8)
+            cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), 7, 1, -1)
+            image = np.repeat(label[..., None] * 120, 3, -1) + generator.integers(0, 99, (32, 32, 3))
+            cv2.imwrite(str(folder / "data" / "images" / f"{index}.png"), image.astype(np.uint8))
+            cv2.imwrite(str(folder / "data" / "labels" / f"{index}.png"), label)
+
+    def recipe(self, name: str, iterations: int = 20, hook: str = "seconds=0", more: str = "") -> None:
+        text = (RECIPE + more).replace("ITERATIONS", str(iterations)).replace("HOOK", hook)
+        (self.folder / f"{name}.py").write_text(text)
+
+    def plan(self, *recipes: str, **replaced: str) -> None:
+        text = PLAN.replace("RECIPES", ", ".join(recipes))
+        for key, value in replaced.items():
+            text = "\n".join(
+                f"{key}: {value}" if line.startswith(f"{key}:") else line for line in text.splitlines()
+            )
+        (self.folder / "plan.yaml").write_text(text)
+
+    def start(self, *extra: str, work_dir: str | Path = "work") -> subprocess.Popen[str]:
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        return subprocess.Popen(
+            [*BENCH, "run", "plan.yaml", "--work-dir", str(work_dir), *extra],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=hear_ctrl_c,
+        )
+
+    def run(self, *extra: str, status: int = 0, work_dir: str | Path = "work") -> str:
+        """Run to the end and return stdout and stderr."""
+        process = self.start(*extra, work_dir=work_dir)
+        out, err = process.communicate(timeout=900)
+        assert process.returncode == status, out + err
+        return out + err
+
+    def run_folder(self, name: str, work_dir: str | Path = "work") -> Path:
+        return self.folder / work_dir / "runs" / name
+
+    def result(self, name: str, work_dir: str | Path = "work") -> Result:
+        text = (self.run_folder(name, work_dir) / "result.json").read_text()
+        return Result.model_validate_json(text)
+
+    def attempts(self, name: str, work_dir: str | Path = "work") -> list[int]:
+        """Process ids of the attempts at a run."""
+        file = self.run_folder(name, work_dir) / "attempts.txt"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    def wait_for_iteration(
+        self, process: subprocess.Popen[str], name: str, iteration: int, work_dir: str | Path = "work"
+    ) -> None:
+        """Wait until a run has done so many updates and has a checkpoint."""
+        file = self.run_folder(name, work_dir) / "progress.json"
+        deadline = time.monotonic() + 400
+        while time.monotonic() < deadline:
+            if file.exists():
+                progress = Progress.model_validate_json(file.read_text())
+                if progress.iteration >= iteration:
+                    return
+            if process.poll() is not None:
+                raise AssertionError("".join(process.communicate()))
+            time.sleep(0.05)
+        raise AssertionError(f"{name} never reached iteration {iteration}")
+
+    def results(self, work_dir: str = "work") -> pd.DataFrame:
+        return pd.read_csv(self.folder / work_dir / "results.csv", keep_default_na=False)
+
+
+def weights(folder: Path, iteration: int) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(folder / f"iter_{iteration}.pth", weights_only=False)
+    return checkpoint["state_dict"]

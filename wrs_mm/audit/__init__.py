@@ -1,0 +1,1 @@
+"""The verdicts on a config's weights, and their proof by brute force."""

@@ -1,0 +1,460 @@
+"""``wrs-mm audit``: the verdict on every convolution and linear weight of a config's model.
+
+The model is built with random weights and fed a made-up batch, so nothing is downloaded. ``--verify`` holds
+the verdicts against brute force: multiply filters by random factors, and see how far the loss moves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from wrs_mm.errors import ConfigError, UsageError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, smallest_size, train_loss
+from wrs_mm.rescaling import Verdict, judge, observe
+from wrs_mm.rescaling.functional import filter_view, rescale_
+from wrs_mm.rescaling.observer import WeightFacts, map_tensors
+
+#: A loss that moves by less than this share of itself did not move.
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
+#: A gradient of which less than this share points along the filters does not change their scale.
+RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
+NEGLIGIBLE_EPS = 1e-30
+FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
+#: A narrower terminal gets each reason on a line of its own.
+STACKED_BELOW = 120
+NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What brute force says.
+
+    Attributes:
+        dtype: the precision in which the model could run.
+        tolerance: relative movement of the loss below which it counts as unmoved.
+        moved: by weight, the relative movement of the loss when its filters are multiplied. Weights found
+            scale-invariant are multiplied together (one by one where that moves the loss). None: not
+            multiplied, because the gradient shows already that the loss changes.
+        radial: by weight, the share of the loss's gradient that points along its filters (0 to 1);
+            None where the loss has no gradient, which is a weight that it does not feel.
+    """
+
+    dtype: torch.dtype
+    tolerance: float
+    moved: dict[str, float | None]
+    radial: dict[str, float | None]
+
+    def felt(self, name: str) -> bool:
+        """Whether the loss depends on the weight at all."""
+        return self.radial[name] is not None
+
+    def disagreements(self, verdicts: Sequence[Verdict]) -> list[str]:
+        """Names of weights whose verdict brute force contradicts.
+
+        A loss that does not move contradicts a «no» only if it feels the weight, and only in other
+        directions than the scale: a branch that contributes nothing cannot move it, and one that
+        contributes next to nothing (RetinaNet's last level at its small initial weights) moves it by
+        less than the tolerance.
+        """
+        wrong = []
+        for verdict in verdicts:
+            moved = self.moved[verdict.name]
+            unmoved = moved is not None and moved <= self.tolerance
+            if verdict.scale_invariant:
+                contradicted = not unmoved
+            else:
+                radial = self.radial[verdict.name]
+                contradicted = unmoved and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
+            if contradicted:
+                wrong.append(verdict.name)
+        return wrong
+
+
+def audit_model(
+    model: nn.Module, batch: dict[str, Any], granularity: str = "filter", frozen_bn: str = "skip"
+) -> list[Verdict]:
+    """The verdicts on a model's weights in the loss of one batch.
+
+    Args:
+        model: a detector or segmentor in training mode.
+        batch: see :func:`wrs_mm.openmmlab.synthetic.random_batch`.
+        granularity: ``'filter'`` or ``'layer'``.
+        frozen_bn: ``'skip'`` or ``'fold'``.
+    """
+    with observe(model) as observation:
+        train_loss(model, batch, seed=0)
+    return judge(observation, granularity, frozen_bn)
+
+
+def verify(
+    model: nn.Module,
+    batch: dict[str, Any],
+    verdicts: Sequence[Verdict],
+    granularity: str = "filter",
+    seed: int = 0,
+    quick: bool = False,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> Verification:
+    """Hold verdicts against brute force; works on a copy of the model.
+
+    In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
+    layer made negligible, its γ and β random and weights that start at zero no longer zero: a branch whose
+    γ is 0 is felt by no loss.
+
+    Args:
+        model: the model of the verdicts.
+        batch: the batch to compute the loss of.
+        verdicts: what to check.
+        granularity: multiply each filter by a factor of its own, or the whole weight by one.
+        seed: of γ, β and the factors.
+        quick: multiply a weight that is not scale-invariant only where the loss's gradient does not show
+            already that the loss changes with its scale.
+        progress: wraps the list of weights that are tried one by one.
+
+    Raises:
+        ConfigError: two forwards with the same random numbers give two losses.
+    """
+    for dtype in (torch.float64, torch.float32):
+        subject = prepare(model, dtype, seed)
+        try:
+            with default_dtype(dtype):
+                loss = repeatable_loss(subject, batch, dtype)
+                reference = float(loss().detach())
+        except (RuntimeError, TypeError, IndexError) as error:
+            if dtype is torch.float64:
+                continue
+            raise ConfigError(f"the loss of the model cannot be computed: {error}") from error
+        break
+    generator = torch.Generator().manual_seed(seed)
+    with default_dtype(dtype):
+        again = float(loss().detach())
+        if not math.isclose(reference, again, rel_tol=1e-12):
+            raise ConfigError(
+                f"the loss is not repeatable ({reference!r}, then {again!r}), so nothing can be verified"
+            )
+        radial = radial_shares(subject, loss, verdicts, granularity)
+        parameters = dict(subject.named_parameters())
+
+        def movement(chosen: Sequence[Verdict]) -> float:
+            with multiplied(parameters, chosen, granularity, generator), torch.no_grad():
+                moved = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
+            return moved if math.isfinite(moved) else math.inf
+
+        tolerance = TOLERANCES[dtype]
+        invariant = [v for v in verdicts if v.scale_invariant]
+        together = movement(invariant) if invariant else 0.0
+        moved: dict[str, float | None] = {v.name: together if v.scale_invariant else None for v in verdicts}
+        by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
+        if quick:
+            enough = RADIAL_TOLERANCES[dtype]
+            by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 1) <= enough}
+        for name in progress(list(by_name)):
+            moved[name] = movement([by_name[name]])
+    return Verification(dtype, tolerance, moved, radial)
+
+
+def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
+    """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
+    with Detached():
+        subject = copy.deepcopy(model).to(dtype)
+    with seeded(seed), torch.no_grad():
+        for module in subject.modules():
+            if isinstance(module, NORM_LAYERS):
+                module.eps = NEGLIGIBLE_EPS
+                if module.weight is not None:
+                    module.weight.uniform_(0.5, 1.5)
+                if module.bias is not None:
+                    module.bias.normal_(0.0, 0.1)
+        for parameter in subject.parameters():
+            # Offsets of deformable convolutions and last layers of branches often start at zero.
+            if parameter.dim() > 1 and not parameter.any():
+                parameter.normal_(0.0, 0.01)
+    return subject
+
+
+class Detached(TorchFunctionMode):
+    """Lets a model be copied that keeps tensors of its last forward, as CondInst's head does."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            return args[0].detach().clone()
+        return func(*args, **(kwargs or {}))
+
+
+def repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
+    """The training loss as a function of the weights alone: same data, random numbers and buffers."""
+    data = model.data_preprocessor(copy.deepcopy(batch), training=True)
+    data = to_dtype(data, dtype)
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+    def loss() -> Tensor:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
+        with seeded(0), Widened() if dtype is torch.float64 else nullcontext():
+            losses = model(**copy.deepcopy(data), mode="loss")
+            return model.parse_losses(losses)[0]
+
+    return loss
+
+
+class Widened(TorchFunctionMode):
+    """Makes float64 of every float32 result.
+
+    Assigners and priors of mmdet name float32 themselves, and in a float64 model the two do not mix.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return map_tensors(
+            func(*args, **(kwargs or {})), lambda t: t.double() if t.dtype is torch.float32 else t
+        )
+
+
+def to_dtype(value: Any, dtype: torch.dtype) -> Any:
+    """Nested data with floating tensors in another precision, in place for data samples."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_dtype(item, dtype) for item in value)
+    if isinstance(value, dict):
+        return {key: to_dtype(item, dtype) for key, item in value.items()}
+    if hasattr(value, "items") and hasattr(value, "set_field"):
+        for key, item in value.items():
+            setattr(value, key, to_dtype(item, dtype))
+    elif hasattr(value, "tensor") and isinstance(value.tensor, Tensor):
+        value.tensor = value.tensor.to(dtype)
+    return value
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """New tensors, such as priors, in this precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def radial_shares(
+    model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict], granularity: str
+) -> dict[str, float | None]:
+    """By weight, how much of the loss's gradient changes the scale of its filters.
+
+    That is ‖(⟨w_i, g_i⟩ / ‖w_i‖)_i‖ / ‖g‖ over its filters w_i and their gradients g_i: 0 where the loss
+    does not change with the scale of any filter, 1 where it changes with nothing else; None without a
+    gradient.
+    """
+    parameters = dict(model.named_parameters())
+    trained = {name: p.requires_grad for name, p in parameters.items()}
+    model.requires_grad_(True)
+    model.zero_grad()
+    loss().backward()
+    shares: dict[str, float | None] = {}
+    for verdict in verdicts:
+        weight = parameters[verdict.name]
+        if weight.grad is None or not weight.numel() or not bool(weight.grad.abs().max() > 0):
+            shares[verdict.name] = None
+            continue
+        w, inside = filter_view(weight.detach(), verdict.transposed_groups)
+        g, _ = filter_view(weight.grad, verdict.transposed_groups)
+        dims = tuple(range(w.dim())) if granularity == "layer" else inside
+        norms = torch.linalg.vector_norm(w, dim=dims).clamp(min=torch.finfo(w.dtype).tiny)
+        shares[verdict.name] = float(((w * g).sum(dim=dims) / norms).norm() / g.norm())
+    model.zero_grad()
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(trained[name])
+    return shares
+
+
+@contextmanager
+def multiplied(
+    parameters: dict[str, nn.Parameter],
+    chosen: Sequence[Verdict],
+    granularity: str,
+    generator: torch.Generator,
+) -> Iterator[None]:
+    """The filters of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
+
+    Powers of two round nothing: rounding alone may flip which of two equal pixels or boxes a loss picks
+    (online hard example mining does), and a loss that jumps says nothing about the scale.
+    """
+    saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
+    for verdict in chosen:
+        weight = parameters[verdict.name]
+        facts = WeightFacts(verdict.shape, verdict.transposed_groups, True)
+        count = 1 if granularity == "layer" else facts.num_filters
+        factors = FACTORS[torch.randint(len(FACTORS), (count,), generator=generator)]
+        rescale_(weight, factors.to(weight), verdict.transposed_groups)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, values in saved.items():
+                parameters[name].copy_(values)
+
+
+# -- the command --------------------------------------------------------------------------------------
+
+
+def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``wrs-mm audit``."""
+    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
+    parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts to a file")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width of the images (default: the smallest of 128, 256, 512 that the model takes)",
+    )
+    parser.add_argument("--batch-size", type=int, default=2, help="number of images (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and data (%(default)s)")
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Run the command; 1 if brute force contradicts a verdict.
+
+    Raises:
+        ConfigError: the config cannot be read, built or run.
+    """
+    for option in ("size", "batch_size"):
+        if (value := getattr(args, option)) is not None and value < 1:
+            raise ConfigError(f"--{option.replace('_', '-')} must be at least 1")
+    if args.json is not None and not args.json.resolve().parent.is_dir():
+        raise ConfigError(f"--json: there is no folder {args.json.parent}")
+    config = load_config(args.config)
+    options = wrs_options_of(config)
+    model = build_model(config, seed=args.seed)
+    try:
+        size = (args.size, args.size) if args.size else smallest_size(model, seed=args.seed)
+        batch = random_batch(model, batch_size=args.batch_size, size=size, seed=args.seed)
+        verdicts = audit_model(model, batch, **options)
+    except UsageError:
+        raise
+    except Exception as error:  # the model is a third party's: whatever it raises, it cannot be audited so
+        advice = "; try a larger --size" if args.size else ""
+        raise ConfigError(f"the loss of {args.config} cannot be computed{advice}: {error}") from error
+    console = Console() if Console().is_terminal else Console(width=200)
+    verification = None
+    if args.verify:
+        verification = verify(
+            model,
+            batch,
+            verdicts,
+            options["granularity"],
+            args.seed,
+            progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
+        )
+    console.print(table_of(verdicts, verification, console.width))
+    rescaled = sum(v.rescaled for v in verdicts)
+    console.print(
+        f"{sum(v.scale_invariant for v in verdicts)} of {len(verdicts)} weights are scale-invariant "
+        f"(granularity {options['granularity']!r}); with frozen_bn={options['frozen_bn']!r} WRS rescales "
+        f"{rescaled}.",
+        highlight=False,
+    )
+    wrong: list[str] = []
+    if verification is not None:
+        wrong = verification.disagreements(verdicts)
+        kind = str(verification.dtype).removeprefix("torch.")
+        console.print(
+            f"Brute force in {kind}, tolerance {verification.tolerance:g}: "
+            + (f"contradicts {', '.join(wrong)}." if wrong else "agrees with every verdict."),
+            highlight=False,
+        )
+    if args.json is not None:
+        write_json(args.json, args.config, options["granularity"], verdicts, verification)
+    return 1 if wrong else 0
+
+
+def wrs_options_of(config: Any) -> dict[str, str]:
+    """Granularity and frozen_bn of a config's own arm, or the defaults."""
+    wrapper = config.get("optim_wrapper") or {}
+    options = wrapper.get("wrs") or wrapper.get("scale_invariance") or {}
+    return {
+        "granularity": options.get("granularity", "filter"),
+        "frozen_bn": options.get("frozen_bn", "skip"),
+    }
+
+
+def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
+    """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
+    stacked = width < STACKED_BELOW
+    table = Table(box=None, pad_edge=False)
+    table.add_column("invariant")
+    if verification is not None:
+        table.add_column("loss moved", justify="right")
+    table.add_column("weight", overflow="fold")
+    if not stacked:
+        table.add_column("shape")
+        table.add_column("reason", overflow="fold")
+    for verdict in verdicts:
+        row = ["yes" if verdict.scale_invariant else "no"]
+        if verification is not None:
+            moved = verification.moved[verdict.name]
+            felt = verification.felt(verdict.name) and moved is not None
+            row.append(f"{moved:.1e}" if felt else "not felt")
+        # Square brackets would be rich's markup.
+        name, reason = escape(verdict.name), escape(verdict.reason)
+        shape = "×".join(map(str, verdict.shape))
+        table.add_row(*row, *([f"{name}\n[dim]{reason}[/dim]"] if stacked else [name, shape, reason]))
+    return table
+
+
+def write_json(
+    path: Path,
+    config: str,
+    granularity: str,
+    verdicts: Sequence[Verdict],
+    verification: Verification | None,
+) -> None:
+    """Write the verdicts; the keys are a contract."""
+    weights = []
+    for verdict in verdicts:
+        entry: dict[str, Any] = {
+            "name": verdict.name,
+            "shape": list(verdict.shape),
+            "scale_invariant": verdict.scale_invariant,
+            "rescaled": verdict.rescaled,
+            "norm_layers": list(verdict.norm_layers),
+            "reason": verdict.reason,
+        }
+        if verification is not None:
+            moved = verification.moved[verdict.name]
+            entry["loss_moved"] = moved if moved is not None and math.isfinite(moved) else None
+            entry["felt"] = verification.felt(verdict.name)
+        weights.append(entry)
+    content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
+    if verification is not None:
+        content["verify"] = {
+            "dtype": str(verification.dtype).removeprefix("torch."),
+            "tolerance": verification.tolerance,
+            "disagreements": verification.disagreements(verdicts),
+        }
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,180 @@
+"""The loop that keeps an executor's slots full until every run has a result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from filelock import FileLock, Timeout
+
+from wrs_mm.bench.executors import Ended, Executor, Job
+from wrs_mm.bench.runs.folder import Identity, Result, Run, Status
+
+_POLL = 0.2
+"""Seconds between two looks at the processes, unless one ends before."""
+
+_GRACE = 10.0
+"""Seconds that runs get to write their result after they were asked to stop."""
+
+_LET_GO = 5.0
+"""Seconds that a process which has ended may still seem to hold its run."""
+
+
+class Display(Protocol):
+    """Shows a person how the benchmark goes."""
+
+    def update(self) -> None:
+        """Look at the runs again; called a few times a second."""
+
+
+class Attempt(NamedTuple):
+    """An attempt at a run that is under way.
+
+    Attributes:
+        job: Its process.
+        claim: The lock that keeps other harnesses from the run.
+        before: Stamp of the result that the run had before, which this attempt is to replace.
+    """
+
+    job: Job
+    claim: FileLock
+    before: tuple[int, int] | None
+
+
+def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[Run]:
+    """Bring every run to a result; runs that have a final one are not touched.
+
+    A run that fails does not keep the others from running. A run that another harness looks after
+    is left to it, and taken over if that harness ends before the run does. On an exception,
+    KeyboardInterrupt included, all processes are stopped, unfinished runs are marked as
+    interrupted, and the exception goes on; the jobs of a detached executor go on instead.
+
+    Args:
+        runs: Prepared runs, in the order in which they start.
+        executor: Where they go.
+        display: Shown to whoever waits.
+
+    Returns:
+        The runs that another harness was looking after when nothing was left to do here.
+    """
+    waiting = deque(run for run in runs if not run.is_final())
+    # What a run that somebody else has under way looked like: if it fails there, it has failed.
+    elsewhere: dict[Run, tuple[int, int] | None] = {}
+    active: dict[Run, Attempt] = {}
+    if waiting:
+        executor.prepare()
+    try:
+        while True:
+            _start(waiting, elsewhere, active, executor)
+            if not active:
+                break
+            display.update()
+            executor.wait(_POLL)
+            _collect(active)
+        display.update()
+    except BaseException:
+        _stop(active, executor)
+        raise
+    return [run for run in waiting if not run.is_final()]
+
+
+def _start(
+    waiting: deque[Run],
+    elsewhere: dict[Run, tuple[int, int] | None],
+    active: dict[Run, Attempt],
+    executor: Executor,
+) -> None:
+    """Fill the free slots with waiting runs; those that another harness has stay in the queue."""
+    for _ in range(len(waiting)):
+        if len(active) >= executor.slots:
+            return
+        run = waiting.popleft()
+        claim = run.claim()
+        try:
+            claim.acquire(timeout=0)
+        except Timeout:
+            elsewhere.setdefault(run, run.result_stamp())
+            waiting.append(run)
+            continue
+        if run.is_final() or _failed_elsewhere(run, elsewhere):
+            claim.release()
+            continue
+        before = run.result_stamp()
+        try:
+            active[run] = Attempt(executor.submit(run), claim, before)
+        except BaseException:
+            claim.release()
+            raise
+
+
+def _failed_elsewhere(run: Run, elsewhere: dict[Run, tuple[int, int] | None]) -> bool:
+    if run not in elsewhere or run.result_stamp() == elsewhere[run]:
+        return False
+    result = run.result()
+    return result is not None and result.status is Status.FAILED
+
+
+def _collect(active: dict[Run, Attempt]) -> None:
+    """Settle the attempts that have ended."""
+    for run, attempt in list(active.items()):
+        ended = attempt.job.ended()
+        if ended is not None:
+            # Processes that the worker left behind would hold its slot's processors.
+            attempt.job.kill()
+            del active[run]
+            _settle(run, attempt, ended)
+
+
+def _stop(active: dict[Run, Attempt], executor: Executor) -> None:
+    """Stop all jobs, first asked, then killed; or let them go on."""
+    if executor.detached:
+        return
+    for attempt in active.values():
+        attempt.job.stop()
+    deadline = time.monotonic() + _GRACE
+    try:
+        while time.monotonic() < deadline:
+            if all(attempt.job.ended() for attempt in active.values()):
+                break
+            time.sleep(min(_POLL, 0.05))
+    finally:
+        for attempt in active.values():
+            attempt.job.kill()
+        for run, attempt in active.items():
+            # On a full disk nothing can be written; the folder says the same without it.
+            with contextlib.suppress(OSError):
+                _settle(run, attempt, Ended("stopped with the benchmark", interrupted=True))
+
+
+def _settle(run: Run, attempt: Attempt, ended: Ended) -> None:
+    """Write the result of a run whose process ended without writing one, and let go of the run."""
+    try:
+        with run.lock().acquire(timeout=_LET_GO):
+            if run.is_final() or run.result_stamp() not in (None, attempt.before):
+                return
+            identity = run.identity()
+            assert identity is not None, "only prepared runs are started"
+            run.write_result(_unwritten(run, identity, ended))
+    except Timeout:
+        pass  # somebody works on it again: a job that Slurm has started once more
+    finally:
+        attempt.claim.release()
+
+
+def _unwritten(run: Run, identity: Identity, ended: Ended) -> Result:
+    progress = run.progress()
+    status = Status.INTERRUPTED if ended.interrupted else Status.FAILED
+    return Result(
+        status=status,
+        task=identity.task,
+        dataset=identity.dataset,
+        config_hash=identity.config_hash,
+        iteration=progress.iteration,
+        reason=ended.how,
+        log_tail=run.log_tail() if status is Status.FAILED else [],
+        seconds=progress.seconds,
+        threads=progress.threads,
+    )

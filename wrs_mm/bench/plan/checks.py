@@ -1,0 +1,265 @@
+"""Is a plan the comparison that it says it is? The resolved configs know.
+
+Nothing here is an error: what cannot train at all, :func:`wrs_mm.bench.plan.plan.resolve_spec` has refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from wrs_mm.bench.plan.differences import differing, settings, undeclared
+from wrs_mm.bench.plan.links import LR
+from wrs_mm.bench.plan.optimizers import KEPT, RECIPE
+from wrs_mm.bench.plan.plan import Plan, expand, find_recipe, resolve_spec
+from wrs_mm.bench.plan.resolve import base_config, require_data
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.errors import DatasetError
+
+_TYPE = "optim_wrapper.optimizer.type"
+
+_LEARNING_RATES = frozenset(
+    "lr eta_min eta_max min_value min_lr max_lr base_lr start_lr end_lr init_lr final_lr warmup_lr".split()
+)
+"""Names of settings that are learning rates themselves, not factors on one."""
+
+_FACTORS = ("factor", "ratio", "mult", "gamma", "power", "decay", "momentum")
+"""Endings of settings that may equal the learning rate by chance."""
+
+Setting: TypeAlias = tuple[str, str, float | None]
+"""Recipe, optimizer and learning rate: within one of these, arms are compared."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Runs that differ in nothing but their seed.
+
+    Attributes:
+        spec: The first of them.
+        settings: Its resolved config, from :func:`wrs_mm.bench.plan.differences.settings`.
+    """
+
+    spec: RunSpec
+    settings: Mapping[str, Any]
+
+    @property
+    def setting(self) -> Setting:
+        """Within which it is compared with other arms."""
+        return self.spec.recipe, self.spec.optimizer_label, self.spec.learning_rate
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other cells of its recipe."""
+        rate = "" if self.spec.learning_rate is None else f", lr={self.spec.learning_rate:g}"
+        optimizer = "" if self.spec.optimizer == RECIPE else f", {self.spec.optimizer_label}"
+        return f"{self.spec.arm_label}{optimizer}{rate}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between the arms of one setting, or of several that have the same answer.
+
+    Attributes:
+        where: The settings: recipe, optimizer, learning rate.
+        arms: The arms' labels; the baseline's says so.
+        rows: For each key that differs its value in every arm.
+    """
+
+    where: list[Setting]
+    arms: list[str]
+    rows: Mapping[str, list[Any]]
+
+
+def resolve_cells(plan: Plan) -> list[Cell]:
+    """Resolve what a plan trains, with its first seed.
+
+    Raises:
+        PlanError: A part of the plan does not fit a recipe.
+    """
+    first = [spec for spec in expand(plan) if spec.seed == plan.seeds[0]]
+    return [Cell(spec, settings(resolve_spec(plan, spec).to_dict())) for spec in first]
+
+
+def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
+    """What differs between the arms of every setting; settings with the same answer come as one."""
+    found: list[Comparison] = []
+    for setting, arms in _by_setting(cells).items():
+        labels = [cell.spec.arm_label + (" (baseline)" if cell.spec.baseline else "") for cell in arms]
+        rows = differing([cell.settings for cell in arms])
+        for other in found:
+            if (other.arms, other.rows) == (labels, rows):
+                other.where.append(setting)
+                break
+        else:
+            found.append(Comparison([setting], labels, rows))
+    return found
+
+
+def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
+    """What a reader of the results would have to know, one line each.
+
+    Args:
+        plan: The plan.
+        cells: From :func:`resolve_cells`.
+    """
+    recipes: dict[str, list[str]] = {}
+    for recipe in plan.recipes:
+        own = [cell for cell in cells if cell.spec.recipe == recipe.name]
+        config = base_config(own[0].spec, find_recipe(recipe.config, plan.folder))
+        base = settings(config.to_dict())
+        said: list[str] = []
+        said += _undeclared(own)
+        said += _same(own)
+        said += _left_behind(base, own)
+        said += _optimizers(base, own)
+        said += _frozen_bn(base, own)
+        try:
+            require_data(config)
+        except DatasetError as error:
+            said.append(f"{error} (to run it; to read the plan it is not needed)")
+        for text in dict.fromkeys(said):
+            recipes.setdefault(text, []).append(recipe.name)
+    everywhere = len(plan.recipes) if len(plan.recipes) > 1 else 0
+    return [
+        f"{'all recipes' if len(names) == everywhere else ', '.join(names)}: {text}"
+        for text, names in recipes.items()
+    ]
+
+
+def _by_setting(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
+    grouped: dict[Setting, list[Cell]] = {}
+    for cell in cells:
+        grouped.setdefault(cell.setting, []).append(cell)
+    return grouped
+
+
+def _undeclared(cells: Sequence[Cell]) -> Iterator[str]:
+    """Arms against the baseline, and other optimizers and learning rates against the first."""
+    first = _by_setting(cells)[cells[0].setting]
+    for arms in _by_setting(cells).values():
+        baseline = next(cell for cell in arms if cell.spec.baseline)
+        for cell in arms:
+            keys = undeclared(cell.settings, baseline.settings, ["regularizer"])
+            if keys:
+                rows = differing([cell.settings, baseline.settings])
+                yield _says(cell.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
+        reference = next(cell for cell in first if cell.spec.baseline)
+        keys = undeclared(baseline.settings, reference.settings, ["optimizer", "learning_rate"])
+        rows = differing([baseline.settings, reference.settings])
+        others = {key: rows[key] for key in keys if key not in baseline.spec.links}
+        if others:
+            yield _says(baseline.label, reference.label, others)
+
+
+def _says(one: str, other: str, rows: Mapping[str, Sequence[Any]]) -> str:
+    listed = ", ".join(f"{key} ({values[0]} against {values[1]})" for key, values in list(rows.items())[:4])
+    more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
+    return f"{one} differs from {other} in more than it declares: {listed}{more}"
+
+
+def _same(cells: Sequence[Cell]) -> Iterator[str]:
+    """Arms of one setting that do not differ; of settings that do not, the baseline says it for all."""
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        other = seen.setdefault(repr(sorted(cell.settings.items())), cell)
+        if other is not cell and (cell.spec.baseline or other.setting == cell.setting):
+            yield f"«{other.label}» and «{cell.label}» train the same config; remove one"
+
+
+def _left_behind(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
+    """Learning rates elsewhere in the config that stayed where they were when the learning rate moved."""
+    before = base.get(LR)
+    if not isinstance(before, (int, float)):
+        return
+    for cell in cells:
+        if cell.spec.learning_rate is None or cell.settings.get(LR) == before:
+            continue
+        for key, value in base.items():
+            if cell.settings.get(key) != value or key in cell.spec.links or key in cell.spec.cfg_options:
+                continue
+            if _is_learning_rate(base, key, value, before):
+                yield (
+                    f"{key} stays {value:g}, {value / before:.6g} of the recipe's lr {before:g}, at other "
+                    f"learning rates too; to take it along write links: {{{key}: recipe * lr}}, to keep it "
+                    f"cfg_options: {{{key}: {value:g}}}"
+                )
+
+
+def _is_learning_rate(base: Mapping[str, Any], key: str, value: Any, lr: float) -> bool:
+    section, _, _ = key.partition(".")
+    above, _, last = key.rpartition(".")
+    if not _number(value) or value == 0 or key == LR:
+        return False
+    if section == "param_scheduler":
+        scheduler, name = str(base.get(f"{above}.type", "")), base.get(f"{above}.param_name", "lr")
+        if scheduler.endswith("Momentum") or name != "lr":
+            return False
+        return last in _LEARNING_RATES or (value == lr and not last.endswith(_FACTORS))
+    if section == "custom_hooks":
+        return last in _LEARNING_RATES or (value == lr and not last.endswith(_FACTORS))
+    return section == "optim_wrapper" and last in _LEARNING_RATES
+
+
+def _optimizers(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
+    own = str(base[_TYPE]).rpartition(".")[2]
+    for cell in cells:
+        name = cell.spec.optimizer
+        if name == RECIPE:
+            continue
+        said = [*cell.spec.optimizer_options, *(["lr"] if cell.spec.learning_rate is not None else [])]
+        places = {key: f"optim_wrapper.optimizer.{key}" for key in KEPT}
+        for key, place in places.items():
+            if name.rpartition(".")[2] != own and key not in said and place in base:
+                kept = f"{key}={base[place]}, chosen for {own}"
+                yield f"{name} keeps {kept}; say another if it does not suit {name}"
+        if name.rpartition(".")[2] == own:
+            prefix = "optim_wrapper.optimizer."
+            dropped = [
+                f"{key.removeprefix(prefix)}={value}"
+                for key, value in base.items()
+                if key.startswith(prefix) and key not in cell.settings
+            ]
+            if dropped:
+                yield (
+                    f"{name} by its name leaves out the recipe's {', '.join(dropped)}; write "
+                    f"{RECIPE}: {{…}} to change single options"
+                )
+
+
+def _frozen_bn(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
+    """Weights before a BN that is frozen count as scale-invariant for all arms or for none."""
+    frozen = [key for key, value in base.items() if key.endswith(".norm_eval") and value is True]
+    if not frozen:
+        return
+    ours = [cell for cell in cells if _part(cell)]
+    fold = [cell.spec.arm_label for cell in ours if _frozen_bn_of(cell) == "fold"]
+    skip = [cell.spec.arm_label for cell in ours if _frozen_bn_of(cell) == "skip"]
+    if fold and skip:
+        yield (
+            f"BN is frozen ({frozen[0]}), and {_list(fold)} means the weights before it, {_list(skip)} "
+            "does not; give them the same frozen_bn"
+        )
+    elif skip:
+        yield (
+            f"BN is frozen ({frozen[0]}), and no arm means the weights before it; to include them write "
+            "none: {frozen_bn: fold} and wrs: {frozen_bn: fold, target: init}"
+        )
+
+
+def _part(cell: Cell) -> str:
+    """Where one of our optimizer wrappers has its ``frozen_bn``; empty for mmengine's own."""
+    kind = str(cell.settings.get("optim_wrapper.type", "")).rpartition(".")[2].removeprefix("Amp")
+    return {"WRSOptimWrapper": "wrs", "ScaleInvariantOptimWrapper": "scale_invariance"}.get(kind, "")
+
+
+def _frozen_bn_of(cell: Cell) -> str:
+    return str(cell.settings.get(f"optim_wrapper.{_part(cell)}.frozen_bn", "skip"))
+
+
+def _list(labels: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(labels))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

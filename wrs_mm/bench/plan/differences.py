@@ -1,0 +1,78 @@
+"""What differs between resolved configs, and which of it an arm may change.
+
+An arm of a comparison may change only what it declares (AlgoPerf's rule): everything else that differs
+would be measured under its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wrs_mm.bench.plan.config_keys import READ, flatten
+
+MISSING = "—"
+"""Stands for the value of a key that a config does not have."""
+
+_DECLARED = {
+    "regularizer": re.compile(
+        r"optim_wrapper\.(type|constructor|(wrs|scale_invariance)(\..*)?|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
+        r"|custom_imports\..*"
+    ),
+    "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),
+    "learning_rate": re.compile(r"optim_wrapper\.optimizer\.lr"),
+}
+"""The keys that each part of a run may change."""
+
+
+def settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a resolved config that are read, by dotted key; classes by their names."""
+    return {key: _plain(value) for key, value in flatten(content).items() if key.partition(".")[0] in READ}
+
+
+def differing(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The keys that do not have the same value everywhere.
+
+    Args:
+        columns: Settings of several configs, from :func:`settings`.
+
+    Returns:
+        For each such key its value in every config; :data:`MISSING` where there is none.
+    """
+    keys = dict.fromkeys(key for column in columns for key in column)
+    rows = {key: [column.get(key, MISSING) for column in columns] for key in sorted(keys)}
+    return {key: row for key, row in rows.items() if any(_differ(value, row[0]) for value in row)}
+
+
+def undeclared(one: Mapping[str, Any], other: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
+    """The keys in which two configs differ although none of the parts that differ declares them.
+
+    Args:
+        one: Settings of a config, from :func:`settings`.
+        other: Those of another.
+        parts: In which of ``regularizer``, ``optimizer`` and ``learning_rate`` the runs differ.
+    """
+    return [
+        key
+        for key, values in differing([one, other]).items()
+        if not any(_DECLARED[part].fullmatch(key) for part in parts) or _changes_precision(key, values)
+    ]
+
+
+def _changes_precision(key: str, values: Sequence[Any]) -> bool:
+    names = [str(value).rpartition(".")[2] for value in values]
+    return key == "optim_wrapper.type" and len({name.startswith("Amp") for name in names}) > 1
+
+
+def _differ(one: Any, other: Any) -> bool:
+    # 1 and 1.0 are the same setting; True and 1, or a missing value and the text for it, are not.
+    return one != other or isinstance(one, bool) != isinstance(other, bool)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, (str, int, float, dict, type(None))):
+        return value
+    return getattr(value, "__name__", None) or repr(value)

@@ -1,0 +1,119 @@
+"""``wrs-mm bench plan``: the runs of a plan, their count, what differs between arms, and warnings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from wrs_mm.bench.plan.checks import Comparison, Setting, comparisons, resolve_cells, warnings
+from wrs_mm.bench.plan.plan import Plan, expand, load_plan
+from wrs_mm.bench.plan.spec import RunSpec
+
+_LONGEST = 60
+"""Longest value of a setting that is shown whole."""
+
+
+def show_plan(path: Path) -> int:
+    """Show what ``bench run`` would train; nothing is written and nothing trains.
+
+    Tables on a terminal, tab-separated lines elsewhere; warnings go to stderr.
+
+    Args:
+        path: The plan.
+
+    Returns:
+        0, warnings or not.
+
+    Raises:
+        PlanError: The plan cannot be used.
+    """
+    plan = load_plan(path)
+    specs = expand(plan)
+    cells = resolve_cells(plan)
+    console = Console()
+    head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
+    if console.is_terminal:
+        # A run's name says again what the other columns say, and would break all of them into pieces.
+        head, rows = head[1:], [row[1:] for row in rows]
+    _show(console, "", head, rows)
+    print(f"\n{count(plan, specs)}")
+    settings = list(dict.fromkeys(cell.setting for cell in cells))
+    for comparison in comparisons(cells):
+        print()
+        title = f"What differs between the arms, {_where(comparison.where, settings)}"
+        if not comparison.rows:
+            print(f"{title}: nothing")
+            continue
+        _show(console, title, ["setting", *comparison.arms], _difference_rows(comparison))
+    sys.stdout.flush()
+    for text in warnings(plan, cells):
+        print(f"warning: {text}", file=sys.stderr)
+    return 0
+
+
+def count(plan: Plan, specs: Sequence[RunSpec]) -> str:
+    """How many runs a plan has, and how that comes about."""
+    arms = len(plan.listed_arms())
+    settings = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))
+    even = settings * arms * len(plan.seeds) * len(plan.recipes) == len(specs)
+    factors = [_several(len(plan.recipes), "recipe"), _several(arms, "arm")]
+    if even and settings > 1:
+        factors.append(f"{settings} optimizers or learning rates")
+    elif not even:
+        factors = [_several(len(specs) // (arms * len(plan.seeds)), "setting"), _several(arms, "arm")]
+    factors.append(_several(len(plan.seeds), "seed"))
+    return f"{_several(len(specs), 'run')}: {' × '.join(factors)}"
+
+
+def _where(chosen: Sequence[Setting], settings: Sequence[Setting]) -> str:
+    """Some of a plan's settings in few words."""
+    if len(settings) > 1 and set(chosen) == set(settings):
+        return "in all settings"
+    named = []
+    for recipe in dict.fromkeys(setting[0] for setting in chosen):
+        own = [setting for setting in settings if setting[0] == recipe]
+        if set(own) <= set(chosen):
+            named.append(recipe)
+            continue
+        for _, optimizer, rate in (setting for setting in chosen if setting[0] == recipe):
+            named.append(f"{recipe} ({optimizer}{'' if rate is None else f', lr={rate:g}'})")
+    return f"in {', '.join(named)}"
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _row(spec: RunSpec) -> list[str]:
+    rate = "recipe" if spec.learning_rate is None else f"{spec.learning_rate:g}"
+    arm = spec.arm_label + (" (baseline)" if spec.baseline else "")
+    return [spec.id, spec.recipe, arm, spec.optimizer_label, rate, str(spec.seed)]
+
+
+def _difference_rows(comparison: Comparison) -> list[list[str]]:
+    return [[key, *(_short(value) for value in values)] for key, values in comparison.rows.items()]
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _show(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not console.is_terminal:
+        if title:
+            print(title)
+        for row in [head, *rows]:
+            print("\t".join(row))
+        return
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False, highlight=False)

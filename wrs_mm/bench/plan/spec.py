@@ -1,0 +1,86 @@
+"""What one run is: recipe × arm × optimizer × learning rate × seed, and the name of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+_MAX_ID = 150
+"""Length of a run's folder name; file systems allow 255, the rest is for files beside it."""
+
+
+def arm_label(name: str, options: Mapping[str, Any]) -> str:
+    """An arm, or an optimizer, as people read it: ``wd`` or ``wd (weight_decay=0.0001)``."""
+    listed = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return f"{name} ({listed})" if listed else name
+
+
+class RunSpec(BaseModel):
+    """One training. Its :attr:`id` names its folder.
+
+    Attributes:
+        recipe: What the plan calls it.
+        config: The recipe's config as the plan names it; None where that is ``recipe``.
+        regularizer: The arm's regularizer.
+        options: The arm's options.
+        optimizer: ``recipe`` for the recipe's own.
+        optimizer_options: The optimizer's options, without the learning rate.
+        learning_rate: None for the recipe's.
+        cfg_options: Settings of the config to override, by dotted key.
+        links: Settings that follow others, by dotted key, see :mod:`wrs_mm.bench.plan.links`.
+        seed: Seed of the training.
+        baseline: Whether the others are compared with this arm.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str
+    config: str | None = None
+    regularizer: str
+    options: dict[str, Any]
+    optimizer: str
+    optimizer_options: dict[str, Any] = {}
+    learning_rate: float | None = None
+    cfg_options: dict[str, Any] = {}
+    links: dict[str, str] = {}
+    seed: int
+    baseline: bool
+
+    @property
+    def id(self) -> str:
+        """Folder name: readable, safe in any file system, and a function of the run alone.
+
+        ``cfg_options`` and ``links`` are not in it: of one recipe all runs of a plan have the same.
+        """
+        arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
+        options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
+        optimizer = "-".join([self.optimizer, *options])
+        rate = f"lr={self.learning_rate}"
+        recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
+        parts = [
+            recipe,
+            arm,
+            *([] if optimizer == "recipe" else [optimizer]),
+            *([] if self.learning_rate is None else [rate]),
+            f"seed{self.seed}",
+        ]
+        readable = "__".join(parts)
+        safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", readable).lstrip(".-")
+        if safe == readable and len(safe) <= _MAX_ID:
+            return safe
+        digest = hashlib.sha256(readable.encode()).hexdigest()[:8]
+        return f"{safe[-_MAX_ID:].lstrip('.-')}__{digest}"
+
+    @property
+    def arm_label(self) -> str:
+        """The arm as people read it."""
+        return arm_label(self.regularizer, self.options)
+
+    @property
+    def optimizer_label(self) -> str:
+        """The optimizer as people read it, without its learning rate."""
+        return arm_label(self.optimizer, self.optimizer_options)

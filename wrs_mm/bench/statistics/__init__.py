@@ -1,0 +1,1 @@
+"""From the runs' results to numbers with their uncertainty. Nothing here draws or formats."""

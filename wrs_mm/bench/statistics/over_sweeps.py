@@ -1,0 +1,157 @@
+"""Over a sweep: the best value of an option, and how much is lost one step away from it.
+
+The paper claims that weight decay has to be tuned and weight rescaling has not. What a sweep says about
+that is not its best result alone, but how much a neighbouring value costs. The best value is chosen by the
+validation images it is shown on: it flatters an arm the more, the more values it had.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.statistics.over_seeds import paired
+
+LEARNING_RATE = "learning_rate"
+"""The axis that is no option of an arm."""
+
+COLUMNS = (
+    *("recipe", "task", "optimizer", "regularizer", "checkpoint", "metric", "axis", "best", "setting"),
+    *("seeds", "mean", "sd"),
+    *(
+        f"{side}_{name}"
+        for side in ("below", "above")
+        for name in ("value", "loss", "low", "high", "diverged")
+    ),
+)
+"""``axis``: the option that varies, empty for an arm with nothing to tune beside one that has. ``best``: its
+best value. ``setting``: all values of the best point (JSON). ``mean``, ``sd``: there, over ``seeds``.
+``below_value``: the next smaller value of the sweep, empty at its edge; ``below_loss``: best minus that,
+mean over shared seeds, with its 95 % interval; ``below_diverged``: runs there that diverged. ``above_…``:
+the same for the next larger."""
+
+Point = tuple[tuple[str, float | str | None], ...]
+"""Values by axis, sorted."""
+
+
+def point(row: Mapping[str, Any]) -> Point:
+    """Where in its arm's sweep a row of results stands: its options and its learning rate."""
+    values = dict(json.loads(row["options"]))
+    rate = row[LEARNING_RATE]
+    values[LEARNING_RATE] = None if _empty(rate) else float(rate)
+    return tuple(sorted((key, _hashable(value)) for key, value in values.items()))
+
+
+def axes(points: set[Point]) -> dict[str, list[float]]:
+    """The settings that take several numbers, and those numbers in order."""
+    found: dict[str, set[float]] = {}
+    for one in points:
+        for key, value in one:
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                found.setdefault(key, set()).add(value)
+    return {key: sorted(values) for key, values in sorted(found.items()) if len(values) > 1}
+
+
+def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
+    """The best value of each swept option, and the loss one step away.
+
+    Args:
+        results: As :func:`wrs_mm.bench.statistics.results.read_results` returns it.
+        checkpoint: ``last`` or ``best``.
+
+    Returns:
+        One row an arm and swept option, with :data:`COLUMNS`, in the task's first metric. Empty where no
+        arm of any recipe sweeps anything.
+    """
+    listed: list[dict[str, Any]] = []
+    for (recipe, optimizer), group in results.groupby(["recipe", "optimizer"], sort=True):
+        measured = group[(group["status"] == "done") & (group["checkpoint"] == checkpoint)]
+        task = str(group["task"].iloc[0])
+        metric = next((name for name in MAIN.get(task, ()) if (measured["metric"] == name).any()), None)
+        if metric is None:
+            continue
+        rows = []
+        for regularizer, arm in group.groupby("regularizer", sort=True):
+            shared: dict[str, Any] = {
+                **{"recipe": recipe, "task": task, "optimizer": optimizer, "regularizer": regularizer},
+                **{"checkpoint": checkpoint, "metric": metric},
+            }
+            rows += [{**shared, **row} for row in _arm(arm, metric, checkpoint)]
+        if any(row["axis"] for row in rows):
+            listed += rows
+    return pd.DataFrame(listed, columns=list(COLUMNS))
+
+
+def _arm(arm: pd.DataFrame, metric: str, checkpoint: str) -> list[dict[str, Any]]:
+    """The rows of one arm."""
+    values: dict[Point, dict[int, float]] = {}
+    diverged: dict[Point, set[str]] = {}
+    for row in arm.to_dict("records"):
+        where = point({str(key): value for key, value in row.items()})
+        of_point, lost = values.setdefault(where, {}), diverged.setdefault(where, set())
+        if row["status"] == "done" and row["metric"] == metric and row["checkpoint"] == checkpoint:
+            of_point[int(row["seed"])] = float(row["value"])
+        elif row["status"] == "diverged":
+            lost.add(str(row["run"]))
+    # A value at which some runs diverge is not the best one, whatever the others reach.
+    sound = [where for where in values if values[where] and not diverged[where]]
+    candidates = sound or [where for where in values if values[where]]
+    if not candidates:
+        return []
+    rows: list[dict[str, Any]] = []
+    for axis, steps in axes(set(values)).items():
+        # An arm may also be listed without the option, at its default: that is no point of the sweep.
+        swept = [where for where in candidates if dict(where).get(axis) in steps]
+        if not swept:
+            continue
+        best = _best(swept, values)
+        index = steps.index(float(str(dict(best)[axis])))
+        found = {"axis": axis, "best": steps[index], **_at(best, values)}
+        for side, neighbour in (("below", index - 1), ("above", index + 1)):
+            step = steps[neighbour] if 0 <= neighbour < len(steps) else None
+            found |= {f"{side}_{name}": value for name, value in _step(values, diverged, best, axis, step)}
+        rows.append(found)
+    return rows or [{"axis": "", "best": math.nan, **_at(_best(candidates, values), values)}]
+
+
+def _best(points: list[Point], values: dict[Point, dict[int, float]]) -> Point:
+    return max(points, key=lambda where: sum(values[where].values()) / len(values[where]))
+
+
+def _at(where: Point, values: dict[Point, dict[int, float]]) -> dict[str, Any]:
+    """What was measured at a point."""
+    numbers = paired(values[where], {})
+    return {"setting": json.dumps(dict(where)), **{name: numbers[name] for name in ("seeds", "mean", "sd")}}
+
+
+def _step(
+    values: dict[Point, dict[int, float]],
+    diverged: dict[Point, set[str]],
+    best: Point,
+    axis: str,
+    step: float | None,
+) -> list[tuple[str, Any]]:
+    """What a step from the best point to another value of an axis costs."""
+    where = tuple(sorted({**dict(best), axis: step}.items()))
+    if step is None or where not in values:
+        return [("value", math.nan)]
+    loss = paired(values[best], values[where])
+    return [
+        *(("value", step), ("loss", loss["difference"])),
+        *(("low", loss["low"]), ("high", loss["high"]), ("diverged", len(diverged[where]))),
+    ]
+
+
+def _hashable(value: Any) -> float | str | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return value if value is None else json.dumps(value)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,124 @@
+"""``results.csv``: one row a run, metric and checkpoint, from the runs' ``result.json`` files.
+
+It is what statistics and report read, and all they read. The rows are sorted and the text does not
+depend on the order in which runs ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wrs_mm.bench.plan.spec import RunSpec, arm_label
+from wrs_mm.bench.runs.folder import Result, WorkDir
+from wrs_mm.errors import PlanError
+from wrs_mm.files import write_text
+
+COLUMNS = (
+    "recipe",
+    "task",
+    "dataset",
+    "regularizer",
+    "options",
+    "optimizer",
+    "learning_rate",
+    "cfg_options",
+    "baseline",
+    "seed",
+    "status",
+    "metric",
+    "value",
+    "checkpoint",
+    "iteration",
+    "seconds",
+    "threads",
+    "device",
+    "config_hash",
+    "reason",
+    "run",
+)
+"""``options`` and ``cfg_options`` are JSON; ``optimizer`` is ``recipe`` or a name, with its options in
+brackets; ``learning_rate`` is empty where it is the recipe's; ``baseline`` says whether the row's arm is
+the one to compare with; ``value`` is in percent; ``checkpoint`` is ``last``, or ``best``: the validation
+that was best by the metric that the recipe saves its best checkpoint by; ``iteration`` is the updates done
+then; ``seconds`` is wall time. A run without metrics has one row, ``last``, without metric and value."""
+
+_SORT = ["recipe", "optimizer", "learning_rate", "regularizer", "options", "seed", "checkpoint", "metric"]
+
+
+def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
+    """The rows of one run."""
+    shared = {
+        "recipe": spec.recipe,
+        "task": result.task,
+        "dataset": result.dataset,
+        "regularizer": spec.regularizer,
+        "options": _json(spec.options),
+        "optimizer": arm_label(spec.optimizer, spec.optimizer_options),
+        "learning_rate": spec.learning_rate,
+        "cfg_options": _json(spec.cfg_options),
+        "baseline": spec.baseline,
+        "seed": spec.seed,
+        "status": result.status.value,
+        "seconds": result.seconds,
+        "threads": result.threads,
+        "device": result.device,
+        "config_hash": result.config_hash,
+        "reason": result.reason or "",
+        "run": spec.id,
+    }
+    last = {**shared, "checkpoint": "last", "iteration": result.iteration}
+    if not result.metrics:
+        return [{**last, "metric": "", "value": None}]
+    listed = [{**last, "metric": name, "value": value} for name, value in result.metrics.items()]
+    if result.best is not None:
+        best = {**shared, "checkpoint": "best", "iteration": result.best.iteration}
+        listed += [{**best, "metric": name, "value": value} for name, value in result.best.metrics.items()]
+    return listed
+
+
+def _json(options: dict[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, ensure_ascii=False)
+
+
+def gather(pairs: Iterable[tuple[RunSpec, Result]]) -> pd.DataFrame:
+    """All rows, sorted, with :data:`COLUMNS`."""
+    listed = [row for spec, result in pairs for row in rows(spec, result)]
+    frame = pd.DataFrame(listed, columns=list(COLUMNS))
+    return frame.sort_values(_SORT, kind="stable", ignore_index=True)
+
+
+def gather_work_dir(work_dir: WorkDir) -> pd.DataFrame:
+    """The rows of all runs of the plan that have a result."""
+    pairs = [(spec, work_dir.run(spec).result()) for spec in work_dir.specs()]
+    return gather((spec, result) for spec, result in pairs if result is not None)
+
+
+def write_results(frame: pd.DataFrame, path: Path) -> None:
+    """Write ``results.csv`` (UTF-8, newline-terminated rows)."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """Read ``results.csv``.
+
+    Raises:
+        PlanError: It is missing or has other columns.
+    """
+    text = ["recipe", "task", "dataset", "regularizer", "options", "optimizer", "cfg_options", "status"]
+    text += ["metric", "checkpoint", "device", "config_hash", "reason", "run"]
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
+    except FileNotFoundError:
+        raise PlanError(f"{path} does not exist; run `wrs-mm bench report` on its folder") from None
+    if list(frame.columns) != list(COLUMNS):
+        raise PlanError(f"{path} has other columns than expected; run `wrs-mm bench report`")
+    frame["value"] = pd.to_numeric(frame["value"])
+    frame["threads"] = pd.to_numeric(frame["threads"])
+    frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
+    frame["baseline"] = frame["baseline"].astype(str) == "True"
+    return frame

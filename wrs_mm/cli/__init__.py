@@ -1,0 +1,1 @@
+"""The command ``wrs-mm``: all that reads arguments. Nothing below it parses any."""

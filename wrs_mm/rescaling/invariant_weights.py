@@ -1,0 +1,139 @@
+"""The scale-invariant weights of a model: found in the first forward, agreed between processes, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch.distributed as dist
+from torch import nn
+
+from wrs_mm.errors import ModelError, OptionError
+from wrs_mm.rescaling.observer import (
+    Link,
+    NormFacts,
+    Observation,
+    Verdict,
+    WeightFacts,
+    has_class_name,
+    judge,
+    merge,
+    observe,
+    unwrap,
+)
+
+GRANULARITIES = ("filter", "layer")
+FROZEN_BN = ("skip", "fold")
+
+
+class ScaleInvariantWeights:
+    """Finds the scale-invariant weights of a model in its first training forward.
+
+    Args:
+        model: the model that trains; DDP and the like are looked through.
+        granularity: ``'filter'``, each output channel on its own, or ``'layer'``, the whole weight.
+        frozen_bn: what becomes of weights that feed a frozen BN: ``'skip'`` leaves them out, ``'fold'``
+            takes them in (whoever rescales them must fold).
+
+    Raises:
+        OptionError: an option's value is unknown.
+        ModelError: the model is sharded.
+    """
+
+    def __init__(self, model: nn.Module, granularity: str = "filter", frozen_bn: str = "skip") -> None:
+        check_choice("granularity", granularity, GRANULARITIES)
+        check_choice("frozen_bn", frozen_bn, FROZEN_BN)
+        refuse_sharded(model)
+        self.model = unwrap(model)
+        self.granularity = granularity
+        self.frozen_bn = frozen_bn
+        self.observation: Observation | None = None
+        self.verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether a forward has been observed."""
+        return self.observation is not None
+
+    @property
+    def selected(self) -> list[Verdict]:
+        """The weights that are to be rescaled, in the order of the model's parameters."""
+        return [verdict for verdict in self.verdicts if verdict.rescaled]
+
+    @contextmanager
+    def observing(self) -> Iterator[None]:
+        """Watch the first training forward, from the input to the loss; later ones are left alone.
+
+        With several processes, each must enter it with its own batch: they join what they saw.
+
+        Raises:
+            ModelError: the model is not in training mode, or the processes' models differ.
+        """
+        if self.found:
+            yield
+            return
+        if not self.model.training:
+            raise ModelError("the model is in eval mode: call model.train() before the observed forward")
+        with observe(self.model) as observation:
+            yield
+        self._conclude(merge(gather(observation)))
+
+    def _conclude(self, observation: Observation) -> None:
+        self.observation = observation
+        self.verdicts = tuple(judge(observation, self.granularity, self.frozen_bn))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was found, in plain Python, or ``{}`` before the first forward."""
+        return asdict(self.observation) if self.observation is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what was found before, so that a resumed run does not look again.
+
+        Raises:
+            ModelError: the state is of another model.
+        """
+        if not state:
+            return
+        weights = {}
+        for name, facts in state["weights"].items():
+            links = [Link(k["norm"], k["bias"], tuple(k["filters"])) for k in facts["links"]]
+            weights[name] = WeightFacts(**{**facts, "links": links, "shape": tuple(facts["shape"])})
+        own = {name: tuple(p.shape) for name, p in self.model.named_parameters()}
+        wrong = [n for n, w in weights.items() if "(computed weight)" not in n and own.get(n) != w.shape]
+        if wrong:
+            raise ModelError(
+                f"the checkpoint is of another model: it has no weight {wrong[0]} of that shape; "
+                "load it with load_from instead of resuming"
+            )
+        norms = {name: NormFacts(**facts) for name, facts in state["norms"].items()}
+        self._conclude(Observation(weights, norms))
+
+
+def gather(observation: Observation) -> list[Observation]:
+    """The observations of all processes."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return [observation]
+    observations: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(observations, observation)
+    return observations
+
+
+def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise OptionError unless the value is one of the choices."""
+    if value not in choices:
+        listed = " or ".join(repr(choice) for choice in choices)
+        raise OptionError(f"{option} must be {listed}, not {value!r}")
+
+
+def refuse_sharded(model: nn.Module) -> None:
+    """Raise ModelError for a model whose parameters are split over processes: a norm needs a whole filter."""
+    sharded = any(has_class_name(module, {"FullyShardedDataParallel"}) for module in model.modules()) or any(
+        hasattr(p, "device_mesh") or getattr(p, "_is_flat_param", False) for p in model.parameters()
+    )
+    if sharded:
+        raise ModelError(
+            "the model is sharded (FSDP or DTensor), and no process holds whole filters: "
+            "use DistributedDataParallel with weight rescaling"
+        )
