@@ -191,7 +191,7 @@ def examine(name: str) -> dict[str, Any]:
     """Everything that a row says of one configuration."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    from wrs_mm.audit.brute_force import audit_model
+    from wrs_mm.audit.verdicts import audit_model
     from wrs_mm.openmmlab.configs import load_config
     from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 
@@ -227,7 +227,8 @@ def cut_regions(node: Any) -> None:
 
 def compare(model: Any, batches: dict[str, Any]) -> dict[str, Any]:
     """Verdicts against brute force, and the verdicts with one batch against those with another."""
-    from wrs_mm.audit.brute_force import audit_model, verify
+    from wrs_mm.audit.brute_force import verify
+    from wrs_mm.audit.verdicts import audit_model
 
     verdicts = audit_model(model, batches["objects"])
     differing = {}

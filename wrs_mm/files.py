@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` so that a reader, or a crash, sees the old file or the new one.
+@contextmanager
+def open_atomically(file: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file for writing so that a reader, or a crash, sees the old file or the new one.
+
+    Args:
+        file: Where to write; its folder exists.
+        mode: ``"w"`` or ``"wb"``.
+        **options: As in :func:`open`.
 
     Raises:
         OSError: It could not be written (the disk is full, say); the old file is as it was.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    path = Path(file)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        with open(temporary, mode, **options) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content``, whole or not at all.
+
+    Raises:
+        OSError: As :func:`open_atomically`.
+    """
+    with open_atomically(path, "wb") as stream:
+        stream.write(content)
 
 
 def write_text(path: Path, text: str) -> None:

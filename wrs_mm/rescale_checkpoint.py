@@ -11,25 +11,22 @@ itself has (as torchvision's classification checkpoints) or with ``backbone.`` b
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from wrs_mm.engine.random_state_hook import KEY as RANDOM_STATE
 from wrs_mm.errors import CheckpointError, OptionError
-from wrs_mm.openmmlab.checkpoints import load_checkpoint_file, open_atomically
+from wrs_mm.files import open_atomically
+from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
-from wrs_mm.rescaling.invariant_weights import GRANULARITIES
-from wrs_mm.rescaling.observer import shorten
-from wrs_mm.rescaling.weight_rescaler import number_of_filters
+from wrs_mm.rescaling.functional import number_of_filters
 
 TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)
 """What a checkpoint holds to go on with a training: momentum and averages are of the old norms."""
@@ -251,75 +248,3 @@ def state_of(model: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]:
 
 
 # -- the command --------------------------------------------------------------------------------------
-
-
-def target_norm(text: str) -> str | float:
-    """``unit`` or a number > 0, from the command line."""
-    if text == "unit":
-        return text
-    if text == "init":
-        raise argparse.ArgumentTypeError("'init' is the norms that the checkpoint has already")
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 'unit' nor a number > 0")
-    return number
-
-
-def add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``wrs-mm rescale``."""
-    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
-    parser.add_argument(
-        "checkpoint",
-        help="a checkpoint of the config's model or of its backbone (torchvision's too): a file, or an "
-        "address such as torchvision://resnet50",
-    )
-    parser.add_argument("out", type=Path, help="the file to write")
-    parser.add_argument(
-        "--target", type=target_norm, default="unit", help="unit, or a number > 0 (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--granularity",
-        choices=GRANULARITIES,
-        default="filter",
-        help="whose norm becomes the target: each filter's or the whole weight's (default: %(default)s)",
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
-
-
-def run_rescale(args: argparse.Namespace) -> int:
-    """Run the command."""
-    done = rescale_checkpoint(**vars(args))
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    norm = 1 if args.target == "unit" else args.target
-    unit = "filters" if args.granularity == "filter" else "filters, whole weights at a time,"
-    console.print(
-        f"Rescaled {len(done.rescaled)} of {done.weights} convolution and linear weights: "
-        f"{done.filters} {unit} to norm {norm:g}; batch normalization folded."
-    )
-    for reason, count in done.filters_left_alone.items():
-        if count:
-            console.print(f"Left alone: {count} of these filters: {LEFT_ALONE[reason]}.")
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in done.weights_left_alone.items():
-        by_reason.setdefault(reason, []).append(name)
-    for reason, names in by_reason.items():
-        console.print(f"Left alone: {shorten(names)}: {reason}.")
-    if done.foreign:
-        console.print(f"Left alone: {shorten(done.foreign)}: not part of the config's model.")
-    if done.dropped:
-        console.print(
-            f"Dropped: {', '.join(done.dropped)}: of a training with the old norms. Start from the new file "
-            "with load_from; it cannot be resumed."
-        )
-    console.print(f"Wrote {args.out}.")
-    return 0
-
-
-LEFT_ALONE = {
-    "dead": "their norm is 0, or next to it",
-    "nonfinite": "their norm is not finite",
-    "unfoldable": "the variance of their batch normalization is too small to be folded",
-}

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from wrs_mm.audit import brute_force
-from wrs_mm.cli import main
+from wrs_mm.cli import audit, main
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model
@@ -35,7 +35,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_json_has_one_entry_for_every_convolution_and_linear_weight(tmp_path: Path) -> None:
-    path = tmp_path / "brute_force.json"
+    path = tmp_path / "audit.json"
     assert main.main(["audit", CONFIG, "--size", "64", "--json", str(path)]) == 0
     content = json.loads(path.read_text())
     assert content["config"] == CONFIG and content["granularity"] == "filter"
@@ -57,7 +57,7 @@ def test_json_has_one_entry_for_every_convolution_and_linear_weight(tmp_path: Pa
 def test_brute_force_confirms_a_config_and_a_wrong_verdict_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "brute_force.json"
+    path = tmp_path / "audit.json"
     call = ["audit", CONFIG, "--size", "64", "--verify", "--json", str(path)]
     assert main.main(call) == 0
     content = json.loads(path.read_text())
@@ -76,8 +76,8 @@ def test_brute_force_confirms_a_config_and_a_wrong_verdict_is_named(
             for v in genuine(*args, **options)
         ]
 
-    genuine = brute_force.audit_model
-    monkeypatch.setattr(brute_force, "audit_model", falsified)
+    genuine = audit.audit_model
+    monkeypatch.setattr(audit, "audit_model", falsified)
     assert main.main(call) == 1
     assert set(json.loads(path.read_text())["verify"]["disagreements"]) == set(wrong)
     said = " ".join(capsys.readouterr().out.split())
@@ -142,7 +142,7 @@ def printed(width: int) -> list[str]:
         torch.float64, 1e-9, {LONG: 2.6e-16, "head.weight": 0.02}, {LONG: 1e-15, "head.weight": None}
     )
     console = Console(width=width, file=io.StringIO())
-    console.print(brute_force.table_of(verdicts, found, width))
+    console.print(audit.table_of(verdicts, found, width))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 

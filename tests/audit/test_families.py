@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from wrs_mm.audit.brute_force import audit_model, verify
+from wrs_mm.audit.brute_force import verify
+from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from wrs_mm.bench.plan.plan import RunSpec
-from wrs_mm.bench.runs.folder import Result, Status
+from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.results import gather
 
 

@@ -99,7 +99,7 @@ def test_every_command_explains_itself(command, capsys):
 def test_the_module_is_the_program_and_needs_neither_toolbox_to_say_its_version():
     code = (
         "import sys\n"
-        "from wrs_mm import cli\n"
+        "from wrs_mm.cli import main\n"
         "try:\n    main.main(['--version'])\n"
         "finally:\n    print(sorted({'mmdet', 'mmseg'} & sys.modules.keys()))\n"
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from wrs_mm.bench.runs.folder import Progress, Result
+from wrs_mm.bench.runs.records import Progress, Result
 
 RECIPE = """
 custom_imports = dict(imports=['wrs_mm', 'watched_hooks'], allow_failed_imports=False)

@@ -16,8 +16,10 @@ from PIL import Image, ImageDraw
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.report.files import Report
-from wrs_mm.bench.runs.folder import Best, Identity, Result, Run, Status, WorkDir
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.records import Best, Identity, Result, Status
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.evaluations import evaluations
 
 EVIL = "<script>document.title='broken'</script>"

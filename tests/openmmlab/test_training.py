@@ -12,9 +12,10 @@ from mmengine.config import Config
 from mmengine.visualization import Visualizer
 
 from wrs_mm.cli import main
+from wrs_mm.cli.train import add_test_arguments, add_train_arguments
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError, UsageError
-from wrs_mm.openmmlab import training
-from wrs_mm.openmmlab.training import add_test_arguments, add_train_arguments, test, train
+from wrs_mm.openmmlab import config_options, training
+from wrs_mm.openmmlab.training import test, train
 
 test.__test__ = False  # what is tested here, not a test
 
@@ -99,7 +100,7 @@ def test_amp_takes_the_wrappers_twin(given, expected):
 def test_every_twin_is_registered():
     from mmengine.registry import OPTIM_WRAPPERS
 
-    for pair in training.AMP_WRAPPERS.items():
+    for pair in config_options.AMP_WRAPPERS.items():
         assert all(OPTIM_WRAPPERS.get(name) is not None for name in pair)
 
 

@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from wrs_mm.audit.brute_force import audit_model, verify
+from wrs_mm.audit.brute_force import verify
+from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.errors import ModelError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss

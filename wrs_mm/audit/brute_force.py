@@ -6,31 +6,23 @@ the verdicts against brute force: multiply filters by random factors, and see ho
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wrs_mm.errors import ConfigError, UsageError
-from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, smallest_size, train_loss
-from wrs_mm.rescaling import Verdict, judge, observe
+from wrs_mm.errors import ConfigError
+from wrs_mm.openmmlab.synthetic import seeded
+from wrs_mm.rescaling import Verdict
 from wrs_mm.rescaling.functional import filter_view, rescale_
-from wrs_mm.rescaling.observer import WeightFacts, map_tensors
+from wrs_mm.rescaling.labels import map_tensors
+from wrs_mm.rescaling.observation import WeightFacts
 
 #: A loss that moves by less than this share of itself did not move.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -86,22 +78,6 @@ class Verification:
             if contradicted:
                 wrong.append(verdict.name)
         return wrong
-
-
-def audit_model(
-    model: nn.Module, batch: dict[str, Any], granularity: str = "filter", frozen_bn: str = "skip"
-) -> list[Verdict]:
-    """The verdicts on a model's weights in the loss of one batch.
-
-    Args:
-        model: a detector or segmentor in training mode.
-        batch: see :func:`wrs_mm.openmmlab.synthetic.random_batch`.
-        granularity: ``'filter'`` or ``'layer'``.
-        frozen_bn: ``'skip'`` or ``'fold'``.
-    """
-    with observe(model) as observation:
-        train_loss(model, batch, seed=0)
-    return judge(observation, granularity, frozen_bn)
 
 
 def verify(
@@ -318,143 +294,3 @@ def multiplied(
 
 
 # -- the command --------------------------------------------------------------------------------------
-
-
-def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``wrs-mm audit``."""
-    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
-    parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts to a file")
-    parser.add_argument(
-        "--size",
-        type=int,
-        metavar="PIXELS",
-        help="height and width of the images (default: the smallest of 128, 256, 512 that the model takes)",
-    )
-    parser.add_argument("--batch-size", type=int, default=2, help="number of images (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and data (%(default)s)")
-
-
-def run_audit(args: argparse.Namespace) -> int:
-    """Run the command; 1 if brute force contradicts a verdict.
-
-    Raises:
-        ConfigError: the config cannot be read, built or run.
-    """
-    for option in ("size", "batch_size"):
-        if (value := getattr(args, option)) is not None and value < 1:
-            raise ConfigError(f"--{option.replace('_', '-')} must be at least 1")
-    if args.json is not None and not args.json.resolve().parent.is_dir():
-        raise ConfigError(f"--json: there is no folder {args.json.parent}")
-    config = load_config(args.config)
-    options = wrs_options_of(config)
-    model = build_model(config, seed=args.seed)
-    try:
-        size = (args.size, args.size) if args.size else smallest_size(model, seed=args.seed)
-        batch = random_batch(model, batch_size=args.batch_size, size=size, seed=args.seed)
-        verdicts = audit_model(model, batch, **options)
-    except UsageError:
-        raise
-    except Exception as error:  # the model is a third party's: whatever it raises, it cannot be audited so
-        advice = "; try a larger --size" if args.size else ""
-        raise ConfigError(f"the loss of {args.config} cannot be computed{advice}: {error}") from error
-    console = Console() if Console().is_terminal else Console(width=200)
-    verification = None
-    if args.verify:
-        verification = verify(
-            model,
-            batch,
-            verdicts,
-            options["granularity"],
-            args.seed,
-            progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
-        )
-    console.print(table_of(verdicts, verification, console.width))
-    rescaled = sum(v.rescaled for v in verdicts)
-    console.print(
-        f"{sum(v.scale_invariant for v in verdicts)} of {len(verdicts)} weights are scale-invariant "
-        f"(granularity {options['granularity']!r}); with frozen_bn={options['frozen_bn']!r} WRS rescales "
-        f"{rescaled}.",
-        highlight=False,
-    )
-    wrong: list[str] = []
-    if verification is not None:
-        wrong = verification.disagreements(verdicts)
-        kind = str(verification.dtype).removeprefix("torch.")
-        console.print(
-            f"Brute force in {kind}, tolerance {verification.tolerance:g}: "
-            + (f"contradicts {', '.join(wrong)}." if wrong else "agrees with every verdict."),
-            highlight=False,
-        )
-    if args.json is not None:
-        write_json(args.json, args.config, options["granularity"], verdicts, verification)
-    return 1 if wrong else 0
-
-
-def wrs_options_of(config: Any) -> dict[str, str]:
-    """Granularity and frozen_bn of a config's own arm, or the defaults."""
-    wrapper = config.get("optim_wrapper") or {}
-    options = wrapper.get("wrs") or wrapper.get("scale_invariance") or {}
-    return {
-        "granularity": options.get("granularity", "filter"),
-        "frozen_bn": options.get("frozen_bn", "skip"),
-    }
-
-
-def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
-    """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
-    stacked = width < STACKED_BELOW
-    table = Table(box=None, pad_edge=False)
-    table.add_column("invariant")
-    if verification is not None:
-        table.add_column("loss moved", justify="right")
-    table.add_column("weight", overflow="fold")
-    if not stacked:
-        table.add_column("shape")
-        table.add_column("reason", overflow="fold")
-    for verdict in verdicts:
-        row = ["yes" if verdict.scale_invariant else "no"]
-        if verification is not None:
-            moved = verification.moved[verdict.name]
-            felt = verification.felt(verdict.name) and moved is not None
-            row.append(f"{moved:.1e}" if felt else "not felt")
-        # Square brackets would be rich's markup.
-        name, reason = escape(verdict.name), escape(verdict.reason)
-        shape = "×".join(map(str, verdict.shape))
-        table.add_row(*row, *([f"{name}\n[dim]{reason}[/dim]"] if stacked else [name, shape, reason]))
-    return table
-
-
-def write_json(
-    path: Path,
-    config: str,
-    granularity: str,
-    verdicts: Sequence[Verdict],
-    verification: Verification | None,
-) -> None:
-    """Write the verdicts; the keys are a contract."""
-    weights = []
-    for verdict in verdicts:
-        entry: dict[str, Any] = {
-            "name": verdict.name,
-            "shape": list(verdict.shape),
-            "scale_invariant": verdict.scale_invariant,
-            "rescaled": verdict.rescaled,
-            "norm_layers": list(verdict.norm_layers),
-            "reason": verdict.reason,
-        }
-        if verification is not None:
-            moved = verification.moved[verdict.name]
-            entry["loss_moved"] = moved if moved is not None and math.isfinite(moved) else None
-            entry["felt"] = verification.felt(verdict.name)
-        weights.append(entry)
-    content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
-    if verification is not None:
-        content["verify"] = {
-            "dtype": str(verification.dtype).removeprefix("torch."),
-            "tolerance": verification.tolerance,
-            "disagreements": verification.disagreements(verdicts),
-        }
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,7 +1,8 @@
-"""The commands ``wrs-mm bench run``, ``status`` and ``report``."""
+"""``wrs-mm bench``: compare regularizers over a plan of runs."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import importlib
 import signal
@@ -19,11 +20,14 @@ from rich.console import Console
 from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan import resolve
-from wrs_mm.bench.plan.checks import Cell, warnings
+from wrs_mm.bench.plan.checks import warnings
+from wrs_mm.bench.plan.comparison import Cell
 from wrs_mm.bench.plan.differences import settings
 from wrs_mm.bench.plan.plan import Plan, RunSpec, expand, load_plan, resolve_spec
 from wrs_mm.bench.runs.display import make_display, watch_status
-from wrs_mm.bench.runs.folder import Identity, Run, Status, WorkDir, config_hash
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_text
 
@@ -213,3 +217,66 @@ def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> R
         console.print(table.caption, markup=False, highlight=False)
     console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)
     return content
+
+
+def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``wrs-mm bench``."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    what = "the runs of a plan, what differs between its arms, and what to look out for"
+    plan = actions.add_parser("plan", help=what, description=what)
+    plan.add_argument("plan", type=Path, help="the plan, a YAML file")
+
+    run = actions.add_parser("run", help="train what the plan asks for and print the table")
+    run.add_argument("plan", type=Path, help="the plan, a YAML file")
+    run.add_argument(
+        "--work-dir",
+        type=Path,
+        required=True,
+        help="folder of runs and results; reused if it exists",
+    )
+    from wrs_mm.bench.executors.options import add_executor_arguments
+
+    add_executor_arguments(run)
+
+    what = "what each run of a work dir is doing; on a terminal a live table"
+    status = actions.add_parser("status", help=what, description=what)
+    status.add_argument("work_dir", type=Path, help="the work dir of a bench run")
+    look = status.add_mutually_exclusive_group()
+    look.add_argument("--watch", action="store_true", default=None, help="show it until all runs have ended")
+    look.add_argument("--once", dest="watch", action="store_false", help="show it once")
+
+    report = actions.add_parser("report", help="compare over images too, and write tables and report.html")
+    report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
+
+    what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"
+    published = actions.add_parser("published", help=what, description=what)
+    published.add_argument(
+        "work_dir", type=Path, nargs="*", help="work dirs of bench runs; their results fill our cells"
+    )
+    published.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="put the tables into a document instead, where <!-- published --> or <!-- gpu-hours --> is",
+    )
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if args.action == "published":
+        from wrs_mm.bench.published.document import run_published
+
+        return run_published(args.work_dir, args.into)
+    if args.action == "plan":
+        from wrs_mm.bench.plan.display import show_plan
+
+        return show_plan(args.plan)
+
+    if args.action == "run":
+        from wrs_mm.bench.executors.options import make_executor
+
+        return run(args.plan, args.work_dir, lambda: make_executor(args))
+    if args.action == "status":
+        return status(args.work_dir, args.watch)
+    return report(args.work_dir)

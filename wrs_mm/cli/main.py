@@ -14,7 +14,6 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from wrs_mm import __version__
@@ -62,7 +61,7 @@ def _remedies() -> Iterator[None]:
 
 
 def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.openmmlab.training import add_train_arguments
+    from wrs_mm.cli.train import add_train_arguments
 
     add_train_arguments(parser)
 
@@ -76,7 +75,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _add_test_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.openmmlab.training import add_test_arguments
+    from wrs_mm.cli.train import add_test_arguments
 
     add_test_arguments(parser)
 
@@ -90,132 +89,51 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.audit.brute_force import add_audit_arguments
+    from wrs_mm.cli.audit import add_audit_arguments
 
     add_audit_arguments(parser)
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from wrs_mm.audit.brute_force import run_audit
+    from wrs_mm.cli.audit import run_audit
 
     return run_audit(args)
 
 
 def _add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.rescale_checkpoint import add_rescale_arguments
+    from wrs_mm.cli.rescale import add_rescale_arguments
 
     add_rescale_arguments(parser)
 
 
 def _rescale(args: argparse.Namespace) -> int:
-    from wrs_mm.rescale_checkpoint import run_rescale
+    from wrs_mm.cli.rescale import run_rescale
 
     return run_rescale(args)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.bench.executors.options import at_least_one
+    from wrs_mm.cli.data import add_data_arguments
 
-    datasets = parser.add_subparsers(dest="dataset", required=True)
-    made = {
-        "mini": "render the small sets, no network",
-        "real": "fetch tree crowns and nuclei through pip",
-        "standin": "render stand-ins for COCO 2017 and Cityscapes in their exact layout",
-    }
-    for name, what in made.items():
-        make = datasets.add_parser(name, help=what, description=what)
-        make.add_argument(
-            "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
-        )
-    what = "is COCO 2017 or Cityscapes complete, and laid out as the recipes expect?"
-    check = datasets.add_parser("check", help=what, description=what)
-    check.add_argument("name", metavar="{coco,cityscapes}", choices=["coco", "cityscapes"], help="which one")
-    check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
-    check.add_argument("--any-size", action="store_true", help="accept a smaller set in the same layout")
-    check.add_argument(
-        "--sample",
-        type=at_least_one,
-        default=100,
-        metavar="N",
-        help="images of each split to decode (default: %(default)s)",
-    )
-    check.add_argument("--seed", type=int, default=0, help="which images (default: %(default)s)")
+    add_data_arguments(parser)
 
 
 def _data(args: argparse.Namespace) -> int:
-    from wrs_mm import datasets
+    from wrs_mm.cli.data import run_data
 
-    if args.dataset == "check":
-        from wrs_mm.datasets.check import run_check
-
-        return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
-    make = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
-    for folder in make[args.dataset](args.root):
-        print(folder)
-    return 0
+    return run_data(args)
 
 
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    from wrs_mm.cli.bench import add_bench_arguments
 
-    what = "the runs of a plan, what differs between its arms, and what to look out for"
-    plan = actions.add_parser("plan", help=what, description=what)
-    plan.add_argument("plan", type=Path, help="the plan, a YAML file")
-
-    run = actions.add_parser("run", help="train what the plan asks for and print the table")
-    run.add_argument("plan", type=Path, help="the plan, a YAML file")
-    run.add_argument(
-        "--work-dir",
-        type=Path,
-        required=True,
-        help="folder of runs and results; reused if it exists",
-    )
-    from wrs_mm.bench.executors.options import add_executor_arguments
-
-    add_executor_arguments(run)
-
-    what = "what each run of a work dir is doing; on a terminal a live table"
-    status = actions.add_parser("status", help=what, description=what)
-    status.add_argument("work_dir", type=Path, help="the work dir of a bench run")
-    look = status.add_mutually_exclusive_group()
-    look.add_argument("--watch", action="store_true", default=None, help="show it until all runs have ended")
-    look.add_argument("--once", dest="watch", action="store_false", help="show it once")
-
-    report = actions.add_parser("report", help="compare over images too, and write tables and report.html")
-    report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
-
-    what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"
-    published = actions.add_parser("published", help=what, description=what)
-    published.add_argument(
-        "work_dir", type=Path, nargs="*", help="work dirs of bench runs; their results fill our cells"
-    )
-    published.add_argument(
-        "--into",
-        type=Path,
-        metavar="FILE",
-        help="put the tables into a document instead, where <!-- published --> or <!-- gpu-hours --> is",
-    )
+    add_bench_arguments(parser)
 
 
 def _bench(args: argparse.Namespace) -> int:
-    if args.action == "published":
-        from wrs_mm.bench.published.document import run_published
+    from wrs_mm.cli.bench import run_bench
 
-        return run_published(args.work_dir, args.into)
-    if args.action == "plan":
-        from wrs_mm.bench.plan.display import show_plan
-
-        return show_plan(args.plan)
-
-    from wrs_mm.cli import bench as commands
-
-    if args.action == "run":
-        from wrs_mm.bench.executors.options import make_executor
-
-        return commands.run(args.plan, args.work_dir, lambda: make_executor(args))
-    if args.action == "status":
-        return commands.status(args.work_dir, args.watch)
-    return commands.report(args.work_dir)
+    return run_bench(args)
 
 
 COMMANDS = {

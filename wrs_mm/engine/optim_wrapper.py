@@ -25,7 +25,7 @@ from torch import nn
 from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.rescaling import ScaleInvariantWeights, WeightRescaler
 from wrs_mm.rescaling.optimizer import move_to_partner_groups
-from wrs_mm.rescaling.weight_rescaler import check_rescaler_options
+from wrs_mm.rescaling.options import check_rescaler_options
 
 CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
 #: The key of a wrapper's state in a checkpoint, beside the optimizer's own.

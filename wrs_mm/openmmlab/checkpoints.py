@@ -10,19 +10,21 @@ looks like a checkpoint. Here it goes to a temporary name first.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from wrs_mm.errors import CheckpointError
+from wrs_mm.files import open_atomically
+
+if TYPE_CHECKING:
+    pass
 
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """Where torch's message names the type or function that it does not load."""
@@ -141,25 +143,6 @@ def _protected(load_url: Callable[..., Any]) -> Callable[..., Any]:
     return load
 
 
-@contextlib.contextmanager
-def open_atomically(file: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open a file for writing that appears under its name once it is whole.
-
-    Args:
-        file: Where to write; its folder exists.
-        mode: ``"w"`` or ``"wb"``.
-        **options: As in :func:`open`.
-    """
-    path = Path(file)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, mode, **options) as stream:
-            yield stream
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save_atomically() -> None:
     """Make mmengine write local files, checkpoints among them, under a temporary name first."""
     from mmengine.fileio.backends import local_backend
@@ -175,3 +158,50 @@ def _open(file: str | Path, mode: str = "r", **options: Any) -> Any:
     if mode in ("w", "wb"):
         return open_atomically(file, mode, **options)
     return open(file, mode, **options)
+
+
+def last_checkpoint(work_dir: Path) -> Path | None:
+    """The checkpoint that the training in a work dir goes on from, if it has saved one.
+
+    mmengine writes its path to the file ``last_checkpoint``, relative to the folder that the training
+    was started in, and after it has removed older ones. So the name alone counts where the work dir
+    was moved or is seen from another folder, and the newest one where a kill came in between.
+
+    Raises:
+        CheckpointError: The file names a checkpoint, and there is none.
+    """
+    pointer = work_dir / "last_checkpoint"
+    if not pointer.exists():
+        return None
+    path = Path(pointer.read_text().strip())
+    for candidate in (work_dir / path.name, path):
+        if candidate.is_file():
+            return candidate
+    saved = [p for p in work_dir.glob("*.pth") if re.fullmatch(r"(iter|epoch)_\d+", p.stem)]
+    if not saved:
+        raise CheckpointError(
+            f"{pointer} names {path.name}, which is gone; remove {pointer} to start anew, "
+            "or give --resume a checkpoint"
+        )
+    return max(saved, key=lambda p: p.stat().st_mtime)
+
+
+def _check_checkpoint(checkpoint: str | Path) -> str | Path:
+    """Refuse early, before a model is built, a file that does not exist."""
+    # Addresses (https://…, open-mmlab://…) are mmengine's to resolve.
+    if "://" not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
+        raise CheckpointError(f"checkpoint {checkpoint} does not exist; give the path of a .pth file")
+    return checkpoint
+
+
+def _check_resumable(checkpoint: str | Path) -> None:
+    """Refuse to go on from weights alone, as published checkpoints are."""
+    if "://" in str(checkpoint):
+        return
+    # On the meta device nothing but the structure is read.
+    content = load_checkpoint_file(checkpoint, map_location="meta")
+    if not isinstance(content, dict) or not {"meta", "optimizer", "message_hub"} <= content.keys():
+        raise CheckpointError(
+            f"checkpoint {checkpoint} holds weights but no state of a training; to start from "
+            "these weights, set load_from in the config instead of resuming"
+        )

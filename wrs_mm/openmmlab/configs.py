@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
+from wrs_mm.values import error_line
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -34,7 +37,7 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
     try:
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program: whatever it raises is its author's mistake
-        raise ConfigError(f"config {source} cannot be read: {_one_line(error)}") from error
+        raise ConfigError(f"config {source} cannot be read: {error_line(error)}") from error
     if options:
         merge_options(config, options)
     return config
@@ -79,10 +82,28 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
             config.merge_from_dict({key: value})
         except Exception as error:  # mmengine raises KeyError, TypeError and AttributeError
             raise ConfigError(
-                f"option {key}={value!r} does not fit into the config: {_one_line(error)}"
+                f"option {key}={value!r} does not fit into the config: {error_line(error)}"
             ) from error
 
 
-def _one_line(error: BaseException) -> str:
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+_READ_BESIDE_RUNNER = frozenset(
+    "custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
+    "activation_checkpointing efficient_conv_bn_eval tta_model tta_pipeline".split()
+)
+"""Settings that mmengine and the toolboxes read from the config without the Runner naming them."""
+
+
+@functools.cache
+def runner_keys() -> frozenset[str]:
+    """The top-level keys of a config that somebody reads when mmengine's Runner is built from it."""
+    from mmengine.runner import Runner
+
+    named = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
+    return frozenset(named | _READ_BESIDE_RUNNER)
+
+
+def evaluator_configs(evaluators: Any) -> list[Any]:
+    """The metrics of ``val_evaluator`` or ``test_evaluator``, which may be one dict, a list, or None."""
+    if evaluators is None:
+        return []
+    return list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]

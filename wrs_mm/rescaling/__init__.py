@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
-from wrs_mm.rescaling.observer import Observation, Verdict, judge, merge, observe
+from wrs_mm.rescaling.observation import Observation, merge
+from wrs_mm.rescaling.observer import observe
+from wrs_mm.rescaling.verdicts import Verdict, judge
 from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
 __all__ = ["Observation", "ScaleInvariantWeights", "Verdict", "WeightRescaler", "judge", "merge", "observe"]

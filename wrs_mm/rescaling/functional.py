@@ -123,3 +123,8 @@ def largest_foldable_norm(var: Tensor, eps: Tensor | float, targets: Tensor | fl
         ``(n,)`` norms.
     """
     return targets * ((var + eps) / (SMALLEST_VARIANCE * eps)).sqrt()
+
+
+def number_of_filters(weight: Tensor, transposed_groups: int) -> int:
+    """The number of output channels of a weight."""
+    return weight.size(1) * transposed_groups if transposed_groups else weight.size(0)

@@ -10,22 +10,12 @@ from typing import Any
 import torch.distributed as dist
 from torch import nn
 
-from wrs_mm.errors import ModelError, OptionError
-from wrs_mm.rescaling.observer import (
-    Link,
-    NormFacts,
-    Observation,
-    Verdict,
-    WeightFacts,
-    has_class_name,
-    judge,
-    merge,
-    observe,
-    unwrap,
-)
-
-GRANULARITIES = ("filter", "layer")
-FROZEN_BN = ("skip", "fold")
+from wrs_mm.errors import ModelError
+from wrs_mm.rescaling.models import refuse_sharded, unwrap
+from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, merge
+from wrs_mm.rescaling.observer import observe
+from wrs_mm.rescaling.options import FROZEN_BN, GRANULARITIES, check_choice
+from wrs_mm.rescaling.verdicts import Verdict, judge
 
 
 class ScaleInvariantWeights:
@@ -118,22 +108,3 @@ def gather(observation: Observation) -> list[Observation]:
     observations: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(observations, observation)
     return observations
-
-
-def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise OptionError unless the value is one of the choices."""
-    if value not in choices:
-        listed = " or ".join(repr(choice) for choice in choices)
-        raise OptionError(f"{option} must be {listed}, not {value!r}")
-
-
-def refuse_sharded(model: nn.Module) -> None:
-    """Raise ModelError for a model whose parameters are split over processes: a norm needs a whole filter."""
-    sharded = any(has_class_name(module, {"FullyShardedDataParallel"}) for module in model.modules()) or any(
-        hasattr(p, "device_mesh") or getattr(p, "_is_flat_param", False) for p in model.parameters()
-    )
-    if sharded:
-        raise ModelError(
-            "the model is sharded (FSDP or DTensor), and no process holds whole filters: "
-            "use DistributedDataParallel with weight rescaling"
-        )

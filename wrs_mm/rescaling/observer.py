@@ -16,11 +16,9 @@ Three steps, each a plain value for the next:
 from __future__ import annotations
 
 import bisect
-import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,190 +28,28 @@ from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from wrs_mm.errors import ModelError
 from wrs_mm.rescaling import rules as ops
+from wrs_mm.rescaling.labels import (
+    Flow,
+    argument,
+    compress,
+    function_name,
+    has_padding,
+    map_tensors,
+    one_for_zero,
+    stand_in_shape,
+    tensors_in,
+    varying,
+)
+from wrs_mm.rescaling.models import DEFORMABLE, has_class_name, unwrap, weights_of
+from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, add_once
 
 CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3, F.linear: 0}
 TRANSPOSED = {F.conv_transpose1d: 1, F.conv_transpose2d: 2, F.conv_transpose3d: 3}
-#: Deformable convolutions go through autograd.Function, which the mode does not see; compiled ones not even
-#: inside. They are known by the name of their module's class.
-DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
 #: Synchronized norms too go through autograd.Function (torch's own, and mmcv's).
 SYNCHRONIZED = {"SyncBatchNorm"}
 #: Only runs a part of the model, which the mode sees.
 CHECKPOINTING = {"CheckpointFunction"}
-
-
-@dataclass
-class Link:
-    """One way in which a weight feeds one norm layer.
-
-    Attributes:
-        norm: the norm layer's name.
-        bias: the name of the bias that the convolution adds before it, if any.
-        filters: for each channel of the norm layer the filter that feeds it, or -1 for none of this weight.
-    """
-
-    norm: str
-    bias: str | None
-    filters: tuple[int, ...]
-
-
-@dataclass
-class NormFacts:
-    """What was seen of a norm layer.
-
-    Attributes:
-        mean: name of the buffer with its running mean; None where it keeps no statistics.
-        var: name of the buffer with its running variance.
-        eps: its ε.
-        frozen: it normalized with stored statistics at least once.
-        foreign: per channel, whether anything but a filter fed it at least once.
-    """
-
-    mean: str | None
-    var: str | None
-    eps: float
-    frozen: bool
-    foreign: list[bool]
-
-
-@dataclass
-class WeightFacts:
-    """What was seen of a weight.
-
-    Attributes:
-        shape: the parameter's shape.
-        transposed_groups: number of groups of a transposed convolution; 0 for all others.
-        trained: it requires a gradient.
-        used: it was used at all.
-        links: the norm layers that it feeds.
-        objections: why it is not scale-invariant, at any granularity.
-        filter_objections: why its filters are not scale-invariant each on its own.
-        grouped_norms: norm layers that are invariant to the scale of the whole weight only.
-    """
-
-    shape: tuple[int, ...]
-    transposed_groups: int
-    trained: bool
-    used: bool = False
-    links: list[Link] = field(default_factory=list)
-    objections: list[str] = field(default_factory=list)
-    filter_objections: list[str] = field(default_factory=list)
-    grouped_norms: list[str] = field(default_factory=list)
-
-    @property
-    def num_filters(self) -> int:
-        """The number of filters, that is of output channels."""
-        if self.transposed_groups:
-            return self.shape[1] * self.transposed_groups
-        return self.shape[0]
-
-
-@dataclass
-class Observation:
-    """Everything that one forward showed: facts by weight and by norm layer. Picklable."""
-
-    weights: dict[str, WeightFacts] = field(default_factory=dict)
-    norms: dict[str, NormFacts] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The verdict on one weight.
-
-    Attributes:
-        name: as in ``model.named_parameters()``.
-        shape: the parameter's shape.
-        scale_invariant: the training loss does not change when a filter (or, for granularity ``'layer'``,
-            the whole weight) is multiplied by a positive number.
-        rescaled: WRS rescales it: it is scale-invariant, or frozen BN after it can be folded and that was
-            asked for; every norm layer it feeds can be folded; and it is trained.
-        norm_layers: names of the norm layers that it feeds.
-        reason: why, in words.
-        transposed_groups: see :func:`wrs_mm.rescaling.functional.filter_view`.
-        links: how it feeds them.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    scale_invariant: bool
-    rescaled: bool
-    norm_layers: tuple[str, ...]
-    reason: str
-    transposed_groups: int = 0
-    links: tuple[Link, ...] = ()
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Where the values of a tensor come from.
-
-    Attributes:
-        labels: int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the number of the
-            filter that scales the value, 0 for none.
-        biases: name of the bias that the values carry, by index of the weight.
-    """
-
-    labels: Tensor
-    biases: Mapping[int, str]
-
-
-def stand_in_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """A tensor's shape with each size 0 taken as 1, so that an empty batch shows its channels too."""
-    return tuple(max(1, size) for size in shape)
-
-
-def compress(labels: Tensor) -> Tensor:
-    """Narrow to size 1 each dimension along which the labels are constant."""
-    for d in range(labels.dim()):
-        if labels.size(d) > 1:
-            first = labels.narrow(d, 0, 1)
-            if labels.stride(d) == 0 or bool((labels == first).all()):
-                labels = first
-    return labels
-
-
-def varying(labels: Tensor) -> list[int]:
-    """The dimensions along which (compressed) labels differ."""
-    return [d for d, size in enumerate(labels.shape) if size > 1]
-
-
-def function_name(func: Callable) -> str:
-    """The name of what a TorchFunctionMode sees; for an attribute of a tensor, the attribute's."""
-    name = getattr(func, "__name__", str(func))
-    if name in ("__get__", "__set__"):
-        attribute = getattr(getattr(func, "__self__", None), "__name__", "")
-        return attribute if name == "__get__" else f"set {attribute}"
-    return name
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors in nested arguments."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)
-
-
-def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
-    """Nested arguments with each tensor replaced."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return type(value)([map_tensors(item, function) for item in value])
-    if isinstance(value, dict):
-        return {key: map_tensors(item, function) for key, item in value.items()}
-    return value
-
-
-def argument(args: Sequence, kwargs: Mapping, index: int, name: str, default: Any = None) -> Any:
-    """An argument that may be given by position or by name."""
-    return args[index] if len(args) > index else kwargs.get(name, default)
 
 
 class Observer(TorchFunctionMode):
@@ -615,50 +451,6 @@ class Observer(TorchFunctionMode):
         add_once(facts.grouped_norms, self._where())
 
 
-def add_once(items: list, item: Any) -> None:
-    """Append what is not yet in the list."""
-    if item not in items:
-        items.append(item)
-
-
-def has_padding(args: tuple, kwargs: dict) -> bool:
-    """Whether an average pooling pads with zeros: ``avg_pool(input, kernel_size, stride, padding, …)``."""
-    padding = argument(args, kwargs, 3, "padding", 0)
-    return any(padding) if isinstance(padding, (tuple, list)) else bool(padding)
-
-
-def one_for_zero(value: Any) -> Any:
-    """The sizes of a view of an empty tensor, for its stand-in with one element."""
-    if isinstance(value, (tuple, list, torch.Size)):
-        return tuple(one_for_zero(item) for item in value)
-    return 1 if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value
-
-
-def has_class_name(module: nn.Module, names: set[str]) -> bool:
-    """Whether the module's class, or one that it inherits from, has one of the names."""
-    return any(cls.__name__ in names for cls in type(module).__mro__)
-
-
-def weights_of(model: nn.Module) -> list[tuple[str, nn.Parameter, int]]:
-    """Each convolution and linear weight once: its name, the parameter, its groups if transposed."""
-    parameters = {id(p): name for name, p in model.named_parameters()}
-    found: dict[str, tuple[str, nn.Parameter, int]] = {}
-    for module in model.modules():
-        groups, weight = 0, None
-        if isinstance(module, nn.MultiheadAttention):
-            weight = module.in_proj_weight
-        elif isinstance(module, nn.modules.conv._ConvNd):
-            weight = module.weight
-            groups = module.groups if module.transposed else 0
-        elif isinstance(module, nn.Linear) or has_class_name(module, DEFORMABLE):
-            weight = module.weight
-        if isinstance(weight, nn.Parameter):
-            name = parameters[id(weight)]
-            found.setdefault(name, (name, weight, groups))
-    order = {name: i for i, name in enumerate(parameters.values())}
-    return sorted(found.values(), key=lambda item: order[item[0]])
-
-
 @contextmanager
 def observe(model: nn.Module) -> Iterator[Observation]:
     """Watch one forward, up to the loss, and collect what it shows of the model's weights.
@@ -709,165 +501,3 @@ def functions_announced(announce: Callable[[type, tuple], None]) -> Iterator[Non
         yield
     finally:
         Function.apply = apply
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside a parallel wrapper (DDP), whose parameters' names the verdicts use."""
-    inner = getattr(model, "module", None)
-    return inner if isinstance(inner, nn.Module) and is_parallel(model) else model
-
-
-def is_parallel(model: nn.Module) -> bool:
-    """Whether the module is a (Distributed)DataParallel wrapper of torch or of mmengine."""
-    parallel = (nn.parallel.DataParallel, nn.parallel.DistributedDataParallel)
-    return isinstance(model, parallel) or has_class_name(model, {"MMSeparateDistributedDataParallel"})
-
-
-def merge(observations: Sequence[Observation]) -> Observation:
-    """What several processes, each with a batch of its own, saw together.
-
-    Raises:
-        ModelError: the processes do not train the same model.
-    """
-    first = observations[0]
-    own = [parameters_only(o) for o in observations]
-    if any(o != own[0] for o in own):
-        raise ModelError(
-            "the processes train different models: build the same model, with the same frozen parts, on each"
-        )
-    merged = Observation()
-    for observation in observations:
-        for name, facts in observation.weights.items():
-            known = merged.weights.get(name)
-            if known is None:
-                merged.weights[name] = copy.deepcopy(facts)
-                continue
-            known.used |= facts.used
-            for key in WEIGHT_LISTS:
-                for item in getattr(facts, key):
-                    add_once(getattr(known, key), item)
-        for name, norm in observation.norms.items():
-            seen = merged.norms.get(name)
-            if seen is None:
-                merged.norms[name] = copy.deepcopy(norm)
-                continue
-            seen.frozen |= norm.frozen
-            seen.foreign = [a or b for a, b in zip(seen.foreign, norm.foreign, strict=True)]
-    order = {name: i for i, name in enumerate(first.weights)}
-    merged.weights = dict(
-        sorted(merged.weights.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
-    )
-    return merged
-
-
-WEIGHT_LISTS = ("links", "objections", "filter_objections", "grouped_norms")
-
-
-def parameters_only(observation: Observation) -> dict[str, tuple]:
-    """What of an observation must not depend on the batch: the weights and whether they are trained."""
-    return {
-        name: (facts.shape, facts.trained)
-        for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
-    }
-
-
-def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
-    """One verdict for each convolution and linear weight, in the order of the model's parameters.
-
-    Args:
-        observation: from :func:`observe`, or :func:`merge`.
-        granularity: ``'filter'`` or ``'layer'``.
-        frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
-    """
-    conflicts = shared_channels(observation)
-    return [
-        judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
-        for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
-    ]
-
-
-def computed_weights(observation: Observation) -> list[str]:
-    """Names of modules that compute the weight of a convolution which feeds a norm layer."""
-    return [
-        name.partition(" (computed weight)")[0]
-        for name, facts in observation.weights.items()
-        if "(computed weight)" in name and facts.links
-    ]
-
-
-def shared_channels(observation: Observation) -> dict[str, str]:
-    """Norm layers with statistics that cannot be folded for one weight alone, and why."""
-    conflicts: dict[str, str] = {}
-    feeds: dict[str, list[tuple[str, Link]]] = {}
-    for name, facts in observation.weights.items():
-        for link in facts.links:
-            feeds.setdefault(link.norm, []).append((name, link))
-    for norm, links in feeds.items():
-        facts_of_norm = observation.norms[norm]
-        if facts_of_norm.mean is None:
-            continue
-        for channel, foreign in enumerate(facts_of_norm.foreign):
-            sources = {(n, k.filters[channel], k.bias) for n, k in links if k.filters[channel] >= 0}
-            if len({name for name, _, _ in sources}) > 1:
-                names = " and ".join(sorted({name for name, _, _ in sources}))
-                conflicts[norm] = f"{names} share the statistics of {norm}, which cannot be folded for one"
-                break
-            if len(sources) > 1:
-                conflicts[norm] = f"a channel of {norm} is fed by several filters, and cannot be folded"
-                break
-            if sources and foreign:
-                conflicts[norm] = f"{norm} is also fed by what no filter scales, and cannot be folded"
-                break
-    return conflicts
-
-
-def judge_weight(
-    name: str,
-    facts: WeightFacts,
-    norms: Mapping[str, NormFacts],
-    conflicts: Mapping[str, str],
-    granularity: str,
-    frozen_bn: str,
-) -> Verdict:
-    """The verdict on one weight; see :func:`judge`."""
-    layers = tuple(dict.fromkeys([link.norm for link in facts.links] + facts.grouped_norms))
-    invariant, rescaled = False, False
-    frozen = [layer for layer in layers if layer in norms and norms[layer].frozen]
-    conflict = next((conflicts[layer] for layer in layers if layer in conflicts), None)
-    objections = facts.objections + (facts.filter_objections if granularity == "filter" else [])
-    if not facts.used:
-        reason = "not used in this loss"
-    elif objections:
-        reason = objections[0]
-    elif not layers:
-        reason = "its output reaches no norm layer"
-    else:
-        invariant = not frozen
-        reason = f"feeds only {shorten(layers)}"
-        if frozen:
-            reason = f"feeds {shorten(frozen)}, frozen (normalizes with stored statistics)"
-            if frozen_bn == "skip" and facts.trained:
-                reason += "; frozen_bn='fold' would rescale it"
-        if conflict:
-            reason += f"; not rescaled: {conflict}"
-        elif not facts.trained:
-            reason += "; not rescaled: it is not trained (requires_grad=False)"
-        rescaled = (invariant or frozen_bn == "fold") and not conflict and facts.trained
-    return Verdict(
-        name,
-        facts.shape,
-        invariant,
-        rescaled,
-        layers,
-        reason,
-        facts.transposed_groups,
-        tuple(facts.links),
-    )
-
-
-def shorten(names: Sequence[str], most: int = 3) -> str:
-    """A list of names that fits a table."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

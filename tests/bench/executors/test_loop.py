@@ -10,7 +10,8 @@ import pytest
 from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan.plan import RunSpec
-from wrs_mm.bench.runs.folder import Identity, Result, Run, Status
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Result, Status
 
 
 class Job:

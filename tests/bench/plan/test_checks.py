@@ -9,7 +9,7 @@ import pytest
 from small_recipe import RECIPE, write_recipe
 
 from wrs_mm.bench.plan import checks
-from wrs_mm.bench.plan.checks import comparisons, resolve_cells
+from wrs_mm.bench.plan.comparison import comparisons, resolve_cells
 from wrs_mm.bench.plan.display import show_plan
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.cli.main import main

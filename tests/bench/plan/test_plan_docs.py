@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench.plan import checks
-from wrs_mm.bench.plan.checks import resolve_cells
+from wrs_mm.bench.plan.comparison import resolve_cells
 from wrs_mm.bench.plan.entries import Recipe
 from wrs_mm.bench.plan.plan import CONFIGS, Plan, expand, load_plan
 

@@ -171,22 +171,22 @@ def _without_ours(table: str) -> list[object]:
 
 
 def test_the_command_fills_the_places_of_a_document(tmp_path: Path, capsys) -> None:
-    document = tmp_path / "doc.md"
-    document.write_text("before\n<!-- gpu-hours -->old<!-- /gpu-hours -->\nafter\n")
-    assert main.main(["bench", "published", "--into", str(document)]) == 0
-    text = document.read_text()
+    page = tmp_path / "doc.md"
+    page.write_text("before\n<!-- gpu-hours -->old<!-- /gpu-hours -->\nafter\n")
+    assert main.main(["bench", "published", "--into", str(page)]) == 0
+    text = page.read_text()
     assert text.startswith("before\n<!-- gpu-hours -->\n| recipe |") and text.endswith("-->\nafter\n")
     assert "old" not in text
     # A second time changes nothing.
-    assert main.main(["bench", "published", "--into", str(document)]) == 0
-    assert document.read_text() == text
+    assert main.main(["bench", "published", "--into", str(page)]) == 0
+    assert page.read_text() == text
 
 
 def test_a_document_without_a_place_is_refused(tmp_path: Path) -> None:
-    document = tmp_path / "doc.md"
-    document.write_text("nothing\n")
+    page = tmp_path / "doc.md"
+    page.write_text("nothing\n")
     with pytest.raises(OptionError, match="no place for a table"):
-        document.run_published(into=document)
-    assert document.read_text() == "nothing\n"
+        document.run_published(into=page)
+    assert page.read_text() == "nothing\n"
     with pytest.raises(OptionError, match="cannot be read"):
         document.run_published(into=tmp_path / "nowhere.md")

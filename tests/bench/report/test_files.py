@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from wrs_mm.bench.report.files import IMAGES, collect, write_tables
-from wrs_mm.bench.runs.folder import WorkDir
 from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics import over_images
 
 

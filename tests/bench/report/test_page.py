@@ -14,7 +14,7 @@ from made_up import EVIL, SEGMENTOR
 from wrs_mm.bench.report import page as module
 from wrs_mm.bench.report.figures.base import text
 from wrs_mm.bench.report.page import require_packages, write_page
-from wrs_mm.bench.runs.folder import WorkDir
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import ConfigError
 
 

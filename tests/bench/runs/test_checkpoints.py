@@ -8,8 +8,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from wrs_mm.bench.runs.checkpoints import keep_enough, last_good_checkpoint
+from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
 from wrs_mm.bench.runs.hooks import SafeCheckpointHook
+from wrs_mm.bench.runs.instrument import keep_enough
 
 
 def save(path: Path, **others: object) -> None:

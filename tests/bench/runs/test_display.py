@@ -11,7 +11,8 @@ from rich.console import Console
 from wrs_mm.bench.plan.plan import RunSpec
 from wrs_mm.bench.runs import display
 from wrs_mm.bench.runs.display import PlainDisplay, RichDisplay, Sight, duration, time_left
-from wrs_mm.bench.runs.folder import Identity, Progress, Result, Run, Status
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 
 PENDING = Sight(Status.PENDING, 0.0, "", "", 0.0, None)
 

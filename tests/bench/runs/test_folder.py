@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.folder import Identity, Progress, Result, Run, Status, WorkDir, config_hash
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Progress, Result, Status, config_hash
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import remove_leftovers, write_text
 
@@ -49,7 +51,7 @@ def test_a_final_result_is_never_replaced(run, status):
 def test_a_lock_of_another_process_is_seen_and_ends_with_it(run):
     code = f"""
 from pathlib import Path
-from wrs_mm.bench.runs import Run
+from wrs_mm.bench.runs.folder import Run
 with Run(Path({str(run.folder)!r})).lock():
     print("held", flush=True)
     input()

@@ -11,7 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from wrs_mm.bench.runs.predictions import COUNTS, gallery, save_predictions
+from wrs_mm.bench.runs.instrument import save_predictions
+from wrs_mm.bench.runs.predictions import COUNTS, gallery
 
 CLASSES = ("a", "b", "c")
 

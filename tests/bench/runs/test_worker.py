@@ -8,28 +8,29 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs import worker
-from wrs_mm.bench.runs.folder import Identity, Result, Run, Status
+from wrs_mm.bench.runs import signals, training
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.hooks import Diverged
+from wrs_mm.bench.runs.records import Identity, Result, Status
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(worker, "_stopped", None)
-    monkeypatch.setattr(worker, "ignore_signals", lambda: None)
+    monkeypatch.setattr(signals, "_stopped", None)
+    monkeypatch.setattr(signals, "ignore_signals", lambda: None)
     return Run(tmp_path)
 
 
 def work(run: Run, monkeypatch: pytest.MonkeyPatch, train) -> Result:
     spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
-    monkeypatch.setattr(worker, "train", train)
-    return worker.work(run, Identity(spec=spec, task="segmentation", dataset="d", config_hash="h"))
+    monkeypatch.setattr(training, "train", train)
+    return training.work(run, Identity(spec=spec, task="segmentation", dataset="d", config_hash="h"))
 
 
 def test_a_stop_that_other_code_turns_into_an_error_is_still_a_stop(run, monkeypatch):
     def train(*arguments) -> None:
         try:
-            worker._on_signal(signal.SIGTERM, None)
+            signals._on_signal(signal.SIGTERM, None)
         except BaseException:
             # As mmengine does while it writes a config.
             raise SyntaxError("Failed to format the config file") from None

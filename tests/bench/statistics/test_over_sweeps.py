@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.folder import Result, Status
+from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.over_sweeps import sweeps
 from wrs_mm.bench.statistics.results import gather
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.folder import Best, Result, Status
+from wrs_mm.bench.runs.records import Best, Result, Status
 from wrs_mm.bench.statistics.results import COLUMNS, gather, read_results, rows, write_results
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from filelock import FileLock, Timeout
 
 from wrs_mm.bench.executors import Ended, Executor, Job
-from wrs_mm.bench.runs.folder import Identity, Result, Run, Status
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Result, Status
 
 _POLL = 0.2
 """Seconds between two looks at the processes, unless one ends before."""

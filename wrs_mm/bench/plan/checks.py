@@ -5,16 +5,15 @@ Nothing here is an error: what cannot train at all, :func:`wrs_mm.bench.plan.pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from wrs_mm.bench.plan.comparison import Cell, _by_setting
 from wrs_mm.bench.plan.differences import differing, settings, undeclared
 from wrs_mm.bench.plan.links import LR
 from wrs_mm.bench.plan.optimizers import KEPT, RECIPE
-from wrs_mm.bench.plan.plan import Plan, expand, find_recipe, resolve_spec
+from wrs_mm.bench.plan.plan import Plan, find_recipe
 from wrs_mm.bench.plan.resolve import base_config, require_data
-from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.errors import DatasetError
 
 _TYPE = "optim_wrapper.optimizer.type"
@@ -26,74 +25,6 @@ _LEARNING_RATES = frozenset(
 
 _FACTORS = ("factor", "ratio", "mult", "gamma", "power", "decay", "momentum")
 """Endings of settings that may equal the learning rate by chance."""
-
-Setting: TypeAlias = tuple[str, str, float | None]
-"""Recipe, optimizer and learning rate: within one of these, arms are compared."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Runs that differ in nothing but their seed.
-
-    Attributes:
-        spec: The first of them.
-        settings: Its resolved config, from :func:`wrs_mm.bench.plan.differences.settings`.
-    """
-
-    spec: RunSpec
-    settings: Mapping[str, Any]
-
-    @property
-    def setting(self) -> Setting:
-        """Within which it is compared with other arms."""
-        return self.spec.recipe, self.spec.optimizer_label, self.spec.learning_rate
-
-    @property
-    def label(self) -> str:
-        """What tells it from the other cells of its recipe."""
-        rate = "" if self.spec.learning_rate is None else f", lr={self.spec.learning_rate:g}"
-        optimizer = "" if self.spec.optimizer == RECIPE else f", {self.spec.optimizer_label}"
-        return f"{self.spec.arm_label}{optimizer}{rate}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What differs between the arms of one setting, or of several that have the same answer.
-
-    Attributes:
-        where: The settings: recipe, optimizer, learning rate.
-        arms: The arms' labels; the baseline's says so.
-        rows: For each key that differs its value in every arm.
-    """
-
-    where: list[Setting]
-    arms: list[str]
-    rows: Mapping[str, list[Any]]
-
-
-def resolve_cells(plan: Plan) -> list[Cell]:
-    """Resolve what a plan trains, with its first seed.
-
-    Raises:
-        PlanError: A part of the plan does not fit a recipe.
-    """
-    first = [spec for spec in expand(plan) if spec.seed == plan.seeds[0]]
-    return [Cell(spec, settings(resolve_spec(plan, spec).to_dict())) for spec in first]
-
-
-def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
-    """What differs between the arms of every setting; settings with the same answer come as one."""
-    found: list[Comparison] = []
-    for setting, arms in _by_setting(cells).items():
-        labels = [cell.spec.arm_label + (" (baseline)" if cell.spec.baseline else "") for cell in arms]
-        rows = differing([cell.settings for cell in arms])
-        for other in found:
-            if (other.arms, other.rows) == (labels, rows):
-                other.where.append(setting)
-                break
-        else:
-            found.append(Comparison([setting], labels, rows))
-    return found
 
 
 def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
@@ -125,13 +56,6 @@ def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
         f"{'all recipes' if len(names) == everywhere else ', '.join(names)}: {text}"
         for text, names in recipes.items()
     ]
-
-
-def _by_setting(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
-    grouped: dict[Setting, list[Cell]] = {}
-    for cell in cells:
-        grouped.setdefault(cell.setting, []).append(cell)
-    return grouped
 
 
 def _undeclared(cells: Sequence[Cell]) -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from wrs_mm.bench.plan.checks import Comparison, Setting, comparisons, resolve_cells, warnings
+from wrs_mm.bench.plan.checks import warnings
+from wrs_mm.bench.plan.comparison import Comparison, Setting, comparisons, resolve_cells
 from wrs_mm.bench.plan.plan import Plan, expand, load_plan
 from wrs_mm.bench.plan.spec import RunSpec
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wrs_mm.bench.report.formats import escape_markdown, to_latex, to_markdown
 from wrs_mm.bench.report.tables import CHECKPOINTS, Table, comparisons, over_images, sensitivities
-from wrs_mm.bench.runs.folder import WorkDir
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.over_images import COLUMNS, Trained, image_intervals, trained_runs
 from wrs_mm.bench.statistics.over_seeds import summarize
 from wrs_mm.bench.statistics.over_sweeps import sweeps

@@ -30,9 +30,10 @@ from wrs_mm.bench.report.tables import (
     sensitivities,
     setting,
 )
-from wrs_mm.bench.runs.folder import Status, WorkDir
 from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.over_images import Trained
 from wrs_mm.errors import ConfigError
 from wrs_mm.files import write_text
@@ -96,7 +97,9 @@ def render(work_dir: WorkDir, report: Report) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    from wrs_mm.bench.report.figures import base
+    from wrs_mm.bench.report.figures.base import colors
+    from wrs_mm.bench.report.figures.forest import differences_to_baseline
+    from wrs_mm.bench.report.figures.sweeps import sweep_plots
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wrs_mm.bench.report", "template"),
@@ -106,7 +109,7 @@ def render(work_dir: WorkDir, report: Report) -> str:
         lstrip_blocks=True,
     )
     specs = work_dir.specs()
-    palette = base.colors(_arms(specs))
+    palette = colors(_arms(specs))
     by_recipe = _Recipes(work_dir, specs, report)
     folder = Path(__file__).parent / "template"
     return environment.get_template("report.html").render(
@@ -118,10 +121,10 @@ def render(work_dir: WorkDir, report: Report) -> str:
         answers=answers(report.summaries["last"], report.images),
         comparisons=report.comparisons(),
         images=over_images(report.images),
-        differences=base.differences_to_baseline(report.summaries["last"], report.images, palette),
+        differences=differences_to_baseline(report.summaries["last"], report.images, palette),
         curves=by_recipe.curves(palette),
         sensitivities=[table for swept in report.sweeps.values() for table in sensitivities(swept)],
-        sweeps=[plot for swept in report.sweeps.values() for plot in base.sweep_plots(report.results, swept)],
+        sweeps=[plot for swept in report.sweeps.values() for plot in sweep_plots(report.results, swept)],
         classes=by_recipe.classes(palette),
         galleries=by_recipe.galleries(),
         settings=by_recipe.settings(),
@@ -176,7 +179,7 @@ class _Recipes:
     def curves(self, palette: dict[str, str]) -> list[Figure]:
         """Training loss and main metric of each recipe."""
         from wrs_mm.bench.report import curves
-        from wrs_mm.bench.report.figures import base
+        from wrs_mm.bench.report.figures import curves as figure
 
         made = []
         for title, specs in self._settings.items():
@@ -199,12 +202,12 @@ class _Recipes:
                 drawn = {arm: curves.over_seeds(series) for arm, series in by_arm.items()}
                 drawn = {arm: curve for arm, curve in drawn.items() if curve.steps}
                 if drawn:
-                    made.append(base.curves(f"{title}: {what}", unit, drawn, diverged, palette))
+                    made.append(figure.curves(f"{title}: {what}", unit, drawn, diverged, palette))
         return made
 
     def classes(self, palette: dict[str, str]) -> list[Figure]:
         """Differences to the baseline class by class, of each recipe and kind of prediction."""
-        from wrs_mm.bench.report.figures import base
+        from wrs_mm.bench.report.figures.classes import class_differences
 
         made = []
         for title, specs in self._settings.items():
@@ -213,7 +216,7 @@ class _Recipes:
                 by_arm = _by_class(trained, prefix)
                 if any(by_arm.values()):
                     made.append(
-                        base.class_differences(
+                        class_differences(
                             f"{title}: {name} by class",
                             f"points of {name} against the baseline",
                             by_arm,

@@ -12,7 +12,7 @@ from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 
 if TYPE_CHECKING:
-    from mmengine import Config
+    pass
 
 KEEP = 2
 """Checkpoints that a run has at least while it is under way: the last one may turn out damaged."""
@@ -67,20 +67,3 @@ def _free_name(path: Path) -> Path:
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free
-
-
-def keep_enough(config: Config) -> None:
-    """Have a recipe's checkpoint hook keep at least :data:`KEEP`, and never fewer for a moment.
-
-    A recipe that keeps more, or all, is left as it is. So are best checkpoints, which count apart.
-    """
-    # What is set is copied: look it up again.
-    config.setdefault("default_hooks", {})
-    config.default_hooks.setdefault("checkpoint", {"type": "CheckpointHook", "interval": 1})
-    hook = config.default_hooks.checkpoint
-    if hook is None:
-        return  # the recipe wants none
-    if 0 < hook.get("max_keep_ckpts", -1) < KEEP:
-        hook["max_keep_ckpts"] = KEEP
-    if hook.get("type", "CheckpointHook") == "CheckpointHook":
-        hook["type"] = "SafeCheckpointHook"

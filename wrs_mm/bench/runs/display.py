@@ -18,8 +18,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from wrs_mm.bench.runs.folder import Run, Status
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.runs.records import Status
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -12,8 +12,8 @@ from mmengine.dist import all_reduce, broadcast, broadcast_object_list, get_worl
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
-from wrs_mm.bench.runs.folder import Best, Progress
 from wrs_mm.bench.runs.metrics import in_percent
+from wrs_mm.bench.runs.records import Best, Progress
 from wrs_mm.bench.runs.validations import Validations, main_metric
 from wrs_mm.engine.random_state_hook import RandomStateHook
 

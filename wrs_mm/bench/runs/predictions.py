@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    pass
 
 FOLDER = "predictions"
 """Where a run keeps them."""
@@ -39,33 +39,6 @@ def detections_file(folder: Path, kind: str) -> Path:
     return folder / f"val.{kind}.json"
 
 
-def save_predictions(config: Config, folder: Path) -> bool:
-    """Let a config's evaluators keep what the network predicts; its metrics stay as they are.
-
-    Args:
-        config: A complete config; changed in place.
-        folder: Where the predictions go; it is made when they are written.
-
-    Returns:
-        Whether there is an evaluator that can keep them: mmdet's ``CocoMetric`` or mmseg's ``IoUMetric``.
-    """
-    evaluators = config.get("val_evaluator")
-    found = False
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        name = _name(evaluator.get("type")) if evaluator else ""
-        if name == "CocoMetric":
-            evaluator["outfile_prefix"] = str(folder / "val")
-            found = True
-        elif name == "IoUMetric" and not evaluator.get("format_only", False):
-            # Imported for its registration.
-            from wrs_mm.bench.runs import iou_recorder
-
-            evaluator["type"] = iou_recorder.RecordingIoUMetric.__name__
-            evaluator["folder"] = str(folder)
-            found = True
-    return found
-
-
 def gallery(names: Iterable[str], count: int = GALLERY) -> list[str]:
     """The images that a report shows: an arbitrary choice, and the same for every run.
 
@@ -77,8 +50,3 @@ def gallery(names: Iterable[str], count: int = GALLERY) -> list[str]:
         return hashlib.sha256(name.replace("\\", "/").rsplit("/", 1)[-1].encode()).digest()
 
     return sorted(names, key=digest)[:count]
-
-
-def _name(kind: Any) -> str:
-    name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
-    return name.rsplit(".", 1)[-1]

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wrs_mm.bench.runs.folder import Best
 from wrs_mm.bench.runs.metrics import MAIN, in_percent
+from wrs_mm.bench.runs.records import Best
 from wrs_mm.files import write_json
 
 

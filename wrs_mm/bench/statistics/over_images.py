@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.folder import Run, Status, WorkDir
+from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.bootstrap import paired_bootstrap
 from wrs_mm.bench.statistics.evaluations import Evaluation, evaluations
 from wrs_mm.errors import UsageError

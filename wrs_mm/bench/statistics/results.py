@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from wrs_mm.bench.plan.spec import RunSpec, arm_label
-from wrs_mm.bench.runs.folder import Result, WorkDir
+from wrs_mm.bench.runs.records import Result
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_text
 

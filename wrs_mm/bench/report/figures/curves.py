@@ -1,0 +1,79 @@
+"""Metrics over training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from wrs_mm.bench.report.curves import Curve
+from wrs_mm.bench.report.figures.base import Figure, _faint, _figure, text
+
+
+def curves(
+    title: str,
+    unit: str,
+    by_arm: Mapping[str, Curve],
+    diverged: Mapping[str, list[int]],
+    palette: Mapping[str, str],
+) -> Figure:
+    """Curves of arms over their seeds: the mean as a line, lowest to highest as a band.
+
+    Args:
+        title: What is drawn.
+        unit: Of the values.
+        by_arm: Curves.
+        diverged: By arm, at which iterations its runs diverged.
+        palette: A colour by arm.
+    """
+    traces: list[Any] = []
+    for arm, curve in by_arm.items():
+        shared = {"name": text(arm), "meta": arm, "legendgroup": arm}
+        if any(low < high for low, high in zip(curve.low, curve.high, strict=True)):
+            traces.append(
+                go.Scatter(
+                    **shared,
+                    x=[*curve.steps, *reversed(curve.steps)],
+                    y=[*curve.high, *reversed(curve.low)],
+                    fill="toself",
+                    fillcolor=_faint(palette[arm]),
+                    line={"width": 0},
+                    mode="lines",
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            )
+        traces.append(
+            go.Scatter(
+                **shared,
+                x=curve.steps,
+                y=curve.mean,
+                customdata=curve.seeds,
+                mode="lines+markers" if len(curve.steps) < 15 else "lines",
+                line={"color": palette[arm], "width": 2},
+                hovertemplate="%{y:.3f} at %{x}, mean of %{customdata}<extra>%{fullData.name}</extra>",
+            )
+        )
+        ends = diverged.get(arm, [])
+        if ends and curve.steps:
+            traces.append(
+                go.Scatter(
+                    **shared,
+                    x=ends,
+                    y=np.interp(ends, curve.steps, curve.mean).tolist(),
+                    mode="markers",
+                    marker={"color": palette[arm], "symbol": "x", "size": 11},
+                    hovertemplate="diverged at %{x}<extra>%{fullData.name}</extra>",
+                    showlegend=False,
+                )
+            )
+    return _figure(
+        title,
+        traces,
+        320 + 10 * len(by_arm),
+        hovermode="x",
+        xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": unit}},
+    )

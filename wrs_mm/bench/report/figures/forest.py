@@ -1,0 +1,133 @@
+"""Differences to the baseline, as a forest plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from wrs_mm.bench.report.figures.base import Figure, _figure, text
+from wrs_mm.bench.report.tables import label, records, setting
+from wrs_mm.bench.runs.metrics import MAIN
+
+
+def differences_to_baseline(
+    summary: pd.DataFrame, images: pd.DataFrame, palette: Mapping[str, str]
+) -> list[Figure]:
+    """For each task, every arm's difference to the baseline with both kinds of interval.
+
+    Args:
+        summary: Over seeds, of the last checkpoint.
+        images: The intervals over images.
+        palette: A colour by arm.
+    """
+    made = []
+    for task, main in MAIN.items():
+        rows = [row for row in records(summary[summary["task"] == task]) if not math.isnan(row["difference"])]
+        metric = next((name for name in main if any(row["metric"] == name for row in rows)), None)
+        if metric is None:
+            continue
+        rows = [row for row in rows if row["metric"] == metric]
+        over_images = records(images[(images["task"] == task) & (images["metric"] == metric)])
+        made.append(_forest(task, metric, rows, over_images, palette))
+    return made
+
+
+def _forest(
+    task: str,
+    metric: str,
+    rows: list[dict[str, Any]],
+    images: list[dict[str, Any]],
+    palette: Mapping[str, str],
+) -> Figure:
+    traces, headings, ticks = [], [], []
+    shown: set[str] = set()
+    height, before = 0.0, None
+    for row in rows:
+        where = setting(row)
+        if where != before:
+            headings.append((height, where))
+            height, before = height + 1, where
+        arm = label(row)
+        ticks.append((height, arm))
+        color = palette[arm]
+        spread = None if math.isnan(row["low"]) else row["high"] - row["difference"]
+        traces.append(
+            go.Scatter(
+                x=[row["difference"]],
+                y=[height],
+                name=text(arm),
+                meta=arm,
+                legendgroup=arm,
+                showlegend=arm not in shown,
+                mode="markers",
+                marker={"color": color, "size": 11},
+                error_x=None if spread is None else {"array": [spread], "color": color, "thickness": 3},
+                hovertemplate=f"%{{x:+.2f}} over {row['pairs']} seeds<extra>%{{fullData.name}}</extra>",
+            )
+        )
+        shown.add(arm)
+        own = [one for one in images if setting(one) == where and label(one) == arm]
+        for index, one in enumerate(own, start=1):
+            traces.append(
+                go.Scatter(
+                    x=[one["difference"]],
+                    y=[height + 0.5 * index / (len(own) + 1)],
+                    name=text(arm),
+                    meta=arm,
+                    legendgroup=arm,
+                    showlegend=False,
+                    mode="markers",
+                    marker={"color": color, "size": 7, "symbol": "diamond-open"},
+                    error_x={
+                        "symmetric": False,
+                        "array": [one["high"] - one["difference"]],
+                        "arrayminus": [one["difference"] - one["low"]],
+                        "color": color,
+                        "thickness": 1,
+                        "width": 3,
+                    },
+                    hovertemplate=f"%{{x:+.2f}} over {one['images']} images, seed {one['seed']}"
+                    "<extra>%{fullData.name}</extra>",
+                )
+            )
+        height += 1
+    return _figure(
+        f"{task.capitalize()}: difference to the baseline in {metric}",
+        traces,
+        int(110 + 46 * height),
+        shapes=[
+            {
+                "type": "line",
+                "x0": 0,
+                "x1": 0,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": "#888", "width": 1},
+            }
+        ],
+        annotations=[
+            {
+                "text": f"<b>{text(name)}</b>",
+                "bgcolor": "white",
+                "font": {"size": 12},
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "left",
+                "y": at + 0.25,
+                "showarrow": False,
+            }
+            for at, name in headings
+        ],
+        xaxis={"title": {"text": f"points of {metric}"}},
+        yaxis={
+            "tickvals": [at for at, _ in ticks],
+            "ticktext": [text(arm) for _, arm in ticks],
+            "range": [height - 0.3, -0.3],
+            "showgrid": False,
+        },
+    )

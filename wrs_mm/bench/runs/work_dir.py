@@ -1,0 +1,75 @@
+"""The folder of a benchmark: its runs, its plan, its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from filelock import FileLock
+
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.errors import PlanError
+from wrs_mm.files import write_json
+
+
+class WorkDir:
+    """A benchmark's folder: ``plan.json`` and ``runs/``.
+
+    Args:
+        path: The folder. Nothing is made before :meth:`adopt`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._plan = path / "plan.json"
+
+    def check(self, name: str) -> None:
+        """Check that this folder may hold the benchmark ``name``.
+
+        Raises:
+            PlanError: It holds another benchmark, or other files.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
+        if self._plan.exists():
+            owner = self._load()[0]
+            if owner != name:
+                raise PlanError(
+                    f"{self.path} belongs to the plan {owner!r}, not {name!r}; use another --work-dir"
+                )
+        elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
+            raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
+
+    def adopt(self, name: str, specs: list[RunSpec]) -> None:
+        """Write down which runs belong to the benchmark now."""
+        content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
+        write_json(self._plan, content)
+
+    def _load(self) -> tuple[str, list[RunSpec]]:
+        try:
+            content = json.loads(self._plan.read_text(encoding="utf-8"))
+            return content["name"], [RunSpec.model_validate(run) for run in content["runs"]]
+        except FileNotFoundError:
+            raise PlanError(
+                f"{self.path} is not the work dir of a benchmark; give that of a bench run"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise PlanError(f"{self._plan} is damaged; run `wrs-mm bench run` again") from None
+
+    @property
+    def name(self) -> str:
+        """The plan's name."""
+        return self._load()[0]
+
+    def specs(self) -> list[RunSpec]:
+        """The runs that belong to the benchmark."""
+        return self._load()[1]
+
+    def run(self, spec: RunSpec) -> Run:
+        """The folder of one run."""
+        return Run(self.path / "runs" / spec.id)
+
+    def lock(self) -> FileLock:
+        """The lock that `bench run` holds."""
+        return FileLock(self.path / ".lock")

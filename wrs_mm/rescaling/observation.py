@@ -1,0 +1,139 @@
+"""What one forward showed of a model's weights: plain data, merged over processes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wrs_mm.errors import ModelError
+
+
+@dataclass
+class Link:
+    """One way in which a weight feeds one norm layer.
+
+    Attributes:
+        norm: the norm layer's name.
+        bias: the name of the bias that the convolution adds before it, if any.
+        filters: for each channel of the norm layer the filter that feeds it, or -1 for none of this weight.
+    """
+
+    norm: str
+    bias: str | None
+    filters: tuple[int, ...]
+
+
+@dataclass
+class NormFacts:
+    """What was seen of a norm layer.
+
+    Attributes:
+        mean: name of the buffer with its running mean; None where it keeps no statistics.
+        var: name of the buffer with its running variance.
+        eps: its ε.
+        frozen: it normalized with stored statistics at least once.
+        foreign: per channel, whether anything but a filter fed it at least once.
+    """
+
+    mean: str | None
+    var: str | None
+    eps: float
+    frozen: bool
+    foreign: list[bool]
+
+
+@dataclass
+class WeightFacts:
+    """What was seen of a weight.
+
+    Attributes:
+        shape: the parameter's shape.
+        transposed_groups: number of groups of a transposed convolution; 0 for all others.
+        trained: it requires a gradient.
+        used: it was used at all.
+        links: the norm layers that it feeds.
+        objections: why it is not scale-invariant, at any granularity.
+        filter_objections: why its filters are not scale-invariant each on its own.
+        grouped_norms: norm layers that are invariant to the scale of the whole weight only.
+    """
+
+    shape: tuple[int, ...]
+    transposed_groups: int
+    trained: bool
+    used: bool = False
+    links: list[Link] = field(default_factory=list)
+    objections: list[str] = field(default_factory=list)
+    filter_objections: list[str] = field(default_factory=list)
+    grouped_norms: list[str] = field(default_factory=list)
+
+    @property
+    def num_filters(self) -> int:
+        """The number of filters, that is of output channels."""
+        if self.transposed_groups:
+            return self.shape[1] * self.transposed_groups
+        return self.shape[0]
+
+
+@dataclass
+class Observation:
+    """Everything that one forward showed: facts by weight and by norm layer. Picklable."""
+
+    weights: dict[str, WeightFacts] = field(default_factory=dict)
+    norms: dict[str, NormFacts] = field(default_factory=dict)
+
+
+def add_once(items: list, item: Any) -> None:
+    """Append what is not yet in the list."""
+    if item not in items:
+        items.append(item)
+
+
+def merge(observations: Sequence[Observation]) -> Observation:
+    """What several processes, each with a batch of its own, saw together.
+
+    Raises:
+        ModelError: the processes do not train the same model.
+    """
+    first = observations[0]
+    own = [parameters_only(o) for o in observations]
+    if any(o != own[0] for o in own):
+        raise ModelError(
+            "the processes train different models: build the same model, with the same frozen parts, on each"
+        )
+    merged = Observation()
+    for observation in observations:
+        for name, facts in observation.weights.items():
+            known = merged.weights.get(name)
+            if known is None:
+                merged.weights[name] = copy.deepcopy(facts)
+                continue
+            known.used |= facts.used
+            for key in WEIGHT_LISTS:
+                for item in getattr(facts, key):
+                    add_once(getattr(known, key), item)
+        for name, norm in observation.norms.items():
+            seen = merged.norms.get(name)
+            if seen is None:
+                merged.norms[name] = copy.deepcopy(norm)
+                continue
+            seen.frozen |= norm.frozen
+            seen.foreign = [a or b for a, b in zip(seen.foreign, norm.foreign, strict=True)]
+    order = {name: i for i, name in enumerate(first.weights)}
+    merged.weights = dict(
+        sorted(merged.weights.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
+    )
+    return merged
+
+
+WEIGHT_LISTS = ("links", "objections", "filter_objections", "grouped_norms")
+
+
+def parameters_only(observation: Observation) -> dict[str, tuple]:
+    """What of an observation must not depend on the batch: the weights and whether they are trained."""
+    return {
+        name: (facts.shape, facts.trained)
+        for name, facts in observation.weights.items()
+        if "(computed weight)" not in name
+    }

@@ -1,0 +1,136 @@
+"""From an observation to one verdict a weight: is it scale-invariant, and if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one weight.
+
+    Attributes:
+        name: as in ``model.named_parameters()``.
+        shape: the parameter's shape.
+        scale_invariant: the training loss does not change when a filter (or, for granularity ``'layer'``,
+            the whole weight) is multiplied by a positive number.
+        rescaled: WRS rescales it: it is scale-invariant, or frozen BN after it can be folded and that was
+            asked for; every norm layer it feeds can be folded; and it is trained.
+        norm_layers: names of the norm layers that it feeds.
+        reason: why, in words.
+        transposed_groups: see :func:`wrs_mm.rescaling.functional.filter_view`.
+        links: how it feeds them.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale_invariant: bool
+    rescaled: bool
+    norm_layers: tuple[str, ...]
+    reason: str
+    transposed_groups: int = 0
+    links: tuple[Link, ...] = ()
+
+
+def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
+    """One verdict for each convolution and linear weight, in the order of the model's parameters.
+
+    Args:
+        observation: from :func:`observe`, or :func:`merge`.
+        granularity: ``'filter'`` or ``'layer'``.
+        frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
+    """
+    conflicts = shared_channels(observation)
+    return [
+        judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
+        for name, facts in observation.weights.items()
+        if "(computed weight)" not in name
+    ]
+
+
+def computed_weights(observation: Observation) -> list[str]:
+    """Names of modules that compute the weight of a convolution which feeds a norm layer."""
+    return [
+        name.partition(" (computed weight)")[0]
+        for name, facts in observation.weights.items()
+        if "(computed weight)" in name and facts.links
+    ]
+
+
+def shared_channels(observation: Observation) -> dict[str, str]:
+    """Norm layers with statistics that cannot be folded for one weight alone, and why."""
+    conflicts: dict[str, str] = {}
+    feeds: dict[str, list[tuple[str, Link]]] = {}
+    for name, facts in observation.weights.items():
+        for link in facts.links:
+            feeds.setdefault(link.norm, []).append((name, link))
+    for norm, links in feeds.items():
+        facts_of_norm = observation.norms[norm]
+        if facts_of_norm.mean is None:
+            continue
+        for channel, foreign in enumerate(facts_of_norm.foreign):
+            sources = {(n, k.filters[channel], k.bias) for n, k in links if k.filters[channel] >= 0}
+            if len({name for name, _, _ in sources}) > 1:
+                names = " and ".join(sorted({name for name, _, _ in sources}))
+                conflicts[norm] = f"{names} share the statistics of {norm}, which cannot be folded for one"
+                break
+            if len(sources) > 1:
+                conflicts[norm] = f"a channel of {norm} is fed by several filters, and cannot be folded"
+                break
+            if sources and foreign:
+                conflicts[norm] = f"{norm} is also fed by what no filter scales, and cannot be folded"
+                break
+    return conflicts
+
+
+def judge_weight(
+    name: str,
+    facts: WeightFacts,
+    norms: Mapping[str, NormFacts],
+    conflicts: Mapping[str, str],
+    granularity: str,
+    frozen_bn: str,
+) -> Verdict:
+    """The verdict on one weight; see :func:`judge`."""
+    layers = tuple(dict.fromkeys([link.norm for link in facts.links] + facts.grouped_norms))
+    invariant, rescaled = False, False
+    frozen = [layer for layer in layers if layer in norms and norms[layer].frozen]
+    conflict = next((conflicts[layer] for layer in layers if layer in conflicts), None)
+    objections = facts.objections + (facts.filter_objections if granularity == "filter" else [])
+    if not facts.used:
+        reason = "not used in this loss"
+    elif objections:
+        reason = objections[0]
+    elif not layers:
+        reason = "its output reaches no norm layer"
+    else:
+        invariant = not frozen
+        reason = f"feeds only {shorten(layers)}"
+        if frozen:
+            reason = f"feeds {shorten(frozen)}, frozen (normalizes with stored statistics)"
+            if frozen_bn == "skip" and facts.trained:
+                reason += "; frozen_bn='fold' would rescale it"
+        if conflict:
+            reason += f"; not rescaled: {conflict}"
+        elif not facts.trained:
+            reason += "; not rescaled: it is not trained (requires_grad=False)"
+        rescaled = (invariant or frozen_bn == "fold") and not conflict and facts.trained
+    return Verdict(
+        name,
+        facts.shape,
+        invariant,
+        rescaled,
+        layers,
+        reason,
+        facts.transposed_groups,
+        tuple(facts.links),
+    )
+
+
+def shorten(names: Sequence[str], most: int = 3) -> str:
+    """A list of names that fits a table."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
