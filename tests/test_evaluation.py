@@ -37,12 +37,12 @@ class Objects:
     """Objects of one image, annotated or detected.
 
     Attributes:
-        regions: boxes (x, y, width, height), float64 of shape (n, 4), or masks, bool of shape
+        regions: Boxes (x, y, width, height), float64 of shape (n, 4), or masks, bool of shape
             (n, height, width).
-        labels: class indices, shape (n,).
-        areas: what decides whether an object is small, medium or large, shape (n,).
-        scores: confidences of detections; zeros for annotations, shape (n,).
-        crowd: whether an annotation is a crowd region, shape (n,).
+        labels: Class indices, shape (n,).
+        areas: What decides whether an object is small, medium or large, shape (n,).
+        scores: Confidences of detections; zeros for annotations, shape (n,).
+        crowd: Whether an annotation is a crowd region, shape (n,).
     """
 
     regions: NDArray[Any]
@@ -113,10 +113,10 @@ def average_precision(
     """Mean over classes and thresholds; −1 where no annotation counts.
 
     Args:
-        images: annotations and detections of each image.
-        area: range of areas, both ends included.
-        thresholds: of the overlap.
-        most: how many detections of an image and class count.
+        images: Annotations and detections of each image.
+        area: Range of areas, both ends included.
+        thresholds: Of the overlap.
+        most: How many detections of an image and class count.
     """
     values = []
     for label in range(len(CLASSES)):

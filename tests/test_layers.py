@@ -12,7 +12,6 @@ import pytest
 import wrs_mm
 
 PACKAGE = Path(wrs_mm.__file__).parent
-#: Which parts of the package each part may import, beside itself and wrs_mm.errors.
 MAY_IMPORT = {
     "rescaling": set(),
     "openmmlab": set(),
@@ -21,6 +20,7 @@ MAY_IMPORT = {
     "regularizers": {"engine", "rescaling"},
     "bench": {"regularizers", "engine", "rescaling", "openmmlab", "datasets"},
 }
+"""Which parts of the package each part may import, beside itself and wrs_mm.errors."""
 
 
 def imported(path: Path) -> set[str]:

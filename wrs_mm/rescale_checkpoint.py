@@ -40,13 +40,13 @@ class Rescaled:
     """What was done to a checkpoint.
 
     Attributes:
-        weights: number of convolution and linear weights that the checkpoint holds.
-        rescaled: the verdicts on those that were rescaled.
-        filters: number of their filters.
-        filters_left_alone: by reason, how many of these filters were left as they were.
-        weights_left_alone: by name, why a weight was left as it was.
-        foreign: keys of tensors that are not part of the config's model; left as they were.
-        dropped: parts of the checkpoint that no longer fit.
+        weights: Number of convolution and linear weights that the checkpoint holds.
+        rescaled: The verdicts on those that were rescaled.
+        filters: Number of their filters.
+        filters_left_alone: By reason, how many of these filters were left as they were.
+        weights_left_alone: By name, why a weight was left as it was.
+        foreign: Keys of tensors that are not part of the config's model; left as they were.
+        dropped: Parts of the checkpoint that no longer fit.
     """
 
     weights: int
@@ -70,18 +70,18 @@ def rescale_checkpoint(
     """Write a checkpoint whose scale-invariant filters have the target norm, in the format of the old one.
 
     Args:
-        config: whose model, or whose model's backbone, the checkpoint is of.
-        checkpoint: a file, or an address that mmengine loads from, such as ``torchvision://resnet50``.
-        out: the file to write.
+        config: Whose model, or whose model's backbone, the checkpoint is of.
+        checkpoint: A file, or an address that mmengine loads from, such as ``torchvision://resnet50``.
+        out: The file to write.
         target: ``'unit'``, or a number > 0.
         granularity: ``'filter'`` or ``'layer'``.
-        force: overwrite ``out``.
+        force: Overwrite ``out``.
 
     Raises:
         OptionError: ``out`` cannot be written, or an option's value is out of its range.
-        ConfigError: the config cannot be read or its model not be built.
-        CheckpointError: the checkpoint cannot be read, or is not of this model.
-        ModelError: nothing in the model is scale-invariant.
+        ConfigError: The config cannot be read or its model not be built.
+        CheckpointError: The checkpoint cannot be read, or is not of this model.
+        ModelError: Nothing in the model is scale-invariant.
     """
     out = Path(out)
     check_out(checkpoint, out, force)
@@ -118,7 +118,7 @@ def read(checkpoint: str | Path) -> dict[str, Any]:
     """Load a checkpoint of mmengine or a bare state dict.
 
     Raises:
-        CheckpointError: it cannot be read, or is neither.
+        CheckpointError: It cannot be read, or is neither.
     """
     if "://" in str(checkpoint):
         from mmengine.runner import CheckpointLoader
@@ -141,16 +141,16 @@ def fit(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> d
     """Find the name in the model of each tensor of a checkpoint.
 
     Args:
-        state: the checkpoint's state dict.
-        model: the model's.
-        misfit: how an error begins.
+        state: The checkpoint's state dict.
+        model: The model's.
+        misfit: How an error begins.
 
     Returns:
         The model's name by the checkpoint's key, for all tensors that are part of the model. They are whole
         parts of it: all of the backbone, of the neck, of a head, or nothing of it.
 
     Raises:
-        CheckpointError: no such reading of the checkpoint exists.
+        CheckpointError: No such reading of the checkpoint exists.
     """
     readings = []
     for prefix in ("", "backbone."):
@@ -181,8 +181,8 @@ def find(model: nn.Module, target: str | float, granularity: str) -> WeightResca
     """A rescaler that knows the model's scale-invariant weights, those before frozen BN included.
 
     Raises:
-        OptionError: an option's value is out of its range.
-        ModelError: there are none.
+        OptionError: An option's value is out of its range.
+        ModelError: There are none.
     """
     # The layers that a recipe freezes were trained by whoever made the checkpoint.
     model.requires_grad_(True)
@@ -200,9 +200,9 @@ def rescale_state(
     """Rescale and fold the tensors of a state dict, in place; computed in float64, kept in their own types.
 
     Args:
-        state: the state dict.
-        names: from :func:`fit`.
-        rescaler: from :func:`find`; its model's weights become the state's.
+        state: The state dict.
+        names: From :func:`fit`.
+        rescaler: From :func:`find`; its model's weights become the state's.
 
     Returns:
         The first five attributes of :class:`Rescaled`.

@@ -81,7 +81,7 @@ def test_two_processes_train_with_nothing_changed_in_the_config(kind, write_conf
         assert not any("Sync" in name for name in rank["norms"])
     first, second = (rank["weights"] for rank in ranks)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert "SyncBN does not synchronise on CPUs" in log
+    assert "SyncBN does not synchronize on CPUs" in log
 
 
 @pytest.mark.dist
@@ -154,7 +154,7 @@ def test_a_model_on_a_device_is_wrapped_as_it_was():
     assert isinstance(model[1], nn.SyncBatchNorm)
 
 
-def test_parameters_survive_the_loss_of_synchronised_norms():
+def test_parameters_survive_the_loss_of_synchronized_norms():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.SyncBatchNorm(2))
     before = list(model.parameters())
     model[1].eval()

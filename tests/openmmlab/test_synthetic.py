@@ -52,10 +52,10 @@ def test_the_seed_makes_the_weights_and_nothing_else_does() -> None:
 
 
 def test_a_model_trains_with_plain_bn_and_keeps_frozen_what_its_config_freezes() -> None:
-    synchronised = model_of(BISENET)
+    synchronized = model_of(BISENET)
     assert load_config(BISENET).norm_cfg.type == "SyncBN"
-    assert not any(isinstance(m, nn.SyncBatchNorm) for m in synchronised.modules())
-    assert synchronised.training and all(m.training for m in synchronised.modules())
+    assert not any(isinstance(m, nn.SyncBatchNorm) for m in synchronized.modules())
+    assert synchronized.training and all(m.training for m in synchronized.modules())
     frozen = model_of(RETINANET)
     assert frozen.training and not frozen.backbone.bn1.training
     assert not frozen.backbone.layer1[0].conv1.weight.requires_grad

@@ -24,14 +24,17 @@ from wrs_mm.rescaling.functional import filter_view, rescale_
 from wrs_mm.rescaling.labels import map_tensors
 from wrs_mm.rescaling.observation import WeightFacts
 
-#: A loss that moves by less than this share of itself did not move.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
-#: A gradient of which less than this share points along the filters does not change their scale.
+"""A loss that moves by less than this share of itself did not move."""
+
 RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
+"""A gradient of which less than this share points along the filters does not change their scale."""
+
 NEGLIGIBLE_EPS = 1e-30
 FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
-#: A narrower terminal gets each reason on a line of its own.
 STACKED_BELOW = 120
+"""A narrower terminal gets each reason on a line of its own."""
+
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -40,12 +43,12 @@ class Verification:
     """What brute force says.
 
     Attributes:
-        dtype: the precision in which the model could run.
-        tolerance: relative movement of the loss below which it counts as unmoved.
-        moved: by weight, the relative movement of the loss when its filters are multiplied. Weights found
+        dtype: The precision in which the model could run.
+        tolerance: Relative movement of the loss below which it counts as unmoved.
+        moved: By weight, the relative movement of the loss when its filters are multiplied. Weights found
             scale-invariant are multiplied together (one by one where that moves the loss). None: not
             multiplied, because the gradient shows already that the loss changes.
-        radial: by weight, the share of the loss's gradient that points along its filters (0 to 1);
+        radial: By weight, the share of the loss's gradient that points along its filters (0 to 1);
             None where the loss has no gradient, which is a weight that it does not feel.
     """
 
@@ -96,17 +99,17 @@ def verify(
     γ is 0 is felt by no loss.
 
     Args:
-        model: the model of the verdicts.
-        batch: the batch to compute the loss of.
-        verdicts: what to check.
-        granularity: multiply each filter by a factor of its own, or the whole weight by one.
-        seed: of γ, β and the factors.
-        quick: multiply a weight that is not scale-invariant only where the loss's gradient does not show
+        model: The model of the verdicts.
+        batch: The batch to compute the loss of.
+        verdicts: What to check.
+        granularity: Multiply each filter by a factor of its own, or the whole weight by one.
+        seed: Of γ, β and the factors.
+        quick: Multiply a weight that is not scale-invariant only where the loss's gradient does not show
             already that the loss changes with its scale.
-        progress: wraps the list of weights that are tried one by one.
+        progress: Wraps the list of weights that are tried one by one.
 
     Raises:
-        ConfigError: two forwards with the same random numbers give two losses.
+        ConfigError: Two forwards with the same random numbers give two losses.
     """
     for dtype in (torch.float64, torch.float32):
         subject = prepare(model, dtype, seed)

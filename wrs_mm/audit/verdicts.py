@@ -16,8 +16,8 @@ def audit_model(
     """The verdicts on a model's weights in the loss of one batch.
 
     Args:
-        model: a detector or segmentor in training mode.
-        batch: see :func:`wrs_mm.openmmlab.synthetic.random_batch`.
+        model: A detector or segmentor in training mode.
+        batch: See :func:`wrs_mm.openmmlab.synthetic.random_batch`.
         granularity: ``'filter'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``.
     """

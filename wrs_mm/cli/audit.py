@@ -42,7 +42,7 @@ def run_audit(args: argparse.Namespace) -> int:
     """Run the command; 1 if brute force contradicts a verdict.
 
     Raises:
-        ConfigError: the config cannot be read, built or run.
+        ConfigError: The config cannot be read, built or run.
     """
     for option in ("size", "batch_size"):
         if (value := getattr(args, option)) is not None and value < 1:

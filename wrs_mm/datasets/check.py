@@ -26,14 +26,14 @@ def check(dataset: str, root: Path, any_size: bool = False, count: int = 100, se
     """Look at a dataset part by part, showing progress on stderr.
 
     Args:
-        dataset: a key of :data:`CHECKS`.
-        root: the dataset's root, what recipes call ``data_root``.
-        any_size: accept a set smaller than the published one, in the same layout.
-        count: how many images of each split to decode.
-        seed: which ones.
+        dataset: A key of :data:`CHECKS`.
+        root: The dataset's root, what recipes call ``data_root``.
+        any_size: Accept a set smaller than the published one, in the same layout.
+        count: How many images of each split to decode.
+        seed: Which ones.
 
     Raises:
-        DatasetError: the root is no folder, or a folder below it cannot be read.
+        DatasetError: The root is no folder, or a folder below it cannot be read.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
@@ -73,7 +73,7 @@ def run_check(dataset: str, root: Path, any_size: bool = False, count: int = 100
     """Check a dataset and print the result; the arguments are those of :func:`check`.
 
     Raises:
-        DatasetError: something is wrong with it.
+        DatasetError: Something is wrong with it.
     """
     findings = check(dataset, root, any_size, count, seed)
     report(findings, Console())

@@ -46,11 +46,11 @@ def check_cityscapes(
     """Look at Cityscapes part by part.
 
     Args:
-        root: the folder that holds ``leftImg8bit/`` and ``gtFine/``; it exists.
-        progress: shows what takes its time.
-        any_size: accept a smaller set, of images of any size, in the same layout.
-        count: how many images of each split to decode.
-        seed: which ones.
+        root: The folder that holds ``leftImg8bit/`` and ``gtFine/``; it exists.
+        progress: Shows what takes its time.
+        any_size: Accept a smaller set, of images of any size, in the same layout.
+        count: How many images of each split to decode.
+        seed: Which ones.
     """
     absent = [kind for kind in _ARCHIVES if not (root / kind).is_dir()]
     for kind in absent:

@@ -50,11 +50,11 @@ def check_coco(
     """Look at COCO 2017 part by part.
 
     Args:
-        root: the folder that holds ``annotations/``, ``train2017/`` and ``val2017/``; it exists.
-        progress: shows what takes its time.
-        any_size: accept a smaller set in the same layout.
-        count: how many images of each split to decode.
-        seed: which ones.
+        root: The folder that holds ``annotations/``, ``train2017/`` and ``val2017/``; it exists.
+        progress: Shows what takes its time.
+        any_size: Accept a smaller set in the same layout.
+        count: How many images of each split to decode.
+        seed: Which ones.
     """
     for split in IMAGES:
         findings, sizes = _annotations(root, split, progress, any_size)

@@ -10,9 +10,9 @@ class Finding:
     """One line of a dataset check.
 
     Attributes:
-        part: what was looked at, a path below the dataset's root.
-        found: what is there, in a few words.
-        remedy: what to do about it; empty where nothing is wrong.
+        part: What was looked at, a path below the dataset's root.
+        found: What is there, in a few words.
+        remedy: What to do about it; empty where nothing is wrong.
     """
 
     part: str

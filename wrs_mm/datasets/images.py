@@ -17,8 +17,8 @@ class Files(NamedTuple):
     """The files of a folder.
 
     Attributes:
-        names: their names.
-        empty: those of them that hold nothing, sorted.
+        names: Their names.
+        empty: Those of them that hold nothing, sorted.
     """
 
     names: set[str]
@@ -52,7 +52,7 @@ def decode(path: Path) -> NDArray[np.uint8]:
         Its values, shape (height, width) or (height, width, channels).
 
     Raises:
-        OSError: the file is missing, truncated, or not an image.
+        OSError: The file is missing, truncated, or not an image.
     """
     try:
         with Image.open(path) as image:

@@ -22,10 +22,10 @@ def require_dataset(cfg: Mapping[str, Any]) -> None:
     """Check that what the data loaders and evaluators of a config read exists.
 
     Args:
-        cfg: a resolved mmdet or mmseg config.
+        cfg: A resolved mmdet or mmseg config.
 
     Raises:
-        DatasetError: names the first missing path and says what makes it.
+        DatasetError: Names the first missing path and says what makes it.
     """
     for path in dataset_paths(cfg):
         if not path.exists():

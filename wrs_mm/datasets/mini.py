@@ -21,7 +21,7 @@ def render_mini(root: Path, seed: int = 0) -> list[Path]:
         The folders of the two sets.
 
     Raises:
-        DatasetError: if a folder of that name holds something else.
+        DatasetError: If a folder of that name holds something else.
     """
     detection = Rendering("mini-coco", mini_detection.render_detection, mini_detection.SPLITS)
     scenes = {split: sum(cities.values()) for split, cities in mini_segmentation.CITIES.items()}

@@ -1,7 +1,7 @@
 """mini-coco: shapes on textured ground, in the format and folder layout of COCO 2017.
 
 A detection set that a narrow network learns in minutes on a CPU and does not solve. Six kinds of
-objects that differ in outline only (colour, size, tilt and surface are random), up to five in an
+objects that differ in outline only (color, size, tilt and surface are random), up to five in an
 image of 128 × 128, partly covering each other, over ground that also carries unlabelled strokes and
 blots. Every object has its box and its visible outline, so that detectors and instance segmentors
 can both train on it.
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wrs_mm.datasets.textures import Image, random_colour, shrink, to_uint8, value_noise
+from wrs_mm.datasets.textures import Image, random_color, shrink, to_uint8, value_noise
 
 CLASSES = ("disc", "square", "triangle", "ring", "star", "cross")
 SPLITS = {"train2017": 600, "val2017": 200}
@@ -146,18 +146,18 @@ def _quarters() -> NDArray[np.float64]:
 def _ground(rng: np.random.Generator, size: int) -> Image:
     """Textured ground with strokes and blots that belong to no class."""
     tone = value_noise(rng, size // 2, size // 2, cells=(3, 7, 15, 40), persistence=0.8)[..., None]
-    first, second = (random_colour(rng, saturation=(20, 140)) for _ in range(2))
+    first, second = (random_color(rng, saturation=(20, 140)) for _ in range(2))
     mix = np.clip(0.5 + 0.6 * tone, 0, 1)
     image: Image = cv2.resize(mix * first + (1 - mix) * second, (size, size))
     for _ in range(int(rng.integers(2, 6))):
         ends = rng.integers(0, size, (2, 2)).tolist()
-        colour = random_colour(rng).tolist()
-        cv2.line(image, ends[0], ends[1], colour, int(rng.integers(2, 9)), cv2.LINE_AA)
+        color = random_color(rng).tolist()
+        cv2.line(image, ends[0], ends[1], color, int(rng.integers(2, 9)), cv2.LINE_AA)
     for _ in range(int(rng.integers(2, 6))):
         centre = rng.integers(0, size, 2).tolist()
         axes = rng.integers(4, 12, 2).tolist()
         turn = float(rng.uniform(0, 180))
-        cv2.ellipse(image, centre, axes, turn, 0, 360, random_colour(rng).tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(image, centre, axes, turn, 0, 360, random_color(rng).tolist(), -1, cv2.LINE_AA)
     return image
 
 
@@ -180,7 +180,7 @@ def _place(rng: np.random.Generator, category: int, size: int, others: list[Mask
 
 
 def _fill(rng: np.random.Generator, image: Image, mask: Mask) -> None:
-    """Paint a mask with a shaded, sometimes striped colour and a darker rim."""
+    """Paint a mask with a shaded, sometimes striped color and a darker rim."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     window = (slice(y, y + height), slice(x, x + width))
     inside = mask[window]
@@ -190,7 +190,7 @@ def _fill(rng: np.random.Generator, image: Image, mask: Mask) -> None:
     if rng.uniform() < 0.4:
         shade = shade + 35 * np.sign(np.sin(across * rng.uniform(0.5, 1.2)))
     shade = shade + 12 * rng.standard_normal(shade.shape, dtype=np.float32)
-    image[window][inside] = random_colour(rng) + shade[inside][:, None]
+    image[window][inside] = random_color(rng) + shade[inside][:, None]
     padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     core = cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1].astype(bool)
     image[window][inside & ~core] *= 0.75

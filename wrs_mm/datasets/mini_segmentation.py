@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wrs_mm.datasets.textures import Colour, Image, random_colour, shrink, to_uint8, value_noise
+from wrs_mm.datasets.textures import Color, Image, random_color, shrink, to_uint8, value_noise
 
 CITIES = {"train": {"arden": 120, "bramley": 120}, "val": {"corbridge": 60}}
 HEIGHT, WIDTH = 128, 256
@@ -73,7 +73,7 @@ def render_scene(rng: np.random.Generator, wanted: int) -> tuple[NDArray[np.uint
     _paint_background(canvas, horizon)
     left, right = _paint_ground(canvas, horizon, vanishing)
     _paint_traffic(canvas, horizon, vanishing, (left, right), wanted)
-    canvas.ellipse((WIDTH / 2, HEIGHT + 6), (WIDTH * 0.45, 13), random_colour(rng), IGNORE)
+    canvas.ellipse((WIDTH / 2, HEIGHT + 6), (WIDTH * 0.45, 13), random_color(rng), IGNORE)
     return canvas.finish()
 
 
@@ -92,12 +92,12 @@ class _Canvas:
     def polygon(
         self,
         points: Points,
-        colour: Colour,
+        color: Color,
         label: int,
         surface: str = "smooth",
         contrast: float = 25.0,
     ) -> None:
-        """Fill a polygon with a colour, modulated by a surface, and label it."""
+        """Fill a polygon with a color, modulated by a surface, and label it."""
         corners = np.rint(np.asarray(points) * _SUPERSAMPLING).astype(np.int32)
         height, width = self.labels.shape
         low = np.maximum(corners.min(axis=0), 0)
@@ -111,24 +111,24 @@ class _Canvas:
         shade = np.float32(contrast) * self._surfaces[surface][window]
         # Channel by channel: several times faster than indexing pixels with a mask.
         for channel in range(3):
-            painted = shade + np.float32(colour[channel])
+            painted = shade + np.float32(color[channel])
             np.copyto(self.image[window][..., channel], painted, where=inside)
         np.copyto(self.labels[window], np.uint8(label), where=inside)
 
-    def box(self, x: float, y: float, width: float, height: float, colour: Colour, label: int,
+    def box(self, x: float, y: float, width: float, height: float, color: Color, label: int,
             surface: str = "smooth", contrast: float = 25.0) -> None:  # fmt: skip
         """Fill the rectangle whose upper left corner is (x, y)."""
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        self.polygon(corners, colour, label, surface, contrast)
+        self.polygon(corners, color, label, surface, contrast)
 
-    def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], colour: Colour,
+    def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], color: Color,
                 label: int, surface: str = "smooth", contrast: float = 25.0) -> None:  # fmt: skip
         """Fill an ellipse with upright axes."""
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         points = [
             (centre[0] + radii[0] * float(np.cos(a)), centre[1] + radii[1] * float(np.sin(a))) for a in angles
         ]
-        self.polygon(points, colour, label, surface, contrast)
+        self.polygon(points, color, label, surface, contrast)
 
     def finish(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Apply the light of the day and the camera's noise, and shrink to the final size."""
@@ -140,7 +140,7 @@ class _Canvas:
         return to_uint8(small), np.ascontiguousarray(self.labels[step, step])
 
 
-def _grey(rng: np.random.Generator, low: float, high: float) -> Colour:
+def _grey(rng: np.random.Generator, low: float, high: float) -> Color:
     """Draw a grey with a slight tint."""
     return (rng.uniform(low, high) + rng.uniform(-8, 8, 3)).astype(np.float32)
 
@@ -148,7 +148,7 @@ def _grey(rng: np.random.Generator, low: float, high: float) -> Colour:
 def _paint_background(canvas: _Canvas, horizon: float) -> None:
     """Paint the sky, and a skyline of houses and trees that stands on the horizon."""
     rng = canvas.rng
-    sky = random_colour(rng, hue=(95, 120), saturation=(10, 130), value=(170, 245))
+    sky = random_color(rng, hue=(95, 120), saturation=(10, 130), value=(170, 245))
     canvas.box(0, 0, WIDTH, horizon + 1, sky, SKY, "smooth", 30)
     x = rng.uniform(-20, 0)
     while x < WIDTH:
@@ -163,9 +163,9 @@ def _paint_background(canvas: _Canvas, horizon: float) -> None:
 
 def _paint_house(canvas: _Canvas, x: float, base: float, width: float, height: float) -> None:
     rng = canvas.rng
-    colour = random_colour(rng, hue=(0, 30), saturation=(10, 120), value=(80, 210))
-    canvas.box(x, base - height, width, height + 4, colour, BUILDING)
-    pane = colour * rng.uniform(0.4, 0.7)
+    color = random_color(rng, hue=(0, 30), saturation=(10, 120), value=(80, 210))
+    canvas.box(x, base - height, width, height + 4, color, BUILDING)
+    pane = color * rng.uniform(0.4, 0.7)
     step = rng.uniform(7, 11)
     for wx in np.arange(x + 3, x + width - 4, step):
         for wy in np.arange(base - height + 4, base - 5, step):
@@ -174,7 +174,7 @@ def _paint_house(canvas: _Canvas, x: float, base: float, width: float, height: f
 
 def _paint_tree(canvas: _Canvas, x: float, base: float, radius: float) -> None:
     rng = canvas.rng
-    leaves = random_colour(rng, hue=(30, 60), saturation=(70, 190), value=(50, 140))
+    leaves = random_color(rng, hue=(30, 60), saturation=(70, 190), value=(50, 140))
     canvas.box(x - 2, base - radius, 4, radius, _grey(rng, 40, 80), VEGETATION)
     for _ in range(6):
         dx, dy = rng.normal(0, radius * 0.35, 2)
@@ -190,15 +190,15 @@ def _paint_ground(canvas: _Canvas, horizon: float, vanishing: float) -> tuple[fl
         Where the road's borders meet the bottom of the image, in pixels.
     """
     rng = canvas.rng
-    grass = random_colour(rng, hue=(28, 50), saturation=(60, 150), value=(90, 170))
+    grass = random_color(rng, hue=(28, 50), saturation=(60, 150), value=(90, 170))
     canvas.box(0, horizon, WIDTH, HEIGHT, grass, TERRAIN, "rough", 30)
     left, right = rng.uniform(-0.15, 0.2) * WIDTH, rng.uniform(0.8, 1.15) * WIDTH
     kerb = rng.uniform(0.2, 0.4) * WIDTH
     stone, asphalt = _grey(rng, 130, 190), _grey(rng, 60, 110)
 
-    def strip(low: float, high: float, colour: Colour, label: int) -> None:
+    def strip(low: float, high: float, color: Color, label: int) -> None:
         top = [(vanishing + 0.12 * (x - vanishing), horizon) for x in (high, low)]
-        canvas.polygon([(low, HEIGHT), (high, HEIGHT), *top], colour, label, "rough", 18)
+        canvas.polygon([(low, HEIGHT), (high, HEIGHT), *top], color, label, "rough", 18)
 
     strip(left - kerb, right + kerb, stone, SIDEWALK)
     strip(left, right, asphalt, ROAD)
@@ -224,20 +224,20 @@ def _paint_barrier(canvas: _Canvas, kind: int, side: int, horizon: float, vanish
         base = horizon + 3 + t * (near_base - horizon - 3)
         return x, base, far_height + t * (near_height - far_height)
 
-    def piece(start: float, end: float, low: float, high: float, colour: Colour) -> None:
+    def piece(start: float, end: float, low: float, high: float, color: Color) -> None:
         (x0, b0, h0), (x1, b1, h1) = at(start), at(end)
         corners = [(x0, b0 - low * h0), (x1, b1 - low * h1)]
         corners += [(x1, b1 - high * h1), (x0, b0 - high * h0)]
-        canvas.polygon(corners, colour, kind)
+        canvas.polygon(corners, color, kind)
 
     if kind == WALL:
-        bricks = random_colour(rng, hue=(0, 20), saturation=(30, 130), value=(100, 180))
+        bricks = random_color(rng, hue=(0, 20), saturation=(30, 130), value=(100, 180))
         piece(0, 1, 0, 1, bricks)
         for level in (0.25, 0.5, 0.75):
             piece(0, 1, level, level + 0.07, bricks * 0.65)
         return
     steel = _grey(rng, 90, 200)
-    piece(0, 1, 0, 1, random_colour(rng, hue=(30, 110), saturation=(20, 80), value=(60, 120)))
+    piece(0, 1, 0, 1, random_color(rng, hue=(30, 110), saturation=(20, 80), value=(60, 120)))
     for start in np.linspace(0, 0.96, 16):
         piece(float(start), float(start) + 0.025, 0, 1, steel)
     for level in (0.15, 0.8):
@@ -273,7 +273,7 @@ def _paint_light(canvas: _Canvas, x: float, base: float, size: float) -> None:
     canvas.box(x - 3 * size, base - 45 * size, 6 * size, 45 * size, _grey(rng, 90, 140), POLE)
     width, height = 15 * size, 28 * size
     canvas.box(x - width / 2, base - 64 * size, width, height, _grey(rng, 25, 50), LIGHT)
-    lamp = random_colour(rng, hue=(0, 70), saturation=(200, 250), value=(220, 250))
+    lamp = random_color(rng, hue=(0, 70), saturation=(200, 250), value=(220, 250))
     spot = rng.integers(3) * 9 + 5
     canvas.ellipse((x, base - (64 - spot) * size), (4 * size, 4 * size), lamp, LIGHT)
 
@@ -282,13 +282,13 @@ def _paint_sign(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
     canvas.box(x - 3 * size, base - 42 * size, 6 * size, 42 * size, _grey(rng, 90, 140), POLE)
     hue = float(rng.choice([0, 25, 110]))
-    colour = random_colour(rng, (hue, hue + 8), saturation=(170, 240), value=(170, 240))
+    color = random_color(rng, (hue, hue + 8), saturation=(170, 240), value=(170, 240))
     centre, radius = (x, base - 46 * size), 11 * size
     if rng.uniform() < 0.5:
-        canvas.ellipse(centre, (radius, radius), colour, SIGN)
+        canvas.ellipse(centre, (radius, radius), color, SIGN)
         canvas.ellipse(centre, (radius * 0.6, radius * 0.6), _grey(rng, 215, 245), SIGN)
     else:
-        canvas.box(x - radius, centre[1] - radius, 2 * radius, 2 * radius, colour, SIGN)
+        canvas.box(x - radius, centre[1] - radius, 2 * radius, 2 * radius, color, SIGN)
         bar = _grey(rng, 215, 245)
         canvas.box(x - radius * 0.6, centre[1] - 2 * size, radius * 1.2, 4 * size, bar, SIGN)
 
@@ -296,13 +296,13 @@ def _paint_sign(canvas: _Canvas, x: float, base: float, size: float) -> None:
 def _paint_figure(canvas: _Canvas, x: float, base: float, size: float, label: int) -> None:
     """Paint head and trunk of somebody whose trunk ends at ``base``."""
     rng = canvas.rng
-    skin = random_colour(rng, hue=(5, 18), saturation=(60, 140), value=(110, 230))
-    canvas.box(x - 6 * size, base - 19 * size, 12 * size, 19 * size, random_colour(rng), label)
+    skin = random_color(rng, hue=(5, 18), saturation=(60, 140), value=(110, 230))
+    canvas.box(x - 6 * size, base - 19 * size, 12 * size, 19 * size, random_color(rng), label)
     canvas.ellipse((x, base - 23 * size), (5 * size, 6 * size), skin, label)
 
 
 def _paint_person(canvas: _Canvas, x: float, base: float, size: float) -> None:
-    trousers = random_colour(canvas.rng, value=(30, 130))
+    trousers = random_color(canvas.rng, value=(30, 130))
     for foot in (-1, 1):
         left = x + (foot * 3.2 - 2.7) * size
         canvas.box(left, base - 17 * size, 5.4 * size, 17 * size, trousers, PERSON)
@@ -320,7 +320,7 @@ def _paint_wheels(canvas: _Canvas, x: float, base: float, span: float, radius: f
 def _paint_bicycle(canvas: _Canvas, x: float, base: float, size: float) -> None:
     """Paint a bicycle, coarsely outlined as in Cityscapes, with or without a rider."""
     rng = canvas.rng
-    frame = random_colour(rng, saturation=(120, 240))
+    frame = random_color(rng, saturation=(120, 240))
     for side in (-1, 1):
         centre = (x + side * 11 * size, base - 9 * size)
         canvas.ellipse(centre, (9 * size, 9 * size), _grey(rng, 20, 50), BICYCLE)
@@ -335,7 +335,7 @@ def _paint_bicycle(canvas: _Canvas, x: float, base: float, size: float) -> None:
 def _paint_motorcycle(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
     _paint_wheels(canvas, x, base, 26 * size, 7 * size, MOTORCYCLE)
-    body = random_colour(rng, saturation=(150, 250), value=(60, 220))
+    body = random_color(rng, saturation=(150, 250), value=(60, 220))
     corners = [(x - 17 * size, base - 18 * size), (x + 10 * size, base - 22 * size)]
     corners += [(x + 15 * size, base - 10 * size), (x, base - 4 * size)]
     canvas.polygon([*corners, (x - 12 * size, base - 8 * size)], body, MOTORCYCLE)
@@ -345,33 +345,33 @@ def _paint_motorcycle(canvas: _Canvas, x: float, base: float, size: float) -> No
 
 def _paint_car(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
-    colour = random_colour(rng, saturation=(0, 230), value=(50, 240))
+    color = random_color(rng, saturation=(0, 230), value=(50, 240))
     roof = [(x - 14 * size, base - 14 * size), (x - 9 * size, base - 25 * size)]
     roof += [(x + 9 * size, base - 25 * size), (x + 15 * size, base - 14 * size)]
-    canvas.polygon(roof, colour * 0.45, CAR)
-    canvas.box(x - 22 * size, base - 16 * size, 44 * size, 12 * size, colour, CAR)
+    canvas.polygon(roof, color * 0.45, CAR)
+    canvas.box(x - 22 * size, base - 16 * size, 44 * size, 12 * size, color, CAR)
     _paint_wheels(canvas, x, base, 26 * size, 5 * size, CAR)
 
 
 def _paint_truck(canvas: _Canvas, x: float, base: float, size: float) -> None:
-    """Paint a cab and a plain cargo box of another colour."""
+    """Paint a cab and a plain cargo box of another color."""
     rng = canvas.rng
     side = int(rng.choice([-1, 1]))
-    cargo = random_colour(rng, saturation=(0, 160), value=(120, 240))
+    cargo = random_color(rng, saturation=(0, 160), value=(120, 240))
     canvas.box(x - 26 * size, base - 11 * size, 52 * size, 6 * size, _grey(rng, 20, 50), TRUCK)
     start = x - 12 * size - side * 8 * size - 8 * size
     canvas.box(start, base - 44 * size, 40 * size, 38 * size, cargo, TRUCK, "rough", 15)
     cab = x + side * 24 * size - 9 * size
-    canvas.box(cab, base - 30 * size, 18 * size, 26 * size, random_colour(rng), TRUCK)
+    canvas.box(cab, base - 30 * size, 18 * size, 26 * size, random_color(rng), TRUCK)
     canvas.box(cab + 3 * size, base - 27 * size, 12 * size, 9 * size, _grey(rng, 30, 60), TRUCK)
     _paint_wheels(canvas, x, base, 40 * size, 6 * size, TRUCK)
 
 
 def _paint_bus(canvas: _Canvas, x: float, base: float, size: float) -> None:
-    """Paint a box of one colour with a row of windows."""
+    """Paint a box of one color with a row of windows."""
     rng = canvas.rng
-    colour = random_colour(rng, saturation=(120, 230), value=(110, 230))
-    canvas.box(x - 34 * size, base - 42 * size, 68 * size, 37 * size, colour, BUS)
+    color = random_color(rng, saturation=(120, 230), value=(110, 230))
+    canvas.box(x - 34 * size, base - 42 * size, 68 * size, 37 * size, color, BUS)
     pane = _grey(rng, 30, 70)
     for column in range(6):
         left = x + (column * 11 - 32) * size
@@ -383,15 +383,15 @@ def _paint_train(canvas: _Canvas, x: float, base: float, size: float) -> None:
     """Paint a long carriage with a slanted nose, a band of windows, and no wheels in sight."""
     rng = canvas.rng
     side = int(rng.choice([-1, 1]))
-    colour = random_colour(rng, saturation=(60, 220), value=(90, 220))
+    color = random_color(rng, saturation=(60, 220), value=(90, 220))
 
-    def band(low: float, high: float, paint: Colour) -> None:
+    def band(low: float, high: float, paint: Color) -> None:
         # The nose leans back: the higher, the shorter.
         front = [(x + side * (36 - 0.3 * h) * size, base - h * size) for h in (low, high)]
         back = [(x - side * 38 * size, base - h * size) for h in (high, low)]
         canvas.polygon([*front, *back], paint, TRAIN)
 
-    band(0, 38, colour)
+    band(0, 38, color)
     band(20, 31, _grey(rng, 30, 60))
     band(10, 14, _grey(rng, 200, 245))
     band(0, 4, _grey(rng, 40, 70))

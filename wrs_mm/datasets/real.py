@@ -93,7 +93,7 @@ def fetch_real(root: Path) -> list[Path]:
         The folders of the two sets.
 
     Raises:
-        DatasetError: if pip cannot fetch a wheel, or a folder of that name holds something else.
+        DatasetError: If pip cannot fetch a wheel, or a folder of that name holds something else.
     """
     root = Path(root)
     return [
@@ -172,10 +172,10 @@ def clip_boxes(
     """Cut boxes to a tile.
 
     Args:
-        boxes: corners (x1, y1, x2, y2) in the photograph, shape (n, 4).
-        top: first row of the tile.
-        left: first column of the tile.
-        tile: side of the tile in pixels.
+        boxes: Corners (x1, y1, x2, y2) in the photograph, shape (n, 4).
+        top: First row of the tile.
+        left: First column of the tile.
+        tile: Side of the tile in pixels.
 
     Returns:
         The corners in the tile of those boxes that touch it, shape (m, 4), and the share of each

@@ -42,7 +42,7 @@ def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
     An older set of ours at that place is replaced.
 
     Raises:
-        DatasetError: if something that is not ours is at that place.
+        DatasetError: If something that is not ours is at that place.
     """
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise DatasetError(

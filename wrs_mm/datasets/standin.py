@@ -34,7 +34,7 @@ def render_standins(root: Path, seed: int = 0) -> list[Path]:
         The folders of the two sets.
 
     Raises:
-        DatasetError: if a folder of that name holds something else.
+        DatasetError: If a folder of that name holds something else.
     """
     scenes = {split: sum(cities.values()) for split, cities in mini_segmentation.CITIES.items()}
     detection = Rendering("standin-coco", _render_coco, mini_detection.SPLITS)

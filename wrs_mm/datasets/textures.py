@@ -1,7 +1,7 @@
-"""Noise and colours shared by the rendered data sets.
+"""Noise and colors shared by the rendered data sets.
 
 The ground of both sets is value noise in several octaves: smooth enough to look like a surface,
-busy enough that colour alone does not give the objects away. Everything is drawn from the generator
+busy enough that color alone does not give the objects away. Everything is drawn from the generator
 that is handed in, so that an image depends on its seed and on nothing else.
 """
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]
 """An image in BGR, shape (height, width, 3), values from 0 to 255."""
 
-Colour = NDArray[np.float32]
-"""A colour in BGR, shape (3,), values from 0 to 255."""
+Color = NDArray[np.float32]
+"""A color in BGR, shape (3,), values from 0 to 255."""
 
 
 def value_noise(
@@ -43,13 +43,13 @@ def value_noise(
     return noise / np.abs(noise).max()
 
 
-def random_colour(
+def random_color(
     rng: np.random.Generator,
     hue: tuple[float, float] = (0, 180),
     saturation: tuple[float, float] = (60, 220),
     value: tuple[float, float] = (70, 235),
-) -> Colour:
-    """Draw a colour uniformly from a box in OpenCV's HSV (hue 0 to 180, the others 0 to 255)."""
+) -> Color:
+    """Draw a color uniformly from a box in OpenCV's HSV (hue 0 to 180, the others 0 to 255)."""
     hsv = np.array([[[rng.uniform(*hue) % 180, rng.uniform(*saturation), rng.uniform(*value)]]])
     bgr = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)
     return bgr[0, 0].astype(np.float32)

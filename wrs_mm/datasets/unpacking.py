@@ -18,11 +18,11 @@ def missing_folder(root: Path, folder: str, folders: Sequence[str], archive: str
     """Say where a missing folder is instead, or how to get it.
 
     Args:
-        root: the dataset's root.
-        folder: name of the folder that is missing directly below the root.
-        folders: names of all folders that belong there.
-        archive: name of the zip file that holds the folder.
-        source: the command that gets it.
+        root: The dataset's root.
+        folder: Name of the folder that is missing directly below the root.
+        folders: Names of all folders that belong there.
+        archive: Name of the zip file that holds the folder.
+        source: The command that gets it.
     """
     part = f"{folder}/"
     places = [*_folders(root), root.resolve().parent]

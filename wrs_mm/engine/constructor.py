@@ -27,7 +27,7 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     makes one group a parameter).
 
     Raises:
-        OptionError: the factor is no number ≥ 0, or the wrapper does not know scale-invariant weights.
+        OptionError: The factor is no number ≥ 0, or the wrapper does not know scale-invariant weights.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:

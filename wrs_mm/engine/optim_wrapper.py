@@ -28,24 +28,24 @@ from wrs_mm.rescaling.optimizer import move_to_partner_groups
 from wrs_mm.rescaling.options import check_rescaler_options
 
 CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
-#: The key of a wrapper's state in a checkpoint, beside the optimizer's own.
 STATE = "wrs"
+"""The key of a wrapper's state in a checkpoint, beside the optimizer's own."""
 
 
 class ScaleInvariance:
     """Mixin for an OptimWrapper: finds the scale-invariant weights in the first training forward.
 
     Args:
-        scale_invariance: options of :class:`~wrs_mm.rescaling.ScaleInvariantWeights`:
+        scale_invariance: Options of :class:`~wrs_mm.rescaling.ScaleInvariantWeights`:
             ``granularity`` and ``frozen_bn``.
-        **kwargs: the OptimWrapper's own arguments.
+        **kwargs: The OptimWrapper's own arguments.
 
     Raises:
-        OptionError: an option is unknown or its value out of its range.
+        OptionError: An option is unknown or its value out of its range.
     """
 
-    #: Factor on the weight decay of scale-invariant weights where ``paramwise_cfg`` names none.
     default_decay_mult = 1.0
+    """Factor on the weight decay of scale-invariant weights where ``paramwise_cfg`` names none."""
 
     def __init__(self, *, scale_invariance: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,7 +58,7 @@ class ScaleInvariance:
         """Take note of the model whose parameters the optimizer has (called by the constructor).
 
         Raises:
-            ModelError: the model is sharded.
+            ModelError: The model is sharded.
         """
         self.decay_mult = decay_mult
         self.weights = ScaleInvariantWeights(model, **self._options)
@@ -117,7 +117,7 @@ class ScaleInvariance:
         """Load a state of :meth:`state_dict`.
 
         Raises:
-            OptionError: the state is of a run without this wrapper, or with other options.
+            OptionError: The state is of a run without this wrapper, or with other options.
         """
         state_dict = dict(state_dict)
         own = state_dict.pop(STATE, None)
@@ -135,13 +135,13 @@ class Rescaling(ScaleInvariance):
     """Mixin for an OptimWrapper: weight rescaling after each update of the optimizer.
 
     Args:
-        wrs: options of :class:`~wrs_mm.rescaling.WeightRescaler`: ``granularity``, ``target``, ``interval``,
+        wrs: Options of :class:`~wrs_mm.rescaling.WeightRescaler`: ``granularity``, ``target``, ``interval``,
             ``frozen_bn``, ``min_norm``; and ``other_decay`` (default True): False switches weight decay off
             on all parameters, not only on the rescaled ones.
-        **kwargs: the OptimWrapper's own arguments.
+        **kwargs: The OptimWrapper's own arguments.
 
     Raises:
-        OptionError: an option is unknown or its value out of its range.
+        OptionError: An option is unknown or its value out of its range.
     """
 
     default_decay_mult = 0.0
@@ -155,7 +155,7 @@ class Rescaling(ScaleInvariance):
         """Take note of the model whose parameters the optimizer has (called by the constructor).
 
         Raises:
-            ModelError: the model is sharded.
+            ModelError: The model is sharded.
         """
         self.decay_mult = decay_mult
         self.rescaler = WeightRescaler(
@@ -220,7 +220,7 @@ def wrs_options(wrs: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options of ``wrs=dict(…)`` that are the rescaler's own.
 
     Raises:
-        OptionError: one is unknown or out of its range, or ``wrs`` is no dict.
+        OptionError: One is unknown or out of its range, or ``wrs`` is no dict.
     """
     options = check_options("wrs", wrs or {}, WeightRescaler, extra=("other_decay",), own=("decay_mult",))
     other_decay(options)
@@ -233,7 +233,7 @@ def other_decay(wrs: Mapping[str, Any] | None) -> bool:
     """The option ``wrs=dict(other_decay=…)``: whether other parameters keep their weight decay.
 
     Raises:
-        OptionError: it is neither True nor False.
+        OptionError: It is neither True nor False.
     """
     value = wrs.get("other_decay", True) if isinstance(wrs, Mapping) else True
     if not isinstance(value, bool):

@@ -103,7 +103,7 @@ def _plain_batch_norm(module: nn.Module) -> nn.Module:
     if not any(type(layer).__name__ == "SyncBatchNorm" for layer in module.modules()):
         return module
     print_log(
-        "SyncBN does not synchronise on CPUs: BN normalises with each process's own batch",
+        "SyncBN does not synchronize on CPUs: BN normalizes with each process's own batch",
         logger="current",
         level=logging.WARNING,
     )

@@ -46,7 +46,7 @@ def seeded(seed: int) -> Iterator[None]:
 def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> nn.Module:
     """Build a config's model the way a single-process Runner does, ready for a training step.
 
-    Weights are initialised, synchronised BN has become plain BN, and the model is in train mode,
+    Weights are initialized, synchronized BN has become plain BN, and the model is in train mode,
     with the layers frozen that the config freezes. What would enlarge a batch (batch augments, a
     fixed padded size) is left out, so that the size of :func:`random_batch` is what runs.
 
@@ -210,7 +210,7 @@ def _resolve_teacher(description: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep mmengine from printing one line a parameter while weights are initialised."""
+    """Keep mmengine from printing one line a parameter while weights are initialized."""
     from mmengine.logging import MMLogger
 
     logger = MMLogger.get_current_instance()

@@ -30,7 +30,7 @@ def options_of(name: str) -> tuple[str, ...]:
     """The names of a regularizer's options.
 
     Raises:
-        OptionError: there is no such regularizer.
+        OptionError: There is no such regularizer.
     """
     if name not in REGULARIZERS:
         raise OptionError(f"there is no regularizer {name!r}; there are {', '.join(REGULARIZERS)}")
@@ -41,7 +41,7 @@ def check(name: str, **options: Any) -> None:
     """Check a regularizer's name and options without a recipe.
 
     Raises:
-        OptionError: it does not exist, has no such option, or the value is out of its range.
+        OptionError: It does not exist, has no such option, or the value is out of its range.
     """
     known = options_of(name)
     for option in options:
@@ -56,12 +56,12 @@ def apply(cfg: Config, name: str, **options: Any) -> Config:
     """A recipe with one of the regularizers: a new config that differs in ``optim_wrapper`` only.
 
     Args:
-        cfg: the recipe; left as it is.
-        name: the regularizer.
-        **options: its options.
+        cfg: The recipe; left as it is.
+        name: The regularizer.
+        **options: Its options.
 
     Raises:
-        OptionError: the regularizer or an option does not exist, or does not go with this recipe.
+        OptionError: The regularizer or an option does not exist, or does not go with this recipe.
     """
     check(name, **options)
     arm = copy.deepcopy(cfg)

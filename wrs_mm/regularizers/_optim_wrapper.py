@@ -15,7 +15,7 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     """The same optim_wrapper as ``kind``, or as ``Amp<kind>`` where the recipe trains in mixed precision.
 
     Raises:
-        OptionError: the recipe's wrapper or constructor is one that ours cannot stand in for.
+        OptionError: The recipe's wrapper or constructor is one that ours cannot stand in for.
     """
     own = _bare(optim_wrapper.get("type", "OptimWrapper"))
     amp = "Amp" if own.startswith("Amp") else ""

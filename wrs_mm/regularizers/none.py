@@ -11,7 +11,7 @@ def none(optim_wrapper: dict[str, Any], frozen_bn: str = "skip") -> dict[str, An
     """The arm ``none``.
 
     Args:
-        optim_wrapper: the recipe's.
+        optim_wrapper: The recipe's.
         frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant, as WRS with that option.
     """
     arm = with_decay_mult(with_type(optim_wrapper, "ScaleInvariantOptimWrapper"), 0.0)

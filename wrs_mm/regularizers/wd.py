@@ -14,13 +14,13 @@ def wd(
     """The arm ``wd``.
 
     Args:
-        optim_wrapper: the recipe's.
-        weight_decay: weight decay of the scale-invariant weights; all others keep the recipe's. None leaves
+        optim_wrapper: The recipe's.
+        weight_decay: Weight decay of the scale-invariant weights; all others keep the recipe's. None leaves
             the recipe as it is.
         frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant, as WRS with that option.
 
     Raises:
-        OptionError: it is no number ≥ 0, or the recipe has no weight decay that could be multiplied.
+        OptionError: It is no number ≥ 0, or the recipe has no weight decay that could be multiplied.
     """
     if weight_decay is None:
         return optim_wrapper

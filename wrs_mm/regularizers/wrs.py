@@ -21,7 +21,7 @@ def wrs(
     """The arm ``wrs``; the options are those of ``wrs=dict(…)``, see ``WRSOptimWrapper``.
 
     Raises:
-        OptionError: an option's value is out of its range.
+        OptionError: An option's value is out of its range.
     """
     options = {
         "granularity": granularity,

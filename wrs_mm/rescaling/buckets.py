@@ -19,8 +19,8 @@ from wrs_mm.rescaling.verdicts import Verdict
 if TYPE_CHECKING:
     from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
-#: How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches.
 CACHED_NUMBERS = 1 << 19
+"""How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches."""
 
 
 class Bucket:
@@ -38,8 +38,8 @@ class Bucket:
         self.weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
         self.slots = [1 if self.layer else number_of_filters(p, groups) for p, groups in self.weights]
         self.norms = torch.ones(sum(self.slots), dtype=dtype, device=device)
-        #: One more than slots: channels that no rescaled filter feeds have factor 1.
         self.factors = torch.ones(sum(self.slots) + 1, dtype=dtype, device=device)
+        """One more than slots: channels that no rescaled filter feeds have factor 1."""
         if rescaler.target == "init":
             self.targets = torch.cat([rescaler.targets[v.name] for v in verdicts]).to(dtype)
         else:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < SMALLEST_VARIANCE · ε``.
 SMALLEST_VARIANCE = 1e-3
+"""Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < SMALLEST_VARIANCE · ε``."""
 
 
 def filter_view(weight: Tensor, transposed_groups: int = 0) -> tuple[Tensor, tuple[int, ...]]:
@@ -24,7 +24,7 @@ def filter_view(weight: Tensor, transposed_groups: int = 0) -> tuple[Tensor, tup
     Args:
         weight: ``(out, in/G, *k)`` of a convolution, ``(out, in)`` of a linear layer, or
             ``(in, out/G, *k)`` of a transposed convolution.
-        transposed_groups: the number of groups ``G`` of a transposed convolution; 0 for all others.
+        transposed_groups: The number of groups ``G`` of a transposed convolution; 0 for all others.
 
     Returns:
         A view of the weight (never a copy, whatever its memory format) and the dimensions of that view
@@ -41,8 +41,8 @@ def filter_norms(weight: Tensor, transposed_groups: int = 0, granularity: str = 
     """L2 norms of a weight's filters, or of the whole weight.
 
     Args:
-        weight: as in :func:`filter_view`; any floating dtype, any memory format.
-        transposed_groups: as in :func:`filter_view`.
+        weight: As in :func:`filter_view`; any floating dtype, any memory format.
+        transposed_groups: As in :func:`filter_view`.
         granularity: ``'filter'`` or ``'layer'``.
 
     Returns:
@@ -79,9 +79,9 @@ def rescale_(weight: Tensor, factors: Tensor, transposed_groups: int = 0) -> Ten
     """Multiply each filter by its factor, in place and in the weight's own memory format.
 
     Args:
-        weight: as in :func:`filter_view`.
+        weight: As in :func:`filter_view`.
         factors: ``(out,)``, or ``(1,)`` for the whole weight.
-        transposed_groups: as in :func:`filter_view`.
+        transposed_groups: As in :func:`filter_view`.
     """
     filters, _ = filter_view(weight.detach(), transposed_groups)
     if factors.numel() > 1 and transposed_groups:

@@ -22,14 +22,14 @@ class ScaleInvariantWeights:
     """Finds the scale-invariant weights of a model in its first training forward.
 
     Args:
-        model: the model that trains; DDP and the like are looked through.
+        model: The model that trains; DDP and the like are looked through.
         granularity: ``'filter'``, each output channel on its own, or ``'layer'``, the whole weight.
-        frozen_bn: what becomes of weights that feed a frozen BN: ``'skip'`` leaves them out, ``'fold'``
+        frozen_bn: What becomes of weights that feed a frozen BN: ``'skip'`` leaves them out, ``'fold'``
             takes them in (whoever rescales them must fold).
 
     Raises:
-        OptionError: an option's value is unknown.
-        ModelError: the model is sharded.
+        OptionError: An option's value is unknown.
+        ModelError: The model is sharded.
     """
 
     def __init__(self, model: nn.Module, granularity: str = "filter", frozen_bn: str = "skip") -> None:
@@ -59,7 +59,7 @@ class ScaleInvariantWeights:
         With several processes, each must enter it with its own batch: they join what they saw.
 
         Raises:
-            ModelError: the model is not in training mode, or the processes' models differ.
+            ModelError: The model is not in training mode, or the processes' models differ.
         """
         if self.found:
             yield
@@ -82,7 +82,7 @@ class ScaleInvariantWeights:
         """Take over what was found before, so that a resumed run does not look again.
 
         Raises:
-            ModelError: the state is of another model.
+            ModelError: The state is of another model.
         """
         if not state:
             return

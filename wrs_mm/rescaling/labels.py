@@ -15,9 +15,9 @@ class Flow:
     """Where the values of a tensor come from.
 
     Attributes:
-        labels: int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the number of the
+        labels: Int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the number of the
             filter that scales the value, 0 for none.
-        biases: name of the bias that the values carry, by index of the weight.
+        biases: Name of the bias that the values carry, by index of the weight.
     """
 
     labels: Tensor

@@ -6,9 +6,9 @@ from torch import nn
 
 from wrs_mm.errors import ModelError
 
-#: Deformable convolutions go through autograd.Function, which the mode does not see; compiled ones not even
-#: inside. They are known by the name of their module's class.
 DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
+"""Deformable convolutions go through autograd.Function, which the mode does not see; compiled ones not even
+inside. They are known by the name of their module's class."""
 
 
 def has_class_name(module: nn.Module, names: set[str]) -> bool:

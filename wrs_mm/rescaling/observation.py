@@ -15,9 +15,9 @@ class Link:
     """One way in which a weight feeds one norm layer.
 
     Attributes:
-        norm: the norm layer's name.
-        bias: the name of the bias that the convolution adds before it, if any.
-        filters: for each channel of the norm layer the filter that feeds it, or -1 for none of this weight.
+        norm: The norm layer's name.
+        bias: The name of the bias that the convolution adds before it, if any.
+        filters: For each channel of the norm layer the filter that feeds it, or -1 for none of this weight.
     """
 
     norm: str
@@ -30,11 +30,11 @@ class NormFacts:
     """What was seen of a norm layer.
 
     Attributes:
-        mean: name of the buffer with its running mean; None where it keeps no statistics.
-        var: name of the buffer with its running variance.
-        eps: its ε.
-        frozen: it normalized with stored statistics at least once.
-        foreign: per channel, whether anything but a filter fed it at least once.
+        mean: Name of the buffer with its running mean; None where it keeps no statistics.
+        var: Name of the buffer with its running variance.
+        eps: Its ε.
+        frozen: It normalized with stored statistics at least once.
+        foreign: Per channel, whether anything but a filter fed it at least once.
     """
 
     mean: str | None
@@ -49,14 +49,14 @@ class WeightFacts:
     """What was seen of a weight.
 
     Attributes:
-        shape: the parameter's shape.
-        transposed_groups: number of groups of a transposed convolution; 0 for all others.
-        trained: it requires a gradient.
-        used: it was used at all.
-        links: the norm layers that it feeds.
-        objections: why it is not scale-invariant, at any granularity.
-        filter_objections: why its filters are not scale-invariant each on its own.
-        grouped_norms: norm layers that are invariant to the scale of the whole weight only.
+        shape: The parameter's shape.
+        transposed_groups: Number of groups of a transposed convolution; 0 for all others.
+        trained: It requires a gradient.
+        used: It was used at all.
+        links: The norm layers that it feeds.
+        objections: Why it is not scale-invariant, at any granularity.
+        filter_objections: Why its filters are not scale-invariant each on its own.
+        grouped_norms: Norm layers that are invariant to the scale of the whole weight only.
     """
 
     shape: tuple[int, ...]
@@ -94,7 +94,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
     """What several processes, each with a batch of its own, saw together.
 
     Raises:
-        ModelError: the processes do not train the same model.
+        ModelError: The processes do not train the same model.
     """
     first = observations[0]
     own = [parameters_only(o) for o in observations]

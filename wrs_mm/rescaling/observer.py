@@ -46,17 +46,18 @@ from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFac
 
 CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3, F.linear: 0}
 TRANSPOSED = {F.conv_transpose1d: 1, F.conv_transpose2d: 2, F.conv_transpose3d: 3}
-#: Synchronized norms too go through autograd.Function (torch's own, and mmcv's).
 SYNCHRONIZED = {"SyncBatchNorm"}
-#: Only runs a part of the model, which the mode sees.
+"""Synchronized norms too go through autograd.Function (torch's own, and mmcv's)."""
+
 CHECKPOINTING = {"CheckpointFunction"}
+"""Only runs a part of the model, which the mode sees."""
 
 
 class Observer(TorchFunctionMode):
     """Follows the filters of a model's weights through one forward.
 
     Args:
-        model: its named parameters and buffers are those that the observation names.
+        model: Its named parameters and buffers are those that the observation names.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -456,7 +457,7 @@ def observe(model: nn.Module) -> Iterator[Observation]:
     """Watch one forward, up to the loss, and collect what it shows of the model's weights.
 
     Args:
-        model: in the state in which it trains. A wrapper such as DDP is looked through.
+        model: In the state in which it trains. A wrapper such as DDP is looked through.
 
     Yields:
         The observation; complete when the context ends.

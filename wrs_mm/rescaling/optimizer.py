@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-#: The key that tells a partner group from the group that it was made for.
 MARK = "scale_invariant"
+"""The key that tells a partner group from the group that it was made for."""
 
 
 def add_partner_groups(optimizer: Optimizer, decay_mult: float) -> None:
@@ -25,8 +25,8 @@ def add_partner_groups(optimizer: Optimizer, decay_mult: float) -> None:
     Call it before a learning rate scheduler is made. Optimizers without weight decay are left as they are.
 
     Args:
-        optimizer: any torch optimizer.
-        decay_mult: factor on the weight decay of the weights that will move over.
+        optimizer: Any torch optimizer.
+        decay_mult: Factor on the weight decay of the weights that will move over.
     """
     if decay_mult == 1 or any(MARK in group for group in optimizer.param_groups):
         return
@@ -45,8 +45,8 @@ def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> N
     moves the weights before it loads the optimizer's state.
 
     Args:
-        optimizer: one that :func:`add_partner_groups` has seen; else nothing happens.
-        weights: parameters of the optimizer.
+        optimizer: One that :func:`add_partner_groups` has seen; else nothing happens.
+        weights: Parameters of the optimizer.
     """
     moving = {id(weight) for weight in weights}
     groups = [group for group in optimizer.param_groups if group.get(MARK) is False]

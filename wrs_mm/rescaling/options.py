@@ -20,7 +20,7 @@ def check_rescaler_options(
     """Check the options of :class:`WeightRescaler` without a model.
 
     Raises:
-        OptionError: a value is out of its range.
+        OptionError: A value is out of its range.
     """
     check_choice("granularity", granularity, GRANULARITIES)
     check_choice("frozen_bn", frozen_bn, FROZEN_BN)

@@ -9,7 +9,6 @@ operation that is not in them is taken to break the invariance.
 
 from __future__ import annotations
 
-#: Ask about a tensor without reading its values, or make a new one that only has its shape.
 NEUTRAL = frozenset(
     """
     shape size dim ndim numel nelement stride storage_offset is_contiguous dtype device layout type
@@ -21,31 +20,32 @@ NEUTRAL = frozenset(
     new_tensor new result_type _is_view is_tensor can_cast size_hint __class__ __dict__ __delattr__
     """.split()
 )
+"""Ask about a tensor without reading its values, or make a new one that only has its shape."""
 
-#: Elementwise, positively homogeneous, and commuting with a constant: the value stays what it is.
 IDENTITY = frozenset(
     """
     contiguous clone detach detach_ data to type_as float double half bfloat16 cuda cpu alias
     positive pin_memory
     """.split()
 )
+"""Elementwise, positively homogeneous, and commuting with a constant: the value stays what it is."""
 
-#: Elementwise and positively homogeneous. A bias does not pass.
 HOMOGENEOUS = frozenset(
     """
     relu relu_ leaky_relu leaky_relu_ prelu neg neg_ negative abs abs_ absolute
     dropout dropout_ dropout1d dropout2d dropout3d feature_dropout
     """.split()
 )
+"""Elementwise and positively homogeneous. A bias does not pass."""
 
-#: Multiplication by something that the filter does not scale. A bias does not pass.
 PRODUCT = frozenset("mul mul_ multiply multiply_ imul __imul__".split())
+"""Multiplication by something that the filter does not scale. A bias does not pass."""
+
 QUOTIENT = frozenset("div div_ divide divide_ true_divide true_divide_ __itruediv__".split())
 
-#: Sums of two values of the same filter, channel by channel. A bias does not pass.
 SUM = frozenset("add add_ __iadd__ sub sub_ __isub__ subtract".split())
+"""Sums of two values of the same filter, channel by channel. A bias does not pass."""
 
-#: Move values without changing any; run on labels instead of values, they say where each went.
 MOVE = frozenset(
     """
     view reshape flatten unflatten permute transpose swapaxes swapdims movedim moveaxis t T mT
@@ -54,12 +54,11 @@ MOVE = frozenset(
     __getitem__ roll flip pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
     """.split()
 )
+"""Move values without changing any; run on labels instead of values, they say where each went."""
 
-#: Moves that join several tensors: what has no label joins as «not from any filter».
 JOIN = frozenset("cat concat concatenate stack hstack vstack dstack".split())
+"""Moves that join several tensors: what has no label joins as «not from any filter»."""
 
-#: Pooling and resampling over the last n dimensions, each channel alone.
-#: Those in the first set commute with a constant, the others do not (zero padding).
 SPATIAL_SHIFT_FREE = {
     "max_pool1d": 1, "max_pool2d": 2, "max_pool3d": 3,
     "max_pool1d_with_indices": 1, "max_pool2d_with_indices": 2, "max_pool3d_with_indices": 3,
@@ -68,7 +67,10 @@ SPATIAL_SHIFT_FREE = {
     "adaptive_max_pool3d_with_indices": 3,
     "adaptive_avg_pool1d": 1, "adaptive_avg_pool2d": 2, "adaptive_avg_pool3d": 3,
 }  # fmt: skip
+"""Pooling and resampling over the last n dimensions, each channel alone.
+Those in the first set commute with a constant, the others do not (zero padding)."""
+
 SPATIAL = {"avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3, "grid_sample": 2}
 
-#: Reductions over dimensions that hold values of one filter only.
 REDUCTION = frozenset("mean sum amax amin".split())
+"""Reductions over dimensions that hold values of one filter only."""

@@ -13,16 +13,16 @@ class Verdict:
     """The verdict on one weight.
 
     Attributes:
-        name: as in ``model.named_parameters()``.
-        shape: the parameter's shape.
-        scale_invariant: the training loss does not change when a filter (or, for granularity ``'layer'``,
+        name: As in ``model.named_parameters()``.
+        shape: The parameter's shape.
+        scale_invariant: The training loss does not change when a filter (or, for granularity ``'layer'``,
             the whole weight) is multiplied by a positive number.
         rescaled: WRS rescales it: it is scale-invariant, or frozen BN after it can be folded and that was
             asked for; every norm layer it feeds can be folded; and it is trained.
-        norm_layers: names of the norm layers that it feeds.
-        reason: why, in words.
-        transposed_groups: see :func:`wrs_mm.rescaling.functional.filter_view`.
-        links: how it feeds them.
+        norm_layers: Names of the norm layers that it feeds.
+        reason: Why, in words.
+        transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
+        links: How it feeds them.
     """
 
     name: str
@@ -39,7 +39,7 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
     """One verdict for each convolution and linear weight, in the order of the model's parameters.
 
     Args:
-        observation: from :func:`observe`, or :func:`merge`.
+        observation: From :func:`observe`, or :func:`merge`.
         granularity: ``'filter'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
     """

@@ -36,20 +36,20 @@ class WeightRescaler:
     forward; from then on each ``optimizer.step()`` is followed by a rescale.
 
     Args:
-        model: the model that trains.
-        optimizer: its optimizer; any of torch's interface.
+        model: The model that trains.
+        optimizer: Its optimizer; any of torch's interface.
         granularity: ``'filter'`` takes each filter's norm (the paper's weight vector), ``'layer'`` the whole
             weight's.
         target: ``'unit'``, norm 1; ``'init'``, the norm that it had when training began; or a number > 0.
-        interval: rescale after every that many updates.
+        interval: Rescale after every that many updates.
         frozen_bn: ``'skip'`` leaves weights alone whose BN is frozen (normalizes with stored statistics);
             ``'fold'`` rescales them and folds, which keeps the network's function.
-        min_norm: a filter whose norm is at most this share of its target is dead, and left alone.
-        decay_mult: factor on the weight decay of the rescaled weights; 1 leaves the groups as they are.
+        min_norm: A filter whose norm is at most this share of its target is dead, and left alone.
+        decay_mult: Factor on the weight decay of the rescaled weights; 1 leaves the groups as they are.
 
     Raises:
-        OptionError: an option's value is out of its range.
-        ModelError: the model is sharded.
+        OptionError: An option's value is out of its range.
+        ModelError: The model is sharded.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
@@ -104,7 +104,7 @@ class WeightRescaler:
         """Find the scale-invariant weights in the first training forward; see ScaleInvariantWeights.
 
         Raises:
-            ModelError: nothing can be rescaled, or a convolution's weight is computed (``weight_norm``,
+            ModelError: Nothing can be rescaled, or a convolution's weight is computed (``weight_norm``,
                 weight standardization).
         """
         if self.weights.found:
@@ -194,8 +194,8 @@ class WeightRescaler:
         """Continue where the state was taken. Load it before the optimizer's own state.
 
         Raises:
-            OptionError: the run was trained with other options.
-            ModelError: the state is of another model.
+            OptionError: The run was trained with other options.
+            ModelError: The state is of another model.
         """
         for key, value in self.options().items():
             saved = state["options"].get(key)

@@ -50,5 +50,5 @@ def test_without_predictions_there_is_no_gallery(benchmark, tmp_path):
     assert make_gallery("title", [("wd", Run(tmp_path))]) is None
 
 
-def test_classes_without_a_palette_get_colours_of_their_own():
+def test_classes_without_a_palette_get_colors_of_their_own():
     assert len(set(class_colors(80))) == 80

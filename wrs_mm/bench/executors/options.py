@@ -31,7 +31,7 @@ def at_least_one(text: str) -> int:
     """Read a whole number of at least 1.
 
     Raises:
-        ArgumentTypeError: it is something else.
+        ArgumentTypeError: It is something else.
     """
     try:
         number = int(text)

@@ -52,8 +52,8 @@ class Published:
     """What a metafile says of one model.
 
     Attributes:
-        name: the model's name in the metafile.
-        metrics: those of :data:`METRICS`, in percent, by the metafile's names.
+        name: The model's name in the metafile.
+        metrics: Those of :data:`METRICS`, in percent, by the metafile's names.
         memory: GPU memory that its training took, in GB; None where the metafile has none.
     """
 
@@ -72,7 +72,7 @@ def toolbox_base(path: Path) -> str:
     """The toolbox's config that a recipe inherits from, such as ``mmdet::fcos/fcos_….py``.
 
     Raises:
-        ConfigError: it inherits from none, or from several.
+        ConfigError: It inherits from none, or from several.
     """
     found = sorted(set(_toolbox_bases(path)))
     if len(found) != 1:
@@ -95,10 +95,10 @@ def published(base: str) -> Published:
     """What the installed toolbox publishes for one of its configs.
 
     Args:
-        base: such as ``mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py``.
+        base: Such as ``mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py``.
 
     Raises:
-        ConfigError: the config, or its entry in the metafile, does not exist.
+        ConfigError: The config, or its entry in the metafile, does not exist.
     """
     path = config_path(base)
     family = path.parent
@@ -153,14 +153,14 @@ def measured(paths: Sequence[Path]) -> pd.DataFrame:
     """The results in the work dirs of benchmarks that may stand beside published ones.
 
     Args:
-        paths: the work dirs.
+        paths: The work dirs.
 
     Returns:
         Rows of ``results.csv``: of the last checkpoint of a finished run, trained on COCO or
         Cityscapes as the recipe says, but for the arm.
 
     Raises:
-        PlanError: a folder holds no ``results.csv``.
+        PlanError: A folder holds no ``results.csv``.
     """
     frame = pd.concat([gather([]), *(read_results(path / "results.csv") for path in paths)])
     ours = frame["dataset"].isin(DATASETS)
@@ -173,7 +173,7 @@ def table(paths: Sequence[Path] = ()) -> str:
     """The published baselines and our results as Markdown, a row a recipe.
 
     Args:
-        paths: work dirs of benchmarks whose results fill the cells of ours.
+        paths: Work dirs of benchmarks whose results fill the cells of ours.
     """
     results = measured(paths)
     lines = [

@@ -20,12 +20,12 @@ def run_published(work_dirs: Sequence[Path] = (), into: Path | None = None) -> i
     """Print the reference tables, or put them into a document.
 
     Args:
-        work_dirs: benchmarks whose results fill our cells.
-        into: the document; None prints.
+        work_dirs: Benchmarks whose results fill our cells.
+        into: The document; None prints.
 
     Raises:
-        OptionError: the document cannot be read or has no place for a table.
-        PlanError: a work dir has no results.
+        OptionError: The document cannot be read or has no place for a table.
+        PlanError: A work dir has no results.
     """
     # mmengine warns of pkg_resources at each config that it reads.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

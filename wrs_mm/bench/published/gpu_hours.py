@@ -41,10 +41,10 @@ class Speed:
     """A published training speed.
 
     Attributes:
-        seconds: of one iteration.
-        images: that one GPU takes in one iteration.
-        of: what was measured, and on what.
-        source: where it stands, as Markdown.
+        seconds: Of one iteration.
+        images: That one GPU takes in one iteration.
+        of: What was measured, and on what.
+        source: Where it stands, as Markdown.
     """
 
     seconds: float
@@ -69,11 +69,11 @@ def images_seen(config: Config, dataset: str) -> int:
     """How many images a recipe trains on, each as often as it is seen.
 
     Args:
-        config: the recipe.
+        config: The recipe.
         dataset: ``coco``, or ``cityscapes``, whose names say how many GPUs the toolbox trains on.
 
     Raises:
-        ConfigError: the schedule counts neither epochs of COCO nor iterations.
+        ConfigError: The schedule counts neither epochs of COCO nor iterations.
     """
     epochs = config.train_cfg.get("max_epochs")
     if epochs and dataset == "coco":
@@ -91,7 +91,7 @@ def gpus(config: Config) -> int:
     writes «4xb2» for four GPUs with two images each.
 
     Raises:
-        ConfigError: it says neither.
+        ConfigError: It says neither.
     """
     batch = config.train_dataloader.batch_size
     base = (config.get("auto_scale_lr") or {}).get("base_batch_size")

@@ -55,7 +55,7 @@ class Gallery(NamedTuple):
     Attributes:
         title: What is compared.
         items: The images.
-        legend: Class names with their colours, as CSS has them.
+        legend: Class names with their colors, as CSS has them.
     """
 
     title: str
@@ -82,7 +82,7 @@ def make_gallery(title: str, runs: Sequence[tuple[str, Run]]) -> Gallery | None:
 
 
 def class_colors(count: int) -> list[Color]:
-    """Colours for classes that have none: around the hue circle, neighbours far apart."""
+    """Colors for classes that have none: around the hue circle, neighbours far apart."""
     listed = []
     for index in range(count):
         red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1, 0.75, 0.95)

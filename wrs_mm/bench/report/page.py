@@ -83,7 +83,7 @@ def write_page(work_dir: WorkDir, report: Report) -> Path:
         Where it is.
 
     Raises:
-        ConfigError: plotly or Jinja2 is not installed.
+        ConfigError: Plotly or Jinja2 is not installed.
     """
     require_packages()
     path = work_dir.path / NAME

@@ -197,7 +197,7 @@ class MissedValidationHook(Hook):
 class SameBuffersHook(Hook):
     """Validates, in every process, with the buffers of the first: those that a checkpoint holds.
 
-    BN that is not synchronised has other running statistics in each process, and a resumed process
+    BN that is not synchronized has other running statistics in each process, and a resumed process
     begins with the first one's: measured with their own, the parts of a validation set would be those of
     different networks, and of others after an interruption.
     """

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from wrs_mm.errors import PlanError
 
-#: A metric by its name: weights ``(b, images)`` to values ``(b,)`` in percent.
 Metrics = Callable[[Tensor], dict[str, Tensor]]
+"""A metric by its name: weights ``(b, images)`` to values ``(b,)`` in percent."""
 
 _NUMBERS = 1 << 21
 """How many weights of detections are worked on at a time: 16 MB of float64."""
@@ -32,10 +32,10 @@ class ClassMatches:
     """The detections of one class, best score first, and which of them hit.
 
     Attributes:
-        category: the class's id in the annotations.
+        category: The class's id in the annotations.
         images: ``(d,)`` index of each detection's image.
-        hits: for each IoU threshold, the positions of detections that match an object.
-        ignored: for each IoU threshold, the positions of those that count as neither hit nor miss.
+        hits: For each IoU threshold, the positions of detections that match an object.
+        ignored: For each IoU threshold, the positions of those that count as neither hit nor miss.
         objects: ``(images,)`` number of objects that are not to be ignored.
     """
 
@@ -51,10 +51,10 @@ class DetectionMatches:
     """What AP is computed from: everything about one network's detections but the image weights.
 
     Attributes:
-        image_ids: the images, in the order of the weights.
-        iou_thresholds: the thresholds, ``(t,)``.
-        recall_thresholds: where precision is looked up, ``(r,)``.
-        classes: the classes that have objects.
+        image_ids: The images, in the order of the weights.
+        iou_thresholds: The thresholds, ``(t,)``.
+        recall_thresholds: Where precision is looked up, ``(r,)``.
+        classes: The classes that have objects.
     """
 
     image_ids: list[Any]
@@ -67,7 +67,7 @@ class DetectionMatches:
         """Take over the matches that pycocotools found.
 
         Args:
-            evaluation: a ``COCOeval`` after ``evaluate()``; its first area range and largest number of
+            evaluation: A ``COCOeval`` after ``evaluate()``; its first area range and largest number of
                 detections are used.
         """
         params = evaluation.params
@@ -167,7 +167,7 @@ class SegmentationCounts:
     """What mIoU is computed from: pixel counts by image and class.
 
     Attributes:
-        image_ids: the images, in the order of the weights.
+        image_ids: The images, in the order of the weights.
         intersect: ``(images, classes)`` pixels of a class that were found.
         union: ``(images, classes)`` pixels that are, or were taken for, that class.
     """
@@ -191,10 +191,10 @@ class Difference:
     """A paired difference, network minus baseline, in points.
 
     Attributes:
-        value: on the images as they are.
-        low: lower end of the interval.
-        high: upper end.
-        resamples: how many made it.
+        value: On the images as they are.
+        low: Lower end of the interval.
+        high: Upper end.
+        resamples: How many made it.
     """
 
     value: float
@@ -214,18 +214,18 @@ def paired_bootstrap(
     """Intervals for the difference between two networks over the validation images.
 
     Args:
-        network: what the one found.
-        baseline: what the other found in the same images.
-        resamples: bootstrap resamples.
-        seed: of the draws.
-        confidence: of the percentile interval.
-        batch: resamples at a time.
+        network: What the one found.
+        baseline: What the other found in the same images.
+        resamples: Bootstrap resamples.
+        seed: Of the draws.
+        confidence: Of the percentile interval.
+        batch: Resamples at a time.
 
     Returns:
         By metric, the difference and its interval.
 
     Raises:
-        PlanError: the two looked at different images.
+        PlanError: The two looked at different images.
     """
     if network.image_ids != baseline.image_ids:
         raise PlanError("the two runs were validated on different images; compare runs of one recipe")

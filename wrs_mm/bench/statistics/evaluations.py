@@ -37,10 +37,10 @@ class Evaluation:
     """What one network's metrics on the validation images are computed from.
 
     Attributes:
-        prefix: put before its metrics' names: ``bbox_``, ``segm_``, or nothing for segmentation.
-        found: its matches, or its pixel counts.
-        classes: names, in the order of ``found.by_class()``.
-        fingerprint: of the predictions and the annotations.
+        prefix: Put before its metrics' names: ``bbox_``, ``segm_``, or nothing for segmentation.
+        found: Its matches, or its pixel counts.
+        classes: Names, in the order of ``found.by_class()``.
+        fingerprint: Of the predictions and the annotations.
     """
 
     prefix: str

@@ -20,7 +20,7 @@ def bbox_overlaps(
         bboxes2: (N, 4); N = M where ``aligned``.
         ious: (M, N), or (M,) where ``aligned``: box i is compared with box i only. Written.
         mode: 0 intersection over union, 1 intersection over the area of ``bboxes1``.
-        aligned: see ``ious``.
+        aligned: See ``ious``.
         offset: 0 or 1, added to every width and height.
     """
     first = bboxes1 if aligned else bboxes1[:, None]

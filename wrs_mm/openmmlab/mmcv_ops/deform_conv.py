@@ -91,19 +91,19 @@ def deform_conv_forward(
         weight: (O, C / group, kH, kW).
         offset: (B, 2 · deformable_group · kH · kW, H', W'), ``y, x`` for each kernel cell.
         output: (B, O, H', W'), written.
-        columns: not used.
-        ones: not used.
-        kW: width of the kernel; ``weight`` says the same.
-        kH: height of the kernel; ``weight`` says the same.
-        dW: stride along x.
-        dH: stride along y.
-        padW: zeros left and right.
-        padH: zeros above and below.
-        dilationW: dilation along x.
-        dilationH: dilation along y.
-        group: groups of the convolution.
-        deformable_group: groups of input channels with offsets of their own.
-        im2col_step: not used.
+        columns: Not used.
+        ones: Not used.
+        kW: Width of the kernel; ``weight`` says the same.
+        kH: Height of the kernel; ``weight`` says the same.
+        dW: Stride along x.
+        dH: Stride along y.
+        padW: Zeros left and right.
+        padH: Zeros above and below.
+        dilationW: Dilation along x.
+        dilationH: Dilation along y.
+        group: Groups of the convolution.
+        deformable_group: Groups of input channels with offsets of their own.
+        im2col_step: Not used.
     """
     geometry = _Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
     output.copy_(
@@ -195,22 +195,22 @@ def modulated_deform_conv_forward(
         input: (B, C, H, W).
         weight: (O, C / group, kernel_h, kernel_w).
         bias: (O,); read only where ``with_bias``.
-        ones: not used.
+        ones: Not used.
         offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W'), ``y, x`` for each cell.
         mask: (B, deformable_group · kernel_h · kernel_w, H', W'), a factor for each cell.
         output: (B, O, H', W'), written.
-        columns: not used.
-        kernel_h: height of the kernel; ``weight`` says the same.
-        kernel_w: width of the kernel; ``weight`` says the same.
-        stride_h: stride along y.
-        stride_w: stride along x.
-        pad_h: zeros above and below.
-        pad_w: zeros left and right.
-        dilation_h: dilation along y.
-        dilation_w: dilation along x.
-        group: groups of the convolution.
-        deformable_group: groups of input channels with offsets and masks of their own.
-        with_bias: add ``bias``.
+        columns: Not used.
+        kernel_h: Height of the kernel; ``weight`` says the same.
+        kernel_w: Width of the kernel; ``weight`` says the same.
+        stride_h: Stride along y.
+        stride_w: Stride along x.
+        pad_h: Zeros above and below.
+        pad_w: Zeros left and right.
+        dilation_h: Dilation along y.
+        dilation_w: Dilation along x.
+        group: Groups of the convolution.
+        deformable_group: Groups of input channels with offsets and masks of their own.
+        with_bias: Add ``bias``.
     """
     geometry = _Geometry(
         stride_h,

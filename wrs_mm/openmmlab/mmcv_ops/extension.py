@@ -19,7 +19,6 @@ from wrs_mm.openmmlab.mmcv_ops.missing import MISSING_OPERATORS, missing_operato
 
 NAME = "mmcv._ext"
 
-#: Each provided function and the file beside this one that implements it.
 IMPLEMENTED_IN = {
     "nms": "nms",
     "softnms": "nms",
@@ -41,6 +40,7 @@ IMPLEMENTED_IN = {
     "get_compiler_version": "build_info",
     "get_compiling_cuda_version": "build_info",
 }
+"""Each provided function and the file beside this one that implements it."""
 
 
 class _Extension(ModuleType):

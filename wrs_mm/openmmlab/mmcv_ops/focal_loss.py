@@ -35,7 +35,7 @@ def sigmoid_focal_loss_forward(
         alpha: α.
 
     Raises:
-        IndexError: with a ``weight``, a target outside [0, C).
+        IndexError: With a ``weight``, a target outside [0, C).
     """
     x = _at_least_float32(input)
     positive = _is_target(target, x)
@@ -53,15 +53,15 @@ def sigmoid_focal_loss_backward(
     """Write the derivative of each element of the loss by its logit to ``grad_input``.
 
     Args:
-        input: as in the forward.
-        target: as in the forward.
-        weight: as in the forward.
+        input: As in the forward.
+        target: As in the forward.
+        weight: As in the forward.
         grad_input: (N, C), written.
-        gamma: as in the forward.
-        alpha: as in the forward.
+        gamma: As in the forward.
+        alpha: As in the forward.
 
     Raises:
-        IndexError: with a ``weight``, a target outside [0, C).
+        IndexError: With a ``weight``, a target outside [0, C).
     """
     x = _at_least_float32(input)
     p, q = torch.sigmoid(x), torch.sigmoid(-x)  # q = 1 - p without its rounding error
@@ -97,7 +97,7 @@ def softmax_focal_loss_forward(
         alpha: α.
 
     Raises:
-        RuntimeError: a target of C or more.
+        RuntimeError: A target of C or more.
     """
     p, q = _own_probability(input, target)
     loss = -alpha * q**gamma * torch.log(p)
@@ -116,16 +116,16 @@ def softmax_focal_loss_backward(
     """Write the gradient of each row's loss by the row's logits to ``grad_input``.
 
     Args:
-        input: as in the forward.
-        target: as in the forward.
-        weight: as in the forward.
+        input: As in the forward.
+        target: As in the forward.
+        weight: As in the forward.
         buff: (N,), written: the derivative by the logarithm of the own class's probability.
         grad_input: (N, C), written.
-        gamma: as in the forward.
-        alpha: as in the forward.
+        gamma: As in the forward.
+        alpha: As in the forward.
 
     Raises:
-        RuntimeError: a target of C or more.
+        RuntimeError: A target of C or more.
     """
     p, q = _own_probability(input, target)
     by_log_p = alpha * (-(q**gamma) + gamma * q ** (gamma - 1) * p * torch.log(p))

@@ -13,7 +13,6 @@ from wrs_mm.errors import UsageError
 
 _INSTALLATION_GUIDE = "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
 
-#: What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement.
 MISSING_OPERATORS = frozenset(
     {
         "active_rotated_filter_backward",
@@ -111,6 +110,7 @@ MISSING_OPERATORS = frozenset(
         "upfirdn2d",
     }
 )
+"""What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement."""
 
 
 class MissingOperatorError(UsageError, NotImplementedError):

@@ -27,7 +27,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Args:
         boxes: (N, 4), ``x1, y1, x2, y2``, any floating dtype, any device.
         scores: (N,).
-        iou_threshold: a box goes when its IoU with a better one is greater.
+        iou_threshold: A box goes when its IoU with a better one is greater.
         offset: 0 or 1, added to every width and height (1: coordinates are whole pixels).
 
     Returns:
@@ -59,9 +59,9 @@ def softnms(
         boxes: (N, 4), ``x1, y1, x2, y2``, on the CPU.
         scores: (N,), on the CPU.
         dets: (N, 5), on the CPU; its first K rows are written: box and lowered score.
-        iou_threshold: from here on the naive and the linear method lower a score.
-        sigma: the Gaussian method multiplies by ``exp(-IoU² / sigma)``.
-        min_score: a box whose lowered score is smaller goes.
+        iou_threshold: From here on the naive and the linear method lower a score.
+        sigma: The Gaussian method multiplies by ``exp(-IoU² / sigma)``.
+        min_score: A box whose lowered score is smaller goes.
         method: 0 naive (to zero), 1 linear (times ``1 - IoU``), 2 Gaussian.
         offset: 0 or 1, added to every width and height.
 
@@ -96,7 +96,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
 
     Args:
         dets: (N, 5), ``x1, y1, x2, y2, score``, on the CPU.
-        iou_threshold: a box joins a better one's group when their IoU is this or greater.
+        iou_threshold: A box joins a better one's group when their IoU is this or greater.
 
     Returns:
         One list a group: the remaining box, then those it suppressed, by descending score.

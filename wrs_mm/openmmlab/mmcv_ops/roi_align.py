@@ -34,14 +34,14 @@ def roi_align_forward(
         input: (B, C, H, W) features.
         rois: (K, 5), ``batch index, x1, y1, x2, y2`` in image pixels.
         output: (K, C, aligned_height, aligned_width), written.
-        argmax_y: same shape, written for maximum pooling only: row of the greatest sample.
-        argmax_x: same for the column.
-        aligned_height: bins along y.
-        aligned_width: bins along x.
-        spatial_scale: feature cells per image pixel.
-        sampling_ratio: samples along each axis of a bin; 0 takes one per feature cell.
+        argmax_y: Same shape, written for maximum pooling only: row of the greatest sample.
+        argmax_x: Same for the column.
+        aligned_height: Bins along y.
+        aligned_width: Bins along x.
+        spatial_scale: Feature cells per image pixel.
+        sampling_ratio: Samples along each axis of a bin; 0 takes one per feature cell.
         pool_mode: 0 maximum, 1 average.
-        aligned: shift by half a cell, so that pixel centres are at integers.
+        aligned: Shift by half a cell, so that pixel centres are at integers.
     """
     rois = rois.to(input.dtype)
     if pool_mode == _MAX:
@@ -78,16 +78,16 @@ def roi_align_backward(
 
     Args:
         grad_output: (K, C, aligned_height, aligned_width).
-        rois: as in the forward.
-        argmax_y: as the forward wrote it.
-        argmax_x: as the forward wrote it.
+        rois: As in the forward.
+        argmax_y: As the forward wrote it.
+        argmax_x: As the forward wrote it.
         grad_input: (B, C, H, W), written.
-        aligned_height: as in the forward.
-        aligned_width: as in the forward.
-        spatial_scale: as in the forward.
-        sampling_ratio: as in the forward.
-        pool_mode: as in the forward.
-        aligned: as in the forward.
+        aligned_height: As in the forward.
+        aligned_width: As in the forward.
+        spatial_scale: As in the forward.
+        sampling_ratio: As in the forward.
+        pool_mode: As in the forward.
+        aligned: As in the forward.
     """
     rois = rois.to(grad_output.dtype)
     if pool_mode == _MAX:

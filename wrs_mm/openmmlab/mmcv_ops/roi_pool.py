@@ -28,10 +28,10 @@ def roi_pool_forward(
         input: (B, C, H, W) features.
         rois: (K, 5), ``batch index, x1, y1, x2, y2`` in image pixels, both corners inside.
         output: (K, C, pooled_height, pooled_width), written.
-        argmax: same shape, int32, written: ``row · W + column`` of the maximum, -1 where empty.
-        pooled_height: bins along y.
-        pooled_width: bins along x.
-        spatial_scale: feature cells per image pixel.
+        argmax: Same shape, int32, written: ``row · W + column`` of the maximum, -1 where empty.
+        pooled_height: Bins along y.
+        pooled_width: Bins along x.
+        spatial_scale: Feature cells per image pixel.
     """
     height, width = input.shape[-2:]
     image = rois[:, 0].long().tolist()
@@ -92,12 +92,12 @@ def roi_pool_backward(
 
     Args:
         grad_output: (K, C, pooled_height, pooled_width).
-        rois: as in the forward; only the batch index is read.
-        argmax: as the forward wrote it.
+        rois: As in the forward; only the batch index is read.
+        argmax: As the forward wrote it.
         grad_input: (B, C, H, W), contiguous, added to.
-        pooled_height: not used.
-        pooled_width: not used.
-        spatial_scale: not used.
+        pooled_height: Not used.
+        pooled_width: Not used.
+        spatial_scale: Not used.
     """
     _, channels, height, width = grad_input.shape
     plane = rois[:, :1].long() * channels + torch.arange(channels, device=rois.device)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; black and yellow left out.
+# Okabe and Ito's colors, told apart by color-blind readers too; black and yellow left out.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 _GRID = "#e3e6ea"
 
@@ -32,7 +32,7 @@ class Figure(NamedTuple):
 
 
 def colors(arms: Iterable[str]) -> dict[str, str]:
-    """A colour for each arm; the first gets the first."""
+    """A color for each arm; the first gets the first."""
     listed = list(dict.fromkeys(arms))
     return {arm: _COLORS[index % len(_COLORS)] for index, arm in enumerate(listed)}
 

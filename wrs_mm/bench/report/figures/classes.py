@@ -18,7 +18,7 @@ def class_differences(
         title: What is compared.
         unit: Of the differences.
         by_arm: By arm and class, the differences over seeds in points.
-        palette: A colour by arm.
+        palette: A color by arm.
     """
     first = next(iter(by_arm.values()))
     order = sorted(first, key=lambda name: sum(first[name]) / len(first[name]))

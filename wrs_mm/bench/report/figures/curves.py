@@ -26,7 +26,7 @@ def curves(
         unit: Of the values.
         by_arm: Curves.
         diverged: By arm, at which iterations its runs diverged.
-        palette: A colour by arm.
+        palette: A color by arm.
     """
     traces: list[Any] = []
     for arm, curve in by_arm.items():

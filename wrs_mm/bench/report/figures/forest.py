@@ -22,7 +22,7 @@ def differences_to_baseline(
     Args:
         summary: Over seeds, of the last checkpoint.
         images: The intervals over images.
-        palette: A colour by arm.
+        palette: A color by arm.
     """
     made = []
     for task, main in MAIN.items():
