@@ -16,7 +16,16 @@ class ConfigError(UsageError):
 
 
 class OptionError(UsageError):
-    """An option has an unknown name or a value out of its range."""
+    """An option has an unknown name or a value out of its range.
+
+    Args:
+        message: What is wrong and what to write instead.
+        option: The option's name, where one option is to blame and the raiser knows which.
+    """
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class ModelError(UsageError):

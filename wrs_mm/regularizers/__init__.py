@@ -41,14 +41,20 @@ def check(name: str, **options: Any) -> None:
     """Check a regularizer's name and options without a recipe.
 
     Raises:
-        OptionError: It does not exist, has no such option, or the value is out of its range.
+        OptionError: It does not exist, has no such option, or the value is out of its range; its ``option``
+            says which one is to blame.
     """
     known = options_of(name)
     for option in options:
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
-            raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}")
+            raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}", option)
     plain = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
+    for option, value in options.items():
+        try:
+            REGULARIZERS[name](plain, **{option: value})
+        except OptionError as error:
+            raise OptionError(str(error), option) from None
     REGULARIZERS[name](plain, **options)
 
 
