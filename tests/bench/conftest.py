@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from wrs_mm.bench.plan.plan import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.results import gather
 

@@ -11,8 +11,11 @@ from arms import ARMS, CONFIGS, load, plain, recipes_in
 from mmengine.config import Config
 
 from wrs_mm import regularizers
-from wrs_mm.bench.plan.plan import RunSpec, expand, find_recipe, load_plan
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.recipes import find_recipe
 from wrs_mm.bench.plan.resolve import resolve
+from wrs_mm.bench.plan.spec import RunSpec
 
 RECIPES = [(folder, r) for folder in ("coco", "cityscapes", "mini", "real") for r in recipes_in(folder)]
 OF_THE_ARM = {"type", "constructor", "wrs", "scale_invariance"}

@@ -20,10 +20,10 @@ from rich.console import Console
 from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan import resolve
-from wrs_mm.bench.plan.checks import warnings
-from wrs_mm.bench.plan.comparison import Cell
-from wrs_mm.bench.plan.differences import settings
-from wrs_mm.bench.plan.plan import Plan, RunSpec, expand, load_plan, resolve_spec
+from wrs_mm.bench.plan.checks import comparison_warnings
+from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.runs.display import make_display, watch_status
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
@@ -72,7 +72,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         path.mkdir(parents=True, exist_ok=True)
         try:
             with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
-                runs = _prepare(work_dir, plan, specs)
+                runs = _prepare(work_dir, plan)
                 # For the report: what was asked for, with its comments.
                 write_text(path / "plan.yaml", plan_path.read_text(encoding="utf-8"))
         except Timeout:
@@ -89,17 +89,16 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         return 1
 
 
-def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Run]:
+def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
     """Resolve all configs, then make the runs' folders.
 
     All configs come first, so that a mistake in the last of them leaves the work dir as it was.
     """
-    resolved, cells = [], []
-    for spec in specs:
-        config = resolve_spec(plan, spec)
-        resolve.require_data(config)
-        if spec.seed == plan.seeds[0]:
-            cells.append(Cell(spec, settings(config.to_dict())))
+    arms = resolve_arms(plan)
+    for arm in arms:
+        resolve.require_data(arm.config)
+    resolved = []
+    for spec, config in (arm.run(seed) for seed in plan.seeds for arm in arms):
         identity = Identity(
             spec=spec,
             task=resolve.task(config),
@@ -109,9 +108,9 @@ def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Ru
         resolved.append((work_dir.run(spec), identity, config.pretty_text))
     for one, identity, _ in resolved:
         one.check(identity)
-    for text in warnings(plan, cells):
+    for text in comparison_warnings(arms):
         print(f"warning: {text}", file=sys.stderr)
-    work_dir.adopt(plan.name, list(specs))
+    work_dir.adopt(plan.name, [identity.spec for _, identity, _ in resolved])
     for one, identity, text in resolved:
         one.prepare(identity, text)
     return [one for one, _, _ in resolved]

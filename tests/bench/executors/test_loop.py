@@ -9,7 +9,7 @@ import pytest
 
 from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.executors.loop import run_all
-from wrs_mm.bench.plan.plan import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Result, Status
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from wrs_mm.bench.plan.differences import MISSING, differing, settings, undeclared
+from wrs_mm.bench.plan.differences import MISSING, config_values, differing, undeclared
 
 PLAIN = {"optim_wrapper.type": "OptimWrapper", "optim_wrapper.optimizer.lr": 0.1, "model.depth": 18}
 WRS = {**PLAIN, "optim_wrapper.type": "WRSOptimWrapper", "optim_wrapper.wrs": {}}
 
 
-def test_only_settings_that_are_read_count():
+def test_only_keys_that_are_read_count():
     content = {"base_lr": 0.1, "model": {"depth": 18, "stages": [1, 2]}, "optim_wrapper": {"type": dict}}
-    assert settings(content) == {"model.depth": 18, "model.stages": [1, 2], "optim_wrapper.type": "dict"}
+    assert config_values(content) == {"model.depth": 18, "model.stages": [1, 2], "optim_wrapper.type": "dict"}
 
 
 def test_a_key_differs_where_its_value_or_its_presence_does():

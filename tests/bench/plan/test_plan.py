@@ -3,155 +3,22 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from small_plans import GOOD
 
-from wrs_mm.bench.plan.plan import CONFIGS, RunSpec, expand, load_plan
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.errors import PlanError
 
-GOOD = """# Line 1
-name: two
-recipes: [first, second.py]
-regularizers: [none, wd, wrs]
-seeds: [0, 1]
-baseline: wd
-"""
 
-
-@pytest.fixture
-def write(tmp_path: Path):
-    """Writes a plan beside two recipes and returns its path."""
-    for name in ("first", "second"):
-        (tmp_path / f"{name}.py").write_text("default_scope = 'mmseg'\n")
-
-    def _write(text: str | bytes) -> Path:
-        path = tmp_path / "plan.yaml"
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return _write
-
-
-def test_a_plan_is_the_product_of_its_lists_with_seeds_slowest(write):
-    specs = expand(load_plan(write(GOOD)))
-    assert len(specs) == 2 * 3 * 2
-    assert [spec.seed for spec in specs] == [0] * 6 + [1] * 6
-    assert [(s.recipe, s.regularizer) for s in specs[:3]] == [
-        ("first", "none"),
-        ("first", "wd"),
-        ("first", "wrs"),
-    ]
-    assert {spec.regularizer for spec in specs if spec.baseline} == {"wd"}
-    assert {spec.optimizer for spec in specs} == {"recipe"}
-    assert len({spec.id for spec in specs}) == len(specs)
-
-
-def test_lists_of_option_values_become_a_grid(write):
-    text = GOOD.replace("[none, wd, wrs]", "{wd: {weight_decay: [1e-5, 1.0e-4]}, wrs: null}")
-    text = text.replace("baseline: wd", "baseline: wrs")
-    arms = {(s.regularizer, str(s.options)) for s in expand(load_plan(write(text)))}
-    assert arms == {
-        ("wd", "{'weight_decay': 1e-05}"),
-        ("wd", "{'weight_decay': 0.0001}"),
-        ("wrs", "{}"),
-    }
-
-
-def test_a_list_may_hold_names_and_options(write):
-    text = GOOD.replace("[none, wd, wrs]", "[none, {wd: {weight_decay: 1.0e-4}}]")
-    specs = expand(load_plan(write(text)))
-    assert {str(s.options) for s in specs if s.baseline} == {"{'weight_decay': 0.0001}"}
-
-
-def test_a_baseline_in_a_sweep_must_name_one_arm(write):
+def test_a_baseline_in_a_sweep_must_name_one_arm(write_plan):
     sweep = GOOD.replace("[none, wd, wrs]", "{wd: {weight_decay: [1.0e-5, 1.0e-4]}}")
     with pytest.raises(PlanError, match=r"stands for 2 arms; write one of them, .*weight_decay"):
-        load_plan(write(sweep))
+        load_plan(write_plan(sweep))
     chosen = sweep.replace("baseline: wd", "baseline: {wd: {weight_decay: 1.0e-4}}")
-    specs = expand(load_plan(write(chosen)))
+    specs = expand(load_plan(write_plan(chosen)))
     assert {s.options["weight_decay"] for s in specs if s.baseline} == {1e-4}
-
-
-def test_installed_configs_are_recipes(write):
-    name = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
-    specs = expand(load_plan(write(GOOD.replace("first, second.py", f'"{name}"'))))
-    assert {spec.recipe for spec in specs} == {name}
-    assert specs[0].id == "mmdet-faster_rcnn-faster-rcnn_r50_fpn_1x_coco__none__seed0"
-
-
-def test_the_plans_of_the_checkout_name_the_folders_that_they_always_named():
-    expected = [
-        f"{recipe}__{arm}__seed0"
-        for recipe in ("mini-faster-rcnn_r18-narrow_fpn_mini-coco", "mini-pspnet_r18-narrow_mini-cityscapes")
-        for arm in ("none", "wd", "wrs")
-    ]
-    specs = expand(load_plan(CONFIGS / "benchmarks" / "mini.yaml"))
-    assert [spec.id for spec in specs if spec.seed == 0] == expected
-
-
-def test_a_spec_written_before_there_were_learning_rates_loads():
-    old = (
-        '{"recipe": "a", "regularizer": "wd", "options": {"weight_decay": 1e-05}, "optimizer": "recipe", '
-        '"seed": 3, "baseline": true}'
-    )
-    spec = RunSpec.model_validate_json(old)
-    assert spec.id == "a__wd-weight_decay=1e-05__seed3"
-    assert (spec.learning_rate, spec.cfg_options, spec.links, spec.config) == (None, {}, {}, None)
-
-
-def test_optimizers_and_learning_rates_multiply(write):
-    text = GOOD.replace("[none, wd, wrs]", "[wd]").replace("[0, 1]", "[0]")
-    text += "optimizers: [recipe, {AdamW: {betas: [0.9, 0.95]}}]\nlearning_rates: [recipe, 1e-2]\n"
-    specs = [spec for spec in expand(load_plan(write(text))) if spec.recipe == "first"]
-    assert [(s.optimizer, s.optimizer_options, s.learning_rate) for s in specs] == [
-        ("recipe", {}, None),
-        ("recipe", {}, 0.01),
-        ("AdamW", {"betas": [0.9, 0.95]}, None),
-        ("AdamW", {"betas": [0.9, 0.95]}, 0.01),
-    ]
-    assert [spec.id for spec in specs[:2]] == ["first__wd__seed0", "first__wd__lr=0.01__seed0"]
-    assert specs[3].optimizer_label == "AdamW (betas=[0.9, 0.95])"
-    assert specs[3].id.startswith("first__wd__AdamW-betas=-0.9--0.95-__lr=0.01__seed0__")
-
-
-def test_the_innermost_learning_rates_hold(write):
-    text = GOOD.replace("[none, wd, wrs]", "[wd]").replace("[0, 1]", "[0]")
-    text = text.replace("second.py", "{config: second, learning_rates: [0.5, 0.7]}")
-    text += "optimizers: [recipe, {AdamW: {lr: [1e-4, 1e-3]}}]\nlearning_rates: [0.1]\n"
-    rates = [(s.recipe, s.optimizer, s.learning_rate) for s in expand(load_plan(write(text)))]
-    assert rates == [
-        ("first", "recipe", 0.1),
-        ("first", "AdamW", 1e-4),
-        ("first", "AdamW", 1e-3),
-        ("second", "recipe", 0.5),
-        ("second", "recipe", 0.7),
-        ("second", "AdamW", 1e-4),
-        ("second", "AdamW", 1e-3),
-    ]
-
-
-def test_one_config_is_several_recipes_under_several_names(write):
-    text = GOOD.replace(
-        "[first, second.py]",
-        "\n- first\n- {config: first, name: tiles, cfg_options: {train_dataloader.batch_size: 4}}",
-    )
-    text += "cfg_options: {train_dataloader.batch_size: 2, val_dataloader.batch_size: 1}\n"
-    specs = {spec.recipe: spec for spec in expand(load_plan(write(text)))}
-    assert (specs["first"].config, specs["tiles"].config) == (None, "first")
-    assert specs["first"].cfg_options["train_dataloader.batch_size"] == 2
-    assert specs["tiles"].cfg_options == {"val_dataloader.batch_size": 1, "train_dataloader.batch_size": 4}
-    assert specs["tiles"].id.startswith("tiles__")
-
-
-def test_anchors_and_merge_keys_share_settings_between_recipes(write):
-    text = GOOD.replace(
-        "[first, second.py]",
-        "\n- config: first\n  cfg_options: &small {train_dataloader.batch_size: 1}"
-        "\n- config: second\n  cfg_options:\n    <<: *small\n    val_dataloader.batch_size: 2",
-    )
-    specs = {spec.recipe: spec.cfg_options for spec in expand(load_plan(write(text)))}
-    assert specs["second"] == {"train_dataloader.batch_size": 1, "val_dataloader.batch_size": 2}
 
 
 # What is wrong, what the message says, and the line that it names (None: the file has no such line).
@@ -188,7 +55,11 @@ MISTAKES = {
         "'fast' is no learning rate",
         7,
     ),
-    "unknown scope": (GOOD.replace("first,", '"mmpose::a.py",'), "no package 'mmpose' is installed", 3),
+    "unknown scope": (
+        GOOD.replace("first,", '"mmpose::a.py",'),
+        "no package 'mmpose' is installed",
+        3,
+    ),
     "unknown installed": (GOOD.replace("first,", '"mmdet::no.py",'), "mmdet carries no 'no.py'", 3),
     "unknown arm": (GOOD.replace("wrs]", "wrss]"), "regularizer 'wrss' is not known; write one of", 4),
     "arm twice": (GOOD.replace("wrs]", "wd]"), "the arm wd is listed twice", 4),
@@ -203,7 +74,11 @@ MISTAKES = {
         "all",
         8,
     ),
-    "unknown optimizer": (GOOD + "optimizers: [adamm]\n", "'adamm' is not known; did you mean Adam", 7),
+    "unknown optimizer": (
+        GOOD + "optimizers: [adamm]\n",
+        "'adamm' is not known; did you mean Adam",
+        7,
+    ),
     "optimizer option": (
         GOOD + "optimizers:\n  - recipe\n  - AdamW:\n      momentum: 0.9\n",
         "AdamW has no option 'momentum'; its options are lr, betas",
@@ -222,7 +97,11 @@ MISTAKES = {
         "no optimizer takes the learning_rates",
         8,
     ),
-    "link": (GOOD + "links:\n  param_scheduler.1.eta_min: lr\n", "write the link of param_scheduler.1", 8),
+    "link": (
+        GOOD + "links:\n  param_scheduler.1.eta_min: lr\n",
+        "write the link of param_scheduler.1",
+        8,
+    ),
     "link a number": (GOOD + "links: {a: 1}\n", "links.a: ", 7),
     "option seed": (
         GOOD + "cfg_options:\n  model.depth: 3\n  randomness.seed: 1\n",
@@ -246,10 +125,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_each_mistake_is_one_line_that_names_the_file_and_its_line(case, write):
+def test_each_mistake_is_one_line_that_names_the_file_and_its_line(case, write_plan):
     text, expected, line = MISTAKES[case]
     with pytest.raises(PlanError) as caught:
-        expand(load_plan(write(text)))
+        expand(load_plan(write_plan(text)))
     message = str(caught.value)
     assert expected in message
     assert "\n" not in message
@@ -261,28 +140,3 @@ def test_each_mistake_is_one_line_that_names_the_file_and_its_line(case, write):
 def test_a_missing_plan_is_named(tmp_path):
     with pytest.raises(PlanError, match=r"nowhere\.yaml: cannot be read"):
         load_plan(tmp_path / "nowhere.yaml")
-
-
-def _spec(**changes) -> RunSpec:
-    values = {
-        "recipe": "mini/pspnet",
-        "regularizer": "wd",
-        "options": {},
-        "optimizer": "recipe",
-        "seed": 0,
-        "baseline": False,
-    }
-    return RunSpec(**{**values, **changes})
-
-
-def test_folder_names_are_safe_distinct_and_independent_of_the_baseline():
-    assert _spec().id == "mini-pspnet__wd__seed0"
-    assert _spec(options={"weight_decay": 1e-5}).id == "mini-pspnet__wd-weight_decay=1e-05__seed0"
-    assert _spec(baseline=True).id == _spec().id
-    odd = [_spec(recipe="ü b"), _spec(recipe="ö b"), _spec(recipe="../x"), _spec(recipe="a" * 400)]
-    names = [spec.id for spec in odd]
-    assert len(set(names)) == len(names)
-    for name in names:
-        assert len(name) < 200
-        assert "/" not in name
-        assert not name.startswith(".")

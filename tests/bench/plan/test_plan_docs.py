@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench.plan import checks
-from wrs_mm.bench.plan.comparison import resolve_cells
+from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.entries import Recipe
-from wrs_mm.bench.plan.plan import CONFIGS, Plan, expand, load_plan
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.recipes import CONFIGS
 
 TEXT = (CONFIGS.parent / "docs" / "plans.md").read_text(encoding="utf-8")
 
@@ -46,9 +48,7 @@ def test_an_example_resolves_to_its_runs_without_a_warning(name: str, tmp_path: 
         (tmp_path / file).write_text(body, encoding="utf-8")
     plan = load_plan(tmp_path / name)
     assert len(expand(plan)) == RUNS[name]
-    cells = resolve_cells(plan)
-    found = checks.warnings(plan, cells)
-    assert found == []
+    assert checks.comparison_warnings(resolve_arms(plan)) == []
     if name == "ours.yaml":
         run = next(spec.id for spec in expand(plan) if spec.regularizer == "wrs" and spec.seed == 0)
         assert f"{run.rpartition('lr=')[0]}lr=0.01__seed0" in TEXT
@@ -57,7 +57,7 @@ def test_an_example_resolves_to_its_runs_without_a_warning(name: str, tmp_path: 
 def test_private_data_without_a_file_of_ones_own_reaches_loaders_and_evaluator(tmp_path: Path):
     path = tmp_path / "two-datasets.yaml"
     path.write_text(FILES["two-datasets.yaml"], encoding="utf-8")
-    tiles, crops = (resolve_cells(load_plan(path))[index].settings for index in (0, 3))
+    tiles, crops = (resolve_arms(load_plan(path))[index].values for index in (0, 3))
     assert tiles["train_dataloader.dataset.ann_file"] == "train.json"
     assert tiles["val_dataloader.dataset.ann_file"] == "val.json"
     assert tiles["val_dataloader.dataset.metainfo.classes"] == ["crack", "rust"]
@@ -70,7 +70,6 @@ def test_private_data_without_a_file_of_ones_own_reaches_loaders_and_evaluator(t
 def test_data_of_the_test_set_need_not_exist(tmp_path: Path):
     path = tmp_path / "two-datasets.yaml"
     path.write_text(FILES["two-datasets.yaml"], encoding="utf-8")
-    plan = load_plan(path)
-    found = checks.warnings(plan, resolve_cells(plan))
+    found = checks.comparison_warnings(resolve_arms(load_plan(path)))
     assert len(found) == 2 and all("dataset not found: data/" in warning for warning in found)
     assert not any("coco" in warning.partition(":")[2] for warning in found)

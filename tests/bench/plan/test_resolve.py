@@ -9,7 +9,8 @@ import pytest
 from mmengine.config import Config
 from small_recipe import RECIPE, write_recipe
 
-from wrs_mm.bench.plan.plan import expand, load_plan, resolve_spec
+from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.errors import PlanError
 
 PLAN = """name: small
@@ -22,14 +23,13 @@ baseline: wd
 
 @pytest.fixture
 def configs(tmp_path: Path):
-    """Resolves the runs of a plan beside the small recipe; extra lines go below the plan's five."""
+    """Resolves the arms of a plan beside the small recipe; extra lines go below the plan's five."""
     write_recipe(tmp_path)
 
     def _configs(extra: str = "", plan: str = PLAN) -> list[Config]:
         path = tmp_path / "plan.yaml"
         path.write_text(plan + extra, encoding="utf-8")
-        loaded = load_plan(path)
-        return [resolve_spec(loaded, spec) for spec in expand(loaded)]
+        return [arm.config for arm in resolve_arms(load_plan(path))]
 
     return _configs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wrs_mm.bench.plan.plan import CONFIGS
+from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm.bench.published import baselines, document, gpu_hours
 from wrs_mm.bench.statistics.results import COLUMNS, write_results
 from wrs_mm.cli import main

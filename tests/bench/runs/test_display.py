@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from wrs_mm.bench.plan.plan import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs import display
 from wrs_mm.bench.runs.display import PlainDisplay, RichDisplay, Sight, duration, time_left
 from wrs_mm.bench.runs.folder import Run

@@ -1,6 +1,7 @@
 """Is a plan the comparison that it says it is? The resolved configs know.
 
-Nothing here is an error: what cannot train at all, :func:`wrs_mm.bench.plan.plan.resolve_spec` has refused.
+Nothing here is an error: what cannot train at all,
+:func:`wrs_mm.bench.plan.comparison.resolve_arms` has refused.
 """
 
 from __future__ import annotations
@@ -8,72 +9,78 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wrs_mm.bench.plan.comparison import Cell, _by_setting
-from wrs_mm.bench.plan.differences import differing, settings, undeclared
+from wrs_mm.bench.plan.comparison import ResolvedArm, by_scenario
+from wrs_mm.bench.plan.differences import config_values, differing, undeclared
 from wrs_mm.bench.plan.links import LR
 from wrs_mm.bench.plan.optimizers import KEPT, RECIPE
-from wrs_mm.bench.plan.plan import Plan, find_recipe
-from wrs_mm.bench.plan.resolve import base_config, require_data
+from wrs_mm.bench.plan.resolve import require_data
 from wrs_mm.errors import DatasetError
+from wrs_mm.values import is_number, type_name
 
 _TYPE = "optim_wrapper.optimizer.type"
 
 _LEARNING_RATES = frozenset(
     "lr eta_min eta_max min_value min_lr max_lr base_lr start_lr end_lr init_lr final_lr warmup_lr".split()
 )
-"""Names of settings that are learning rates themselves, not factors on one."""
+"""Last parts of config keys whose values are learning rates themselves, not factors on one."""
 
 _FACTORS = ("factor", "ratio", "mult", "gamma", "power", "decay", "momentum")
-"""Endings of settings that may equal the learning rate by chance."""
+"""Endings of config keys whose values may equal the learning rate by chance."""
 
 
-def warnings(plan: Plan, cells: Sequence[Cell]) -> list[str]:
+def comparison_warnings(arms: Sequence[ResolvedArm]) -> list[str]:
     """What a reader of the results would have to know, one line each.
 
     Args:
-        plan: The plan.
-        cells: From :func:`resolve_cells`.
+        arms: Those of a plan, from :func:`wrs_mm.bench.plan.comparison.resolve_arms`.
     """
+    by_recipe: dict[str, list[ResolvedArm]] = {}
+    for arm in arms:
+        by_recipe.setdefault(arm.spec.recipe, []).append(arm)
     recipes: dict[str, list[str]] = {}
-    for recipe in plan.recipes:
-        own = [cell for cell in cells if cell.spec.recipe == recipe.name]
-        config = base_config(own[0].spec, find_recipe(recipe.config, plan.folder))
-        base = settings(config.to_dict())
-        said: list[str] = []
-        said += _undeclared(own)
-        said += _same(own)
-        said += _left_behind(base, own)
-        said += _optimizers(base, own)
-        said += _frozen_bn(base, own)
-        try:
-            require_data(config)
-        except DatasetError as error:
-            said.append(f"{error} (to run it; to read the plan it is not needed)")
-        for text in dict.fromkeys(said):
-            recipes.setdefault(text, []).append(recipe.name)
-    everywhere = len(plan.recipes) if len(plan.recipes) > 1 else 0
+    for recipe, own in by_recipe.items():
+        for text in dict.fromkeys(_warnings_of_recipe(own)):
+            recipes.setdefault(text, []).append(recipe)
+    everywhere = len(by_recipe) if len(by_recipe) > 1 else 0
     return [
         f"{'all recipes' if len(names) == everywhere else ', '.join(names)}: {text}"
         for text, names in recipes.items()
     ]
 
 
-def _undeclared(cells: Sequence[Cell]) -> Iterator[str]:
+def _warnings_of_recipe(arms: Sequence[ResolvedArm]) -> Iterator[str]:
+    base = config_values(arms[0].base.to_dict())
+    yield from _undeclared(arms)
+    yield from _same(arms)
+    yield from _left_behind(base, arms)
+    yield from _optimizers(base, arms)
+    yield from _frozen_bn(base, arms)
+    try:
+        require_data(arms[0].base)
+    except DatasetError as error:
+        yield f"{error} (to run it; to read the plan it is not needed)"
+
+
+def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
     """Arms against the baseline, and other optimizers and learning rates against the first."""
-    first = _by_setting(cells)[cells[0].setting]
-    for arms in _by_setting(cells).values():
-        baseline = next(cell for cell in arms if cell.spec.baseline)
-        for cell in arms:
-            keys = undeclared(cell.settings, baseline.settings, ["regularizer"])
+    scenarios = by_scenario(arms)
+    first = _baseline(scenarios[arms[0].scenario])
+    for compared in scenarios.values():
+        baseline = _baseline(compared)
+        for arm in compared:
+            keys = undeclared(arm.values, baseline.values, ["regularizer"])
             if keys:
-                rows = differing([cell.settings, baseline.settings])
-                yield _says(cell.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
-        reference = next(cell for cell in first if cell.spec.baseline)
-        keys = undeclared(baseline.settings, reference.settings, ["optimizer", "learning_rate"])
-        rows = differing([baseline.settings, reference.settings])
+                rows = differing([arm.values, baseline.values])
+                yield _says(arm.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
+        keys = undeclared(baseline.values, first.values, ["optimizer", "learning_rate"])
+        rows = differing([baseline.values, first.values])
         others = {key: rows[key] for key in keys if key not in baseline.spec.links}
         if others:
-            yield _says(baseline.label, reference.label, others)
+            yield _says(baseline.label, first.label, others)
+
+
+def _baseline(arms: Sequence[ResolvedArm]) -> ResolvedArm:
+    return next(arm for arm in arms if arm.spec.baseline)
 
 
 def _says(one: str, other: str, rows: Mapping[str, Sequence[Any]]) -> str:
@@ -82,25 +89,25 @@ def _says(one: str, other: str, rows: Mapping[str, Sequence[Any]]) -> str:
     return f"{one} differs from {other} in more than it declares: {listed}{more}"
 
 
-def _same(cells: Sequence[Cell]) -> Iterator[str]:
-    """Arms of one setting that do not differ; of settings that do not, the baseline says it for all."""
-    seen: dict[str, Cell] = {}
-    for cell in cells:
-        other = seen.setdefault(repr(sorted(cell.settings.items())), cell)
-        if other is not cell and (cell.spec.baseline or other.setting == cell.setting):
-            yield f"«{other.label}» and «{cell.label}» train the same config; remove one"
+def _same(arms: Sequence[ResolvedArm]) -> Iterator[str]:
+    """Arms of one scenario that do not differ; of scenarios that do not, the baseline says it for all."""
+    seen: dict[str, ResolvedArm] = {}
+    for arm in arms:
+        other = seen.setdefault(repr(sorted(arm.values.items())), arm)
+        if other is not arm and (arm.spec.baseline or other.scenario == arm.scenario):
+            yield f"«{other.label}» and «{arm.label}» train the same config; remove one"
 
 
-def _left_behind(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
+def _left_behind(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterator[str]:
     """Learning rates elsewhere in the config that stayed where they were when the learning rate moved."""
     before = base.get(LR)
-    if not isinstance(before, (int, float)):
+    if not is_number(before):
         return
-    for cell in cells:
-        if cell.spec.learning_rate is None or cell.settings.get(LR) == before:
+    for arm in arms:
+        if arm.spec.learning_rate is None or arm.values.get(LR) == before:
             continue
         for key, value in base.items():
-            if cell.settings.get(key) != value or key in cell.spec.links or key in cell.spec.cfg_options:
+            if arm.values.get(key) != value or key in arm.spec.links or key in arm.spec.cfg_options:
                 continue
             if _is_learning_rate(base, key, value, before):
                 yield (
@@ -113,7 +120,7 @@ def _left_behind(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str
 def _is_learning_rate(base: Mapping[str, Any], key: str, value: Any, lr: float) -> bool:
     section, _, _ = key.partition(".")
     above, _, last = key.rpartition(".")
-    if not _number(value) or value == 0 or key == LR:
+    if not is_number(value) or value == 0 or key == LR:
         return False
     if section == "param_scheduler":
         scheduler, name = str(base.get(f"{above}.type", "")), base.get(f"{above}.param_name", "lr")
@@ -125,24 +132,24 @@ def _is_learning_rate(base: Mapping[str, Any], key: str, value: Any, lr: float) 
     return section == "optim_wrapper" and last in _LEARNING_RATES
 
 
-def _optimizers(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
-    own = str(base[_TYPE]).rpartition(".")[2]
-    for cell in cells:
-        name = cell.spec.optimizer
+def _optimizers(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterator[str]:
+    own = type_name(base[_TYPE])
+    for arm in arms:
+        name = arm.spec.optimizer
         if name == RECIPE:
             continue
-        said = [*cell.spec.optimizer_options, *(["lr"] if cell.spec.learning_rate is not None else [])]
+        said = [*arm.spec.optimizer_options, *(["lr"] if arm.spec.learning_rate is not None else [])]
         places = {key: f"optim_wrapper.optimizer.{key}" for key in KEPT}
         for key, place in places.items():
-            if name.rpartition(".")[2] != own and key not in said and place in base:
+            if type_name(name) != own and key not in said and place in base:
                 kept = f"{key}={base[place]}, chosen for {own}"
                 yield f"{name} keeps {kept}; say another if it does not suit {name}"
-        if name.rpartition(".")[2] == own:
+        if type_name(name) == own:
             prefix = "optim_wrapper.optimizer."
             dropped = [
                 f"{key.removeprefix(prefix)}={value}"
                 for key, value in base.items()
-                if key.startswith(prefix) and key not in cell.settings
+                if key.startswith(prefix) and key not in arm.values
             ]
             if dropped:
                 yield (
@@ -151,14 +158,14 @@ def _optimizers(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]
                 )
 
 
-def _frozen_bn(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
+def _frozen_bn(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterator[str]:
     """Weights before a BN that is frozen count as scale-invariant for all arms or for none."""
     frozen = [key for key, value in base.items() if key.endswith(".norm_eval") and value is True]
     if not frozen:
         return
-    ours = [cell for cell in cells if _part(cell)]
-    fold = [cell.spec.arm_label for cell in ours if _frozen_bn_of(cell) == "fold"]
-    skip = [cell.spec.arm_label for cell in ours if _frozen_bn_of(cell) == "skip"]
+    ours = [arm for arm in arms if _part(arm)]
+    fold = [arm.spec.arm_label for arm in ours if _frozen_bn_of(arm) == "fold"]
+    skip = [arm.spec.arm_label for arm in ours if _frozen_bn_of(arm) == "skip"]
     if fold and skip:
         yield (
             f"BN is frozen ({frozen[0]}), and {_list(fold)} means the weights before it, {_list(skip)} "
@@ -171,19 +178,15 @@ def _frozen_bn(base: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
         )
 
 
-def _part(cell: Cell) -> str:
+def _part(arm: ResolvedArm) -> str:
     """Where one of our optimizer wrappers has its ``frozen_bn``; empty for mmengine's own."""
-    kind = str(cell.settings.get("optim_wrapper.type", "")).rpartition(".")[2].removeprefix("Amp")
+    kind = type_name(arm.values.get("optim_wrapper.type", "")).removeprefix("Amp")
     return {"WRSOptimWrapper": "wrs", "ScaleInvariantOptimWrapper": "scale_invariance"}.get(kind, "")
 
 
-def _frozen_bn_of(cell: Cell) -> str:
-    return str(cell.settings.get(f"optim_wrapper.{_part(cell)}.frozen_bn", "skip"))
+def _frozen_bn_of(arm: ResolvedArm) -> str:
+    return str(arm.values.get(f"optim_wrapper.{_part(arm)}.frozen_bn", "skip"))
 
 
 def _list(labels: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(labels))
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

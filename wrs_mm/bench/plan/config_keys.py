@@ -1,4 +1,4 @@
-"""Settings of a config by dotted key, as ``--cfg-options`` writes them: read, flatten, override.
+"""A config by dotted key, as ``--cfg-options`` writes them: look up, flatten, override.
 
 mmengine adds whatever key it is given and says nothing: ``train_dataloder.batch_size=4`` trains with the
 old batch size, and so does ``data_root=…``, a variable that no one reads once the file is parsed. In a
@@ -7,24 +7,25 @@ comparison that would be a number under the wrong heading, so both are refused h
 
 from __future__ import annotations
 
-import difflib
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
-from wrs_mm.openmmlab.configs import merge_options
+from wrs_mm.openmmlab.configs import merge_options, runner_keys
+from wrs_mm.values import did_you_mean
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-READ = frozenset(
-    "model model_wrapper_cfg data_preprocessor train_dataloader val_dataloader test_dataloader train_cfg "
-    "val_cfg test_cfg optim_wrapper param_scheduler auto_scale_lr val_evaluator test_evaluator "
-    "default_hooks custom_hooks custom_imports default_scope runner_type env_cfg log_processor log_level "
-    "visualizer randomness load_from experiment_name find_unused_parameters sync_bn compile "
-    "activation_checkpointing efficient_conv_bn_eval tta_model tta_pipeline".split()
-)
-"""The top-level keys of a config that mmengine's runner reads (mmengine 0.10.7, ``runner.py``)."""
+OWNED = {"randomness.seed": "seeds", "work_dir": "--work-dir", "launcher": "--gpus-per-run", "resume": ""}
+"""Config keys that belong to the harness, and what sets them."""
+
+
+@functools.cache
+def read_keys() -> frozenset[str]:
+    """The top-level keys of a config that are read in training, without those that belong to the harness."""
+    return runner_keys() - OWNED.keys()
 
 
 def flatten(content: Any, prefix: str = "") -> dict[str, Any]:
@@ -62,7 +63,7 @@ def lookup(content: Any, key: str) -> Any:
 
 
 def override(config: Config, options: Mapping[str, Any]) -> None:
-    """Override settings of ``config`` in place.
+    """Override values of ``config`` in place.
 
     A list in place of a tuple becomes a tuple: YAML has none, and some transforms take nothing else.
 
@@ -75,7 +76,7 @@ def override(config: Config, options: Mapping[str, Any]) -> None:
     """
     for key, value in options.items():
         first, _, _ = key.partition(".")
-        if first not in READ:
+        if first not in read_keys():
             where = "" if key == first else f"{key}: "
             raise ConfigError(f"{where}{_unread(config, first)}")
         above, _, last = key.rpartition(".")
@@ -111,18 +112,18 @@ def _hint(value: Any, part: str) -> str:
     if isinstance(value, (list, tuple)):
         return f", it is a list of {len(value)}"
     known = [str(key) for key in value] if hasattr(value, "keys") else []
-    close = difflib.get_close_matches(part, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return did_you_mean(part, known)
 
 
 def _unread(config: Config, first: str) -> str:
     if first not in config:
-        close = difflib.get_close_matches(first, READ, n=1, cutoff=0.6)
-        return f"the config has no {first!r}" + (f"; did you mean {close[0]}?" if close else "")
+        return f"the config has no {first!r}{did_you_mean(first, read_keys())}"
     users = [
         leaf
         for leaf, value in flatten(config.to_dict()).items()
-        if leaf.partition(".")[0] in READ and type(value) is type(config[first]) and value == config[first]
+        if leaf.partition(".")[0] in read_keys()
+        and type(value) is type(config[first])
+        and value == config[first]
     ]
     use = f"; set what was made of it, perhaps {', '.join(users[:3])}" if users else ""
     return f"{first} is a variable of the config's file that nothing reads afterwards{use}"

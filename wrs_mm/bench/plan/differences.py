@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wrs_mm.bench.plan.config_keys import READ, flatten
+from wrs_mm.bench.plan.config_keys import flatten, read_keys
+from wrs_mm.values import type_name
 
 MISSING = "—"
 """Stands for the value of a key that a config does not have."""
@@ -26,16 +27,17 @@ _DECLARED = {
 """The keys that each part of a run may change."""
 
 
-def settings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a resolved config that are read, by dotted key; classes by their names."""
-    return {key: _plain(value) for key, value in flatten(content).items() if key.partition(".")[0] in READ}
+def config_values(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a resolved config that are read, by config key; classes by their names."""
+    read = read_keys()
+    return {key: _plain(value) for key, value in flatten(content).items() if key.partition(".")[0] in read}
 
 
 def differing(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The keys that do not have the same value everywhere.
 
     Args:
-        columns: Settings of several configs, from :func:`settings`.
+        columns: Values of several configs, from :func:`config_values`.
 
     Returns:
         For each such key its value in every config; :data:`MISSING` where there is none.
@@ -49,7 +51,7 @@ def undeclared(one: Mapping[str, Any], other: Mapping[str, Any], parts: Sequence
     """The keys in which two configs differ although none of the parts that differ declares them.
 
     Args:
-        one: Settings of a config, from :func:`settings`.
+        one: Values of a config, from :func:`config_values`.
         other: Those of another.
         parts: In which of ``regularizer``, ``optimizer`` and ``learning_rate`` the runs differ.
     """
@@ -61,12 +63,12 @@ def undeclared(one: Mapping[str, Any], other: Mapping[str, Any], parts: Sequence
 
 
 def _changes_precision(key: str, values: Sequence[Any]) -> bool:
-    names = [str(value).rpartition(".")[2] for value in values]
+    names = [type_name(str(value)) for value in values]
     return key == "optim_wrapper.type" and len({name.startswith("Amp") for name in names}) > 1
 
 
 def _differ(one: Any, other: Any) -> bool:
-    # 1 and 1.0 are the same setting; True and 1, or a missing value and the text for it, are not.
+    # 1 and 1.0 are the same value; True and 1, or a missing value and the text for it, are not.
     return one != other or isinstance(one, bool) != isinstance(other, bool)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from wrs_mm.bench.plan.checks import warnings
-from wrs_mm.bench.plan.comparison import Comparison, Setting, comparisons, resolve_cells
-from wrs_mm.bench.plan.plan import Plan, expand, load_plan
+from wrs_mm.bench.plan.checks import comparison_warnings
+from wrs_mm.bench.plan.comparison import Comparison, Scenario, arm_differences, resolve_arms
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.spec import RunSpec
 
 _LONGEST = 60
-"""Longest value of a setting that is shown whole."""
+"""Longest value of a config that is shown whole."""
 
 
 def show_plan(path: Path) -> int:
@@ -35,7 +36,7 @@ def show_plan(path: Path) -> int:
     """
     plan = load_plan(path)
     specs = expand(plan)
-    cells = resolve_cells(plan)
+    arms = resolve_arms(plan)
     console = Console()
     head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
     if console.is_terminal:
@@ -43,16 +44,16 @@ def show_plan(path: Path) -> int:
         head, rows = head[1:], [row[1:] for row in rows]
     _show(console, "", head, rows)
     print(f"\n{count(plan, specs)}")
-    settings = list(dict.fromkeys(cell.setting for cell in cells))
-    for comparison in comparisons(cells):
+    scenarios = list(dict.fromkeys(arm.scenario for arm in arms))
+    for comparison in arm_differences(arms):
         print()
-        title = f"What differs between the arms, {_where(comparison.where, settings)}"
+        title = f"What differs between the arms, {_where(comparison.where, scenarios)}"
         if not comparison.rows:
             print(f"{title}: nothing")
             continue
         _show(console, title, ["setting", *comparison.arms], _difference_rows(comparison))
     sys.stdout.flush()
-    for text in warnings(plan, cells):
+    for text in comparison_warnings(arms):
         print(f"warning: {text}", file=sys.stderr)
     return 0
 
@@ -60,28 +61,28 @@ def show_plan(path: Path) -> int:
 def count(plan: Plan, specs: Sequence[RunSpec]) -> str:
     """How many runs a plan has, and how that comes about."""
     arms = len(plan.listed_arms())
-    settings = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))
-    even = settings * arms * len(plan.seeds) * len(plan.recipes) == len(specs)
+    scenarios = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))
+    even = scenarios * arms * len(plan.seeds) * len(plan.recipes) == len(specs)
     factors = [_several(len(plan.recipes), "recipe"), _several(arms, "arm")]
-    if even and settings > 1:
-        factors.append(f"{settings} optimizers or learning rates")
+    if even and scenarios > 1:
+        factors.append(f"{scenarios} optimizers or learning rates")
     elif not even:
         factors = [_several(len(specs) // (arms * len(plan.seeds)), "setting"), _several(arms, "arm")]
     factors.append(_several(len(plan.seeds), "seed"))
     return f"{_several(len(specs), 'run')}: {' × '.join(factors)}"
 
 
-def _where(chosen: Sequence[Setting], settings: Sequence[Setting]) -> str:
-    """Some of a plan's settings in few words."""
-    if len(settings) > 1 and set(chosen) == set(settings):
+def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
+    """Some of a plan's scenarios in few words."""
+    if len(scenarios) > 1 and set(chosen) == set(scenarios):
         return "in all settings"
     named = []
-    for recipe in dict.fromkeys(setting[0] for setting in chosen):
-        own = [setting for setting in settings if setting[0] == recipe]
+    for recipe in dict.fromkeys(scenario[0] for scenario in chosen):
+        own = [scenario for scenario in scenarios if scenario[0] == recipe]
         if set(own) <= set(chosen):
             named.append(recipe)
             continue
-        for _, optimizer, rate in (setting for setting in chosen if setting[0] == recipe):
+        for _, optimizer, rate in (scenario for scenario in chosen if scenario[0] == recipe):
             named.append(f"{recipe} ({optimizer}{'' if rate is None else f', lr={rate:g}'})")
     return f"in {', '.join(named)}"
 

@@ -1,114 +1,65 @@
-"""The entries of a plan: recipes, regularizers and optimizers, each a bare name or a name with settings."""
+"""What a plan lists: recipes, regularizers and optimizers, each a bare name or a name with options.
+
+An entry knows where the plan lists it and checks itself. A new key of the plan is a field of
+:class:`wrs_mm.bench.plan.plan.Plan` and, where it names things, an entry class here.
+"""
 
 from __future__ import annotations
 
 import itertools
-import json
-import math
-from collections.abc import Hashable, Mapping
-from typing import Annotated, Any, ClassVar, TypeAlias
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from wrs_mm.bench.plan.links import Link
-from wrs_mm.bench.plan.optimizers import RECIPE
-from wrs_mm.bench.plan.yaml_lines import Location, Mistake
-from wrs_mm.errors import OptionError
-
-OWNED = {"randomness.seed": "seeds", "work_dir": "--work-dir", "launcher": "--gpus-per-run", "resume": ""}
-"""Settings that belong to the harness, and what sets them."""
+from wrs_mm import regularizers
+from wrs_mm.bench.plan import optimizers
+from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, check_learning_rates
+from wrs_mm.bench.plan.mistakes import Location, Mistake, located
+from wrs_mm.bench.plan.recipes import find_recipe
 
 
-def _check_learning_rates(value: Any) -> list[float | None]:
-    """Check a list of learning rates; ``recipe``, the recipe's own, becomes None.
+class Entry(BaseModel):
+    """Something that a plan lists."""
 
-    Raises:
-        Mistake: An entry is no positive number, or is listed twice.
-    """
-    if not isinstance(value, list):
-        raise Mistake(f"write a list such as [recipe, 0.01], not {value!r}")
-    if not value:
-        raise Mistake("lists no value")
-    rates: list[float | None] = []
-    for index, entry in enumerate(value):
-        number = isinstance(entry, (int, float)) and not isinstance(entry, bool)
-        if entry not in (RECIPE, None) and not (number and math.isfinite(entry) and entry > 0):
-            raise Mistake(f"{entry!r} is no learning rate: write a positive number, or {RECIPE}", index)
-        rate = float(entry) if number else None
-        if rate in rates:
-            raise Mistake(f"{entry} is listed twice", index)
-        rates.append(rate)
-    return rates
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
+    _location: Location = PrivateAttr(default=())
 
-def _check_cfg_options(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check settings that override a config's.
+    @property
+    def location(self) -> Location:
+        """Where the plan lists it."""
+        return self._location
 
-    Raises:
-        Mistake: One belongs to the harness, or is of a kind that cannot be kept.
-    """
-    for key, setting in value.items():
-        for owned, owner in OWNED.items():
-            if key == owned or key.startswith(f"{owned}."):
-                use = f"use {owner}" if owner else "leave it out"
-                raise Mistake(f"{key} belongs to the benchmark: {use}", key)
-        if key == "randomness" and isinstance(setting, Mapping) and "seed" in setting:
-            raise Mistake("randomness.seed belongs to the benchmark: use seeds", key)
-        try:
-            json.dumps(setting, allow_nan=False)
-        except (TypeError, ValueError):
-            raise Mistake(f"{key} must be made of finite numbers, text, lists and mappings", key) from None
-    return value
+    def at(self, *location: Any) -> Self:
+        """Say where the plan lists it."""
+        self._location = location
+        return self
+
+    def check(self, folder: Path) -> None:
+        """Check that what it names exists.
+
+        Args:
+            folder: Where relative paths start.
+
+        Raises:
+            Mistake: It does not.
+        """
 
 
-def _check_links(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Check settings that follow others.
-
-    Raises:
-        Mistake: One has another form than ``FACTOR * SETTING``.
-    """
-    for key, text in value.items():
-        try:
-            Link.parse(key, text)
-        except OptionError as error:
-            raise Mistake(str(error), key) from None
-    return value
-
-
-def no_duplicates(value: list[Hashable]) -> list[Hashable]:
-    """Check that nothing is listed twice.
-
-    Raises:
-        Mistake: Something is.
-    """
-    for index, entry in enumerate(value):
-        if entry in value[:index]:
-            raise Mistake(f"{entry} is listed twice", index)
-    return value
-
-
-LearningRates: TypeAlias = Annotated[list[float | None], BeforeValidator(_check_learning_rates)]
-"""Learning rates to try; None is the recipe's."""
-
-CfgOptions: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_cfg_options)]
-"""Settings of a config to override, by dotted key."""
-
-Links: TypeAlias = Annotated[dict[str, str], AfterValidator(_check_links)]
-"""Settings that follow others, see :mod:`wrs_mm.bench.plan.links`."""
-
-
-class Recipe(BaseModel):
+class Recipe(Entry):
     """A recipe as a plan lists it.
 
     Attributes:
         config: A name under ``configs/``, a path relative to the plan, ``mmdet::…`` or ``mmseg::…``.
         name: What folders and tables call it; the config's name unless said otherwise.
-        cfg_options: Settings of this recipe to override; they come after the plan's.
-        links: Settings of this recipe that follow others, beside the plan's.
+        cfg_options: Values of this recipe's config to override; they come after the plan's.
+        links: Config keys of this recipe that follow others, beside the plan's.
         learning_rates: In place of the plan's; empty for those.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     config: str = Field(min_length=1)
     name: str = Field(min_length=1)
@@ -125,28 +76,34 @@ class Recipe(BaseModel):
             raise Mistake(f"write the name of a config, or a mapping with config, not {value!r}")
         return {"name": value["config"], **value} if "config" in value else value
 
+    def check(self, folder: Path) -> None:
+        """Check that there is such a config."""
+        with located(*self.location):
+            find_recipe(self.config, folder)
 
-class Entry(BaseModel):
-    """A regularizer or an optimizer: its name and options, and where the plan lists it.
+
+class NamedEntry(Entry):
+    """A regularizer or an optimizer.
 
     Attributes:
         name: Its name.
         options: Its options as the plan has them.
-        location: Where the plan lists it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ClassVar[str]
     """What it is, with its article."""
 
     name: str
     options: dict[str, Any] = {}
-    location: Location = Field(default=(), exclude=True, repr=False)
 
     @classmethod
-    def parse(cls, name: Any, options: Any, *location: Any) -> Any:
+    def parse(cls, name: Any, options: Any, *location: Any) -> Self:
         """One entry: a bare name (options None), or a name with ``{option: value}``.
+
+        Args:
+            name: The name.
+            options: Its options.
+            *location: Where it is, within the list.
 
         Raises:
             Mistake: It has another form.
@@ -160,10 +117,10 @@ class Entry(BaseModel):
         for key in options:
             if not isinstance(key, str):
                 raise Mistake(f"{name}: {key!r} is not the name of an option", *location, key)
-        return cls(name=name, options=dict(options), location=location)
+        return cls(name=name, options=dict(options)).at(*location)
 
     @classmethod
-    def parse_all(cls, value: Any) -> list[Any]:
+    def parse_all(cls, value: Any) -> list[Self]:
         """A list of names and of names with options, or a mapping of names to options.
 
         Raises:
@@ -182,7 +139,7 @@ class Entry(BaseModel):
         return listed
 
 
-class Regularizer(Entry):
+class Regularizer(NamedEntry):
     """A regularizer; where an option lists values, each of them is tried."""
 
     kind = "a regularizer"
@@ -197,13 +154,21 @@ class Regularizer(Entry):
         for key, listed in values.items():
             if not listed:
                 raise Mistake(f"{self.name}.{key} lists no value", *self.location, key)
-        names = list(values)
         return [
-            dict(zip(names, combination, strict=True)) for combination in itertools.product(*values.values())
+            dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())
         ]
 
+    def check(self, folder: Path) -> None:
+        """Check the name and every value of the options."""
+        if self.name not in regularizers.names():
+            known = ", ".join(regularizers.names())
+            raise Mistake(f"regularizer {self.name!r} is not known; write one of {known}", *self.location)
+        for options in self.arms():
+            with located(*self.location):
+                regularizers.check(self.name, **options)
 
-class Optimizer(Entry):
+
+class Optimizer(NamedEntry):
     """An optimizer. Only its ``lr`` may list values to try: others, as ``betas``, are lists themselves."""
 
     kind = "an optimizer"
@@ -218,11 +183,17 @@ class Optimizer(Entry):
             return None
         rates = self.options["lr"]
         try:
-            return _check_learning_rates(rates if isinstance(rates, list) else [rates])
-        except Mistake as error:
-            where = (*self.location, "lr", *error.location)
-            raise Mistake(f"{self.name}.lr: {error}", *where) from None
+            return check_learning_rates(rates if isinstance(rates, list) else [rates])
+        except Mistake as mistake:
+            where = (*self.location, "lr", *mistake.location)
+            raise Mistake(f"{self.name}.lr: {mistake}", *where) from None
 
     def other_options(self) -> dict[str, Any]:
         """Its options without the learning rate."""
         return {key: value for key, value in self.options.items() if key != "lr"}
+
+    def check(self, folder: Path) -> None:
+        """Check the name, the names of the options, and the learning rates."""
+        with located(*self.location):
+            optimizers.check(self.name, self.options)
+        self.own_rates()

@@ -1,4 +1,4 @@
-"""Settings that follow others: ``param_scheduler.1.eta_min: 0.01 * lr``.
+"""Config keys that follow others: ``param_scheduler.1.eta_min: 0.01 * lr``.
 
 A config computes some values from others while it is parsed (``eta_min=base_lr * 0.05``) and keeps the
 numbers only. Whoever then sets another learning rate leaves them behind; a link takes them along.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.errors import ConfigError, OptionError
+from wrs_mm.values import is_number
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -21,17 +22,17 @@ LR = "optim_wrapper.optimizer.lr"
 """Where a config has its learning rate."""
 
 SHORT = {"lr": LR, "weight_decay": "optim_wrapper.optimizer.weight_decay"}
-"""Short names of settings that others follow."""
+"""Short names of config keys that others follow."""
 
 _FORM = re.compile(r"\s*(?P<factor>\S+)\s*\*\s*(?P<key>[\w.]+)\s*")
 
 
 @dataclass(frozen=True)
 class Link:
-    """A setting as a multiple of another.
+    """A value of a config as a multiple of another.
 
     Attributes:
-        key: The setting that follows.
+        key: The config key that follows.
         source: The one that leads.
         factor: The multiple; None for the recipe's own, the quotient of the two values it has.
     """
@@ -42,7 +43,7 @@ class Link:
 
     @classmethod
     def parse(cls, key: str, text: str) -> Link:
-        """Read ``FACTOR * SETTING``: a number, or ``recipe`` for the quotient that the recipe has.
+        """Read ``FACTOR * KEY``: a number, or ``recipe`` for the quotient that the recipe has.
 
         Raises:
             OptionError: The text has another form.
@@ -62,7 +63,7 @@ class Link:
         """The same link with the recipe's factor as a number.
 
         Raises:
-            ConfigError: The recipe lacks one of both settings, or the quotient does not exist.
+            ConfigError: The recipe lacks one of both keys, or the quotient does not exist.
         """
         if self.factor is not None:
             return self
@@ -72,7 +73,7 @@ class Link:
         return Link(self.key, self.source, follows / leads)
 
     def apply(self, config: Config) -> None:
-        """Set the setting that follows, in place.
+        """Set the value that follows, in place.
 
         Raises:
             ConfigError: The config lacks what leads, or the place of what follows.
@@ -93,6 +94,6 @@ def parse_links(links: Mapping[str, str]) -> list[Link]:
 
 def _number(config: Config, key: str) -> float:
     value = lookup(config, key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         raise ConfigError(f"{key} is {value!r}, not a number")
     return float(value)

@@ -7,7 +7,6 @@ everything of the recipe's and changes only the options that the plan says.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from mmengine.registry import OPTIMIZERS
 
 from wrs_mm.errors import OptionError
+from wrs_mm.values import did_you_mean
 
 RECIPE = "recipe"
 """The recipe's own optimizer."""
@@ -37,11 +37,11 @@ def optimizer_class(name: str) -> type:
     if inspect.isclass(found):
         return found
     known = [entry for entry in OPTIMIZERS.module_dict if entry != "Optimizer"]
-    close = [entry for entry in known if entry.lower() == name.lower()]
-    close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else f"write {RECIPE} or one of {', '.join(sorted(known))}"
+    same = [entry for entry in known if entry.lower() == name.lower()]
+    hint = f"; did you mean {same[0]}?" if same else did_you_mean(name, known)
+    hint = hint or f"; write {RECIPE} or one of {', '.join(sorted(known))}"
     raise OptionError(
-        f"optimizer {name!r} is not known; {hint} (one that a package of yours brings: package.module.Class)"
+        f"optimizer {name!r} is not known{hint} (one that a package of yours brings: package.module.Class)"
     )
 
 
@@ -49,7 +49,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     """Check an optimizer's name and the names of its options.
 
     Raises:
-        OptionError: It does not exist or has no such option.
+        OptionError: It does not exist or has no such option; the error's ``option`` is its name.
     """
     if name == RECIPE:
         return
@@ -57,7 +57,8 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     for option in options:
         if known is not None and option not in known:
             raise OptionError(
-                f"the optimizer {name} has no option {option!r}; its options are {', '.join(known)}"
+                f"the optimizer {name} has no option {option!r}; its options are {', '.join(known)}",
+                option,
             )
 
 

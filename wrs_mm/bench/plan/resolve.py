@@ -2,123 +2,83 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
-import wrs_mm
 from wrs_mm import regularizers
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
+from wrs_mm.bench.plan.mistakes import Mistake
 from wrs_mm.bench.plan.optimizers import with_optimizer
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.datasets.layout import require_dataset
-from wrs_mm.errors import ConfigError, PlanError, UsageError
-from wrs_mm.openmmlab.configs import config_path, load_config
+from wrs_mm.errors import UsageError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-CONFIGS = Path(wrs_mm.__file__).resolve().parent.parent / "configs"
-"""The recipes of the checkout."""
+Read: TypeAlias = "Callable[[str | Path], Config]"
+"""How a config is read: :func:`load_config`, or one that reads each file once."""
 
 TASKS = {"mmdet": "detection", "mmseg": "segmentation"}
 """Task of a config by its ``default_scope``."""
-
 
 OPTIMIZER = "optim_wrapper.optimizer"
 """Where a config has its optimizer."""
 
 
-class SpecError(PlanError):
-    """A spec cannot become a config.
-
-    Args:
-        message: Why, and what to write instead.
-        part: The part of the plan that is wrong: a field of :class:`RunSpec`.
-        key: In ``cfg_options`` and ``links``, the setting.
-    """
-
-    def __init__(self, message: str, part: str, key: str | None = None) -> None:
-        super().__init__(message)
-        self.part = part
-        self.key = key
-
-
-def find_recipe(recipe: str, folder: Path) -> str:
-    """Find the config of a recipe.
-
-    Args:
-        recipe: A name under ``configs/``, a path relative to ``folder``, ``mmdet::…`` or
-            ``mmseg::…``; the ending ``.py`` may be left out.
-        folder: Where relative paths start: the plan's folder.
-
-    Returns:
-        The config's path.
-
-    Raises:
-        PlanError: There is no such config.
-    """
-    if "::" in recipe:
-        try:
-            return str(config_path(recipe))
-        except ConfigError as error:
-            raise PlanError(f"recipe {recipe!r}: {error}") from None
-    file = recipe if recipe.endswith((".json", ".yaml", ".yml")) else recipe.removesuffix(".py") + ".py"
-    for root in (folder, CONFIGS):
-        if (root / file).is_file():
-            return str(root / file)
-    known = [
-        config.relative_to(CONFIGS).with_suffix("").as_posix()
-        for config in CONFIGS.glob("*/*.py")
-        if config.parent.name != "_base_"
-    ]
-    close = difflib.get_close_matches(recipe.removesuffix(".py"), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise PlanError(f"recipe {recipe!r} is neither a config under configs/ nor a path beside the plan{hint}")
-
-
-def resolve(spec: RunSpec, source: str) -> Config:
+def resolve(spec: RunSpec, source: str, read: Read = load_config) -> Config:
     """The config that a run trains.
 
     Args:
         spec: The run.
-        source: Path of the recipe, from :func:`find_recipe`.
+        source: Path of the recipe, from :func:`wrs_mm.bench.plan.recipes.find_recipe`.
+        read: Reads a config.
 
     Returns:
         A new config with the arm, the seed, deterministic algorithms, and random states in its
         checkpoints.
 
     Raises:
-        SpecError: The recipe does not parse, is of neither toolbox or does not validate; or a part of
-            the spec does not fit it.
+        Mistake: The recipe does not parse, is of neither toolbox or does not validate; or a part of
+            the spec does not fit it. Its location is that part's: a field of the spec and, in
+            ``cfg_options`` and ``links``, the config key.
     """
-    config = _arm(spec, Path(source))
+    config = _arm(spec, Path(source), read)
     hooks = list(config.get("custom_hooks") or [])
-    if all(_name(hook.get("type")) != "RandomStateHook" for hook in hooks):
+    if all(type_name(hook.get("type")) != "RandomStateHook" for hook in hooks):
         # A run that was killed and resumed must end with the numbers of one that was not.
         config.custom_hooks = [*hooks, {"type": "RandomStateHook"}]
-    config.randomness = {**config.get("randomness", {}), "seed": spec.seed, "deterministic": True}
-    return config
+    return with_seed(config, spec.seed)
 
 
-def base_config(spec: RunSpec, source: str | Path) -> Config:
+def with_seed(config: Config, seed: int) -> Config:
+    """A resolved config with another seed: a new one that differs in nothing else."""
+    seeded = copy.deepcopy(config)
+    seeded.randomness = {**config.get("randomness", {}), "seed": seed, "deterministic": True}
+    return seeded
+
+
+def base_config(spec: RunSpec, source: str | Path, read: Read = load_config) -> Config:
     """The recipe with the spec's ``cfg_options``: what optimizer, arm and seed are applied to.
 
     Raises:
-        SpecError: It does not parse, or an option does not fit it.
+        Mistake: It does not parse, or an option does not fit it.
     """
     with _blame(spec, "recipe"):
-        config = load_config(source)
+        config = read(source)
     for key, value in spec.cfg_options.items():
         with _blame(spec, "cfg_options", key):
             override(config, {key: value})
     return config
 
 
-def _arm(spec: RunSpec, source: Path) -> Config:
+def _arm(spec: RunSpec, source: Path, read: Read) -> Config:
     """The recipe as the arm of a spec.
 
     An arm without options is the overlay ``<recipe>_<arm>.py`` beside the recipe, where there is one: it
@@ -126,21 +86,19 @@ def _arm(spec: RunSpec, source: Path) -> Config:
     """
     overlay = source.with_name(f"{source.stem}_{spec.regularizer}.py")
     if not spec.options and overlay.is_file():
-        return _with_optimizer(spec, overlay)
-    config = _with_optimizer(spec, source)
+        return _with_optimizer(spec, overlay, read)
+    config = _with_optimizer(spec, source, read)
     with _blame(spec, "regularizer"):
         return regularizers.apply(config, spec.regularizer, **spec.options)
 
 
-def _with_optimizer(spec: RunSpec, source: Path) -> Config:
+def _with_optimizer(spec: RunSpec, source: Path, read: Read) -> Config:
     """A config with everything of a spec but the arm and the seed."""
-    config = base_config(spec, source)
+    config = base_config(spec, source, read)
     if _scope(config) not in TASKS:
-        raise SpecError(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
+        raise Mistake(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
     if config.get("val_dataloader") is None or config.get("val_evaluator") is None:
-        raise SpecError(
-            f"recipe {spec.recipe!r} has no validation; set val_dataloader and the rest", "recipe"
-        )
+        raise Mistake(f"recipe {spec.recipe!r} has no validation; set val_dataloader and the rest", "recipe")
     links = []
     for link in parse_links(spec.links):
         with _blame(spec, "links", link.key):
@@ -161,12 +119,12 @@ def _with_optimizer(spec: RunSpec, source: Path) -> Config:
 
 
 @contextmanager
-def _blame(spec: RunSpec, part: str, key: str | None = None) -> Iterator[None]:
+def _blame(spec: RunSpec, *where: str) -> Iterator[None]:
     """Say of a mistake which part of the spec it lies in."""
     try:
         yield
     except UsageError as error:
-        raise SpecError(f"recipe {spec.recipe!r}: {error}", part, key) from error
+        raise Mistake(f"recipe {spec.recipe!r}: {error}", *where) from error
 
 
 def require_data(config: Config) -> None:
@@ -193,10 +151,4 @@ def _scope(config: Config) -> str:
 def dataset_name(config: Config) -> str:
     """Name of the validation data: the last folder of its root, or else the dataset's class."""
     dataset = config.val_dataloader.dataset
-    return Path(dataset.get("data_root") or "").name or _name(dataset.get("type", ""))
-
-
-def _name(kind: Any) -> str:
-    """The name of a class, without its import path."""
-    name = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    return name.rpartition(".")[2]
+    return Path(dataset.get("data_root") or "").name or type_name(dataset.get("type", ""))

@@ -1,36 +1,18 @@
-"""A YAML file that knows its lines: where in it each value stands, so that a mistake can be shown.
-
-A location is the way to a value through the content, ``("regularizers", 1, "wd", "weight_decay")``.
-"""
+"""A YAML file that knows its lines: where in it each value stands, so that a mistake can be shown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
+from wrs_mm.bench.plan.mistakes import Location
 from wrs_mm.errors import PlanError
 
-Location: TypeAlias = tuple[Any, ...]
-"""Keys and list positions that lead to a value."""
-
 _MERGE = "tag:yaml.org,2002:merge"
-
-
-class Mistake(PlanError):
-    """A mistake at a place of the plan; whoever knows the file adds its name and the line.
-
-    Args:
-        message: What is wrong and what to write instead.
-        *location: Where.
-    """
-
-    def __init__(self, message: str, *location: Any) -> None:
-        super().__init__(message)
-        self.location: Location = location
 
 
 class _Loader(yaml.SafeLoader):

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wrs_mm.bench.plan.plan import CONFIGS, expand, find_recipe, load_plan
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.recipes import CONFIGS, find_recipe
 from wrs_mm.bench.published.baselines import DATASETS, published, read, recipes, same_network, toolbox_base
 from wrs_mm.errors import ConfigError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wrs_mm import __version__
-from wrs_mm.bench.plan.differences import differing, settings
+from wrs_mm.bench.plan.differences import config_values, differing
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.report.answers import answers
 from wrs_mm.bench.report.files import Report
@@ -256,7 +256,7 @@ class _Recipes:
                 if self._work_dir.run(spec).config.is_file():
                     first.setdefault(spec.arm_label, spec)
             contents = [
-                settings(Config.fromfile(self._work_dir.run(spec).config).to_dict())
+                config_values(Config.fromfile(self._work_dir.run(spec).config).to_dict())
                 for spec in first.values()
             ]
             for content in contents:

@@ -1,0 +1,53 @@
+"""What ``wrs-mm bench plan`` shows, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+from small_plans import SMALL
+from small_recipe import RECIPE, write_recipe
+
+from wrs_mm.bench.plan.display import show_plan
+from wrs_mm.cli.main import main
+
+SWEEP = "learning_rates: [recipe, 0.1]\n"
+
+
+def test_the_command_shows_runs_count_differences_and_warnings(write_small, capsys):
+    assert show_plan(write_small(SWEEP)) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split("\t") == ["run", "recipe", "arm", "optimizer", "lr", "seed"]
+    assert lines[1].split("\t") == ["small__none__seed0", "small", "none", "recipe", "recipe", "0"]
+    assert "12 runs: 1 recipe × 3 arms × 2 optimizers or learning rates × 2 seeds" in lines
+    assert any(
+        line.startswith("optim_wrapper.type\tScaleInvariantOptimWrapper\tOptimWrapper") for line in lines
+    )
+    assert "What differs between the arms, in all settings" in lines
+    assert err.startswith("warning: small: param_scheduler.1.eta_min stays")
+
+
+def test_differences_are_headed_by_the_scenarios_they_hold_for(write_small, tmp_path, capsys):
+    write_recipe(tmp_path, "other", RECIPE.replace("'OptimWrapper'", "'AmpOptimWrapper'"))
+    show_plan(write_small(SWEEP, SMALL.replace("[small]", "[small, other]")))
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("What differs")]
+    assert heads == [f"What differs between the arms, in {recipe}" for recipe in ("small", "other")]
+
+
+def test_a_mistake_is_one_line_on_stderr_and_exit_status_2(write_small, capsys):
+    assert main(["bench", "plan", str(write_small())]) == 0
+    capsys.readouterr()
+    assert main(["bench", "plan", str(write_small("cfg_options:\n  train_dataloder.x: 1\n"))]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "plan.yaml, line 7: recipe 'small': train_dataloder.x: " in err and err.count("\n") == 1
+
+
+def test_on_a_terminal_the_plan_is_a_table(write_small, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert show_plan(write_small()) == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert lines[0].split() == ["recipe", "arm", "optimizer", "lr", "seed"]
+    assert lines[2].split() == ["small", "wd", "(baseline)", "recipe", "recipe", "0"]
+    assert "6 runs: 1 recipe × 3 arms × 2 seeds" in lines

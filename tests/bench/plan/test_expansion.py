@@ -1,0 +1,111 @@
+"""The runs that a plan stands for, and their order."""
+
+from __future__ import annotations
+
+from small_plans import GOOD
+
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.recipes import CONFIGS
+
+
+def test_a_plan_is_the_product_of_its_lists_with_seeds_slowest(write_plan):
+    specs = expand(load_plan(write_plan(GOOD)))
+    assert len(specs) == 2 * 3 * 2
+    assert [spec.seed for spec in specs] == [0] * 6 + [1] * 6
+    assert [(s.recipe, s.regularizer) for s in specs[:3]] == [
+        ("first", "none"),
+        ("first", "wd"),
+        ("first", "wrs"),
+    ]
+    assert {spec.regularizer for spec in specs if spec.baseline} == {"wd"}
+    assert {spec.optimizer for spec in specs} == {"recipe"}
+    assert len({spec.id for spec in specs}) == len(specs)
+
+
+def test_lists_of_option_values_become_a_grid(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "{wd: {weight_decay: [1e-5, 1.0e-4]}, wrs: null}")
+    text = text.replace("baseline: wd", "baseline: wrs")
+    arms = {(s.regularizer, str(s.options)) for s in expand(load_plan(write_plan(text)))}
+    assert arms == {
+        ("wd", "{'weight_decay': 1e-05}"),
+        ("wd", "{'weight_decay': 0.0001}"),
+        ("wrs", "{}"),
+    }
+
+
+def test_a_list_may_hold_names_and_options(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "[none, {wd: {weight_decay: 1.0e-4}}]")
+    specs = expand(load_plan(write_plan(text)))
+    assert {str(s.options) for s in specs if s.baseline} == {"{'weight_decay': 0.0001}"}
+
+
+def test_installed_configs_are_recipes(write_plan):
+    name = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
+    specs = expand(load_plan(write_plan(GOOD.replace("first, second.py", f'"{name}"'))))
+    assert {spec.recipe for spec in specs} == {name}
+    assert specs[0].id == "mmdet-faster_rcnn-faster-rcnn_r50_fpn_1x_coco__none__seed0"
+
+
+def test_the_plans_of_the_checkout_name_the_folders_that_they_always_named():
+    expected = [
+        f"{recipe}__{arm}__seed0"
+        for recipe in ("mini-faster-rcnn_r18-narrow_fpn_mini-coco", "mini-pspnet_r18-narrow_mini-cityscapes")
+        for arm in ("none", "wd", "wrs")
+    ]
+    specs = expand(load_plan(CONFIGS / "benchmarks" / "mini.yaml"))
+    assert [spec.id for spec in specs if spec.seed == 0] == expected
+
+
+def test_optimizers_and_learning_rates_multiply(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "[wd]").replace("[0, 1]", "[0]")
+    text += "optimizers: [recipe, {AdamW: {betas: [0.9, 0.95]}}]\nlearning_rates: [recipe, 1e-2]\n"
+    specs = [spec for spec in expand(load_plan(write_plan(text))) if spec.recipe == "first"]
+    assert [(s.optimizer, s.optimizer_options, s.learning_rate) for s in specs] == [
+        ("recipe", {}, None),
+        ("recipe", {}, 0.01),
+        ("AdamW", {"betas": [0.9, 0.95]}, None),
+        ("AdamW", {"betas": [0.9, 0.95]}, 0.01),
+    ]
+    assert [spec.id for spec in specs[:2]] == ["first__wd__seed0", "first__wd__lr=0.01__seed0"]
+    assert specs[3].optimizer_label == "AdamW (betas=[0.9, 0.95])"
+    assert specs[3].id.startswith("first__wd__AdamW-betas=-0.9--0.95-__lr=0.01__seed0__")
+
+
+def test_the_innermost_learning_rates_hold(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "[wd]").replace("[0, 1]", "[0]")
+    text = text.replace("second.py", "{config: second, learning_rates: [0.5, 0.7]}")
+    text += "optimizers: [recipe, {AdamW: {lr: [1e-4, 1e-3]}}]\nlearning_rates: [0.1]\n"
+    rates = [(s.recipe, s.optimizer, s.learning_rate) for s in expand(load_plan(write_plan(text)))]
+    assert rates == [
+        ("first", "recipe", 0.1),
+        ("first", "AdamW", 1e-4),
+        ("first", "AdamW", 1e-3),
+        ("second", "recipe", 0.5),
+        ("second", "recipe", 0.7),
+        ("second", "AdamW", 1e-4),
+        ("second", "AdamW", 1e-3),
+    ]
+
+
+def test_one_config_is_several_recipes_under_several_names(write_plan):
+    text = GOOD.replace(
+        "[first, second.py]",
+        "\n- first\n- {config: first, name: tiles, cfg_options: {train_dataloader.batch_size: 4}}",
+    )
+    text += "cfg_options: {train_dataloader.batch_size: 2, val_dataloader.batch_size: 1}\n"
+    specs = {spec.recipe: spec for spec in expand(load_plan(write_plan(text)))}
+    assert (specs["first"].config, specs["tiles"].config) == (None, "first")
+    assert specs["first"].cfg_options["train_dataloader.batch_size"] == 2
+    assert specs["tiles"].cfg_options == {"val_dataloader.batch_size": 1, "train_dataloader.batch_size": 4}
+    assert specs["tiles"].id.startswith("tiles__")
+
+
+def test_anchors_and_merge_keys_share_values_between_recipes(write_plan):
+    text = GOOD.replace(
+        "[first, second.py]",
+        "\n- config: first\n  cfg_options: &small {train_dataloader.batch_size: 1}"
+        "\n- config: second\n  cfg_options:\n    <<: *small\n    val_dataloader.batch_size: 2",
+    )
+    specs = {spec.recipe: spec.cfg_options for spec in expand(load_plan(write_plan(text)))}
+    assert specs["second"] == {"train_dataloader.batch_size": 1, "val_dataloader.batch_size": 2}
