@@ -51,7 +51,7 @@ def config_reader() -> Callable[[str | Path], Config]:
     are.
     """
     read = functools.cache(load_config)
-    return lambda source: copy.deepcopy(read(source))
+    return lambda source: copy.deepcopy(read(str(source)))
 
 
 def config_path(source: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""Settings by dotted key: what leads nowhere is refused, not added."""
+"""A config by dotted key: what leads nowhere is refused, not added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from small_recipe import write_recipe
 
-from wrs_mm.bench.plan.config_keys import flatten, lookup, override
+from wrs_mm.bench.plan.config_keys import OWNED, flatten, lookup, override, read_keys
 from wrs_mm.errors import ConfigError
 
 
@@ -63,3 +63,8 @@ def test_a_key_that_no_one_would_read_is_refused_and_changes_nothing(key, config
     with pytest.raises(ConfigError, match=MISTAKES[key]):
         override(config, {key: 1})
     assert config.to_dict() == before
+
+
+def test_keys_of_the_harness_are_not_among_those_that_a_plan_may_set():
+    assert {"model", "optim_wrapper", "randomness", "custom_imports"} <= read_keys()
+    assert not read_keys() & {*OWNED, "cfg", "self"}

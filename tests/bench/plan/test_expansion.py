@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from small_plans import GOOD
 
-from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.expansion import expand, planned_arms
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.recipes import CONFIGS
 
@@ -109,3 +109,16 @@ def test_anchors_and_merge_keys_share_values_between_recipes(write_plan):
     )
     specs = {spec.recipe: spec.cfg_options for spec in expand(load_plan(write_plan(text)))}
     assert specs["second"] == {"train_dataloader.batch_size": 1, "val_dataloader.batch_size": 2}
+
+
+def test_a_part_of_a_run_is_found_where_the_plan_says_it(write_plan):
+    text = GOOD.replace("second.py", "{config: second, cfg_options: {a: 1}, links: {c: 1 * lr}}")
+    text += "optimizers: [recipe, {AdamW: {lr: 1}}]\ncfg_options: {a: 2, b: 3}\nlinks: {d: 1 * lr}\n"
+    last = planned_arms(load_plan(write_plan(text)))[-1]
+    assert last.locate("recipe") == ("recipes", 1)
+    assert last.locate("regularizer") == ("regularizers", 2)
+    assert last.locate("optimizer") == ("optimizers", 1, "AdamW")
+    assert last.locate("cfg_options", "a") == ("recipes", 1, "cfg_options", "a")
+    assert last.locate("cfg_options", "b") == ("cfg_options", "b")
+    assert last.locate("links", "c") == ("recipes", 1, "links", "c")
+    assert last.locate("links", "d") == ("links", "d")

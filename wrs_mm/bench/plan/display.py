@@ -43,7 +43,7 @@ def show_plan(path: Path) -> int:
         # A run's name says again what the other columns say, and would break all of them into pieces.
         head, rows = head[1:], [row[1:] for row in rows]
     _show(console, "", head, rows)
-    print(f"\n{count(plan, specs)}")
+    print(f"\n{_count(plan, specs)}")
     scenarios = list(dict.fromkeys(arm.scenario for arm in arms))
     for comparison in arm_differences(arms):
         print()
@@ -58,7 +58,7 @@ def show_plan(path: Path) -> int:
     return 0
 
 
-def count(plan: Plan, specs: Sequence[RunSpec]) -> str:
+def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
     """How many runs a plan has, and how that comes about."""
     arms = len(plan.listed_arms())
     scenarios = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))

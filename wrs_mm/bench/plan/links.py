@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LR = "optim_wrapper.optimizer.lr"
 """Where a config has its learning rate."""
 
-SHORT = {"lr": LR, "weight_decay": "optim_wrapper.optimizer.weight_decay"}
+_SHORT = {"lr": LR, "weight_decay": "optim_wrapper.optimizer.weight_decay"}
 """Short names of config keys that others follow."""
 
 _FORM = re.compile(r"\s*(?P<factor>\S+)\s*\*\s*(?P<key>[\w.]+)\s*")
@@ -57,7 +57,7 @@ class Link:
                 match = None
         if match is None:
             raise OptionError(f"write the link of {key} as «0.01 * lr» or «recipe * lr», not {text!r}")
-        return cls(key, SHORT.get(match["key"], match["key"]), factor)
+        return cls(key, _SHORT.get(match["key"], match["key"]), factor)
 
     def measured(self, recipe: Config) -> Link:
         """The same link with the recipe's factor as a number.

@@ -23,7 +23,7 @@ KEPT = ("lr", "weight_decay")
 """What a named optimizer keeps of the recipe's."""
 
 
-def optimizer_class(name: str) -> type:
+def _optimizer_class(name: str) -> type:
     """The class behind a name.
 
     Args:
@@ -91,7 +91,7 @@ def with_optimizer(
 
 def _parameters(name: str) -> list[str] | None:
     """Names of an optimizer's options; None where it takes any."""
-    listed = inspect.signature(optimizer_class(name)).parameters.values()
+    listed = inspect.signature(_optimizer_class(name)).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in listed):
         return None
     return [parameter.name for parameter in listed if parameter.name not in ("self", "params")]

@@ -22,17 +22,17 @@ from wrs_mm.values import type_name
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-Read: TypeAlias = "Callable[[str | Path], Config]"
+_Read: TypeAlias = "Callable[[str | Path], Config]"
 """How a config is read: :func:`load_config`, or one that reads each file once."""
 
-TASKS = {"mmdet": "detection", "mmseg": "segmentation"}
+_TASKS = {"mmdet": "detection", "mmseg": "segmentation"}
 """Task of a config by its ``default_scope``."""
 
-OPTIMIZER = "optim_wrapper.optimizer"
+_OPTIMIZER = "optim_wrapper.optimizer"
 """Where a config has its optimizer."""
 
 
-def resolve(spec: RunSpec, source: str, read: Read = load_config) -> Config:
+def resolve(spec: RunSpec, source: str, read: _Read = load_config) -> Config:
     """The config that a run trains.
 
     Args:
@@ -64,7 +64,7 @@ def with_seed(config: Config, seed: int) -> Config:
     return seeded
 
 
-def base_config(spec: RunSpec, source: str | Path, read: Read = load_config) -> Config:
+def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) -> Config:
     """The recipe with the spec's ``cfg_options``: what optimizer, arm and seed are applied to.
 
     Raises:
@@ -78,7 +78,7 @@ def base_config(spec: RunSpec, source: str | Path, read: Read = load_config) -> 
     return config
 
 
-def _arm(spec: RunSpec, source: Path, read: Read) -> Config:
+def _arm(spec: RunSpec, source: Path, read: _Read) -> Config:
     """The recipe as the arm of a spec.
 
     An arm without options is the overlay ``<recipe>_<arm>.py`` beside the recipe, where there is one: it
@@ -92,10 +92,10 @@ def _arm(spec: RunSpec, source: Path, read: Read) -> Config:
         return regularizers.apply(config, spec.regularizer, **spec.options)
 
 
-def _with_optimizer(spec: RunSpec, source: Path, read: Read) -> Config:
+def _with_optimizer(spec: RunSpec, source: Path, read: _Read) -> Config:
     """A config with everything of a spec but the arm and the seed."""
     config = base_config(spec, source, read)
-    if _scope(config) not in TASKS:
+    if _scope(config) not in _TASKS:
         raise Mistake(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
     if config.get("val_dataloader") is None or config.get("val_evaluator") is None:
         raise Mistake(f"recipe {spec.recipe!r} has no validation; set val_dataloader and the rest", "recipe")
@@ -104,7 +104,7 @@ def _with_optimizer(spec: RunSpec, source: Path, read: Read) -> Config:
         with _blame(spec, "links", link.key):
             links.append(link.measured(config))
     with _blame(spec, "recipe"):
-        lookup(config, OPTIMIZER)
+        lookup(config, _OPTIMIZER)
     with _blame(spec, "optimizer"):
         config.optim_wrapper.optimizer = with_optimizer(
             config.optim_wrapper.optimizer.to_dict(),
@@ -138,7 +138,7 @@ def require_data(config: Config) -> None:
 
 def task(config: Config) -> str:
     """``detection`` or ``segmentation``."""
-    return TASKS[_scope(config)]
+    return _TASKS[_scope(config)]
 
 
 def _scope(config: Config) -> str:
