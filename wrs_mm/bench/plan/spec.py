@@ -30,8 +30,8 @@ class RunSpec(BaseModel):
         optimizer: ``recipe`` for the recipe's own.
         optimizer_options: The optimizer's options, without the learning rate.
         learning_rate: None for the recipe's.
-        cfg_options: Settings of the config to override, by dotted key.
-        links: Settings that follow others, by dotted key, see :mod:`wrs_mm.bench.plan.links`.
+        cfg_options: Values of the config to override, by config key.
+        links: Config keys that follow others, see :mod:`wrs_mm.bench.plan.links`.
         seed: Seed of the training.
         baseline: Whether the others are compared with this arm.
     """
