@@ -111,7 +111,7 @@ def _prepare(work_dir: WorkDir, plan: Plan, specs: Sequence[RunSpec]) -> list[Ru
         one.check(identity)
     for text in warnings(plan, cells):
         print(f"warning: {text}", file=sys.stderr)
-    work_dir.adopt(plan.name, list(specs))
+    work_dir.register(plan.name, list(specs))
     for one, identity, text in resolved:
         one.prepare(identity, text)
     return [one for one, _, _ in resolved]

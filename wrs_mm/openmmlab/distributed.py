@@ -116,7 +116,7 @@ _LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 """Where launchers say which of its machine's processes a process is."""
 
 
-def end_with_launcher() -> None:
+def exit_with_launcher() -> None:
     """Have this process killed when the process that started it ends, however that ended.
 
     torchrun puts each process into a session of its own: a torchrun that is killed would leave them

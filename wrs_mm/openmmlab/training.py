@@ -30,7 +30,7 @@ from wrs_mm.openmmlab.config_options import (
     use_visualization,
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
-from wrs_mm.openmmlab.distributed import end_with_launcher, leave_group
+from wrs_mm.openmmlab.distributed import exit_with_launcher, leave_group
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -202,7 +202,7 @@ def _read(
     """Read a config and apply what :func:`train` and :func:`test` share."""
     _check_launcher(launcher)
     if launcher == "pytorch":
-        end_with_launcher()
+        exit_with_launcher()
     config = load_config(source)
     if options:
         _check_option_names(config, options)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
 from wrs_mm.bench.runs.hooks import SafeCheckpointHook
-from wrs_mm.bench.runs.instrument import keep_enough
+from wrs_mm.bench.runs.instrument import keep_checkpoints
 
 
 def save(path: Path, **others: object) -> None:
@@ -92,17 +92,17 @@ def test_weights_alone_are_no_training_and_stay_where_they_are(folder):
 )
 def test_a_recipe_keeps_at_least_two(hook, kept):
     config = Config({"default_hooks": {"checkpoint": hook}} if hook else {})
-    keep_enough(config)
+    keep_checkpoints(config)
     assert config.default_hooks.checkpoint.get("max_keep_ckpts") == kept
     assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
 
 
 def test_a_recipe_without_checkpoints_and_one_with_a_hook_of_its_own_keep_what_they_have():
     config = Config({"default_hooks": {"checkpoint": None}})
-    keep_enough(config)
+    keep_checkpoints(config)
     assert config.default_hooks.checkpoint is None
     config = Config({"default_hooks": {"checkpoint": {"type": "Mine", "max_keep_ckpts": 1}}})
-    keep_enough(config)
+    keep_checkpoints(config)
     assert config.default_hooks.checkpoint.to_dict() == {"type": "Mine", "max_keep_ckpts": 2}
 
 

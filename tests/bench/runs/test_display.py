@@ -10,19 +10,19 @@ from rich.console import Console
 
 from wrs_mm.bench.plan.plan import RunSpec
 from wrs_mm.bench.runs import display
-from wrs_mm.bench.runs.display import PlainDisplay, RichDisplay, Sight, duration, time_left
+from wrs_mm.bench.runs.display import PlainDisplay, RichDisplay, RunSnapshot, duration, time_left
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 
-PENDING = Sight(Status.PENDING, 0.0, "", "", 0.0, None)
+PENDING = RunSnapshot(Status.PENDING, 0.0, "", "", 0.0, None)
 
 
-def _done(seconds: float) -> Sight:
-    return Sight(Status.DONE, 1.0, "", "", seconds, None)
+def _done(seconds: float) -> RunSnapshot:
+    return RunSnapshot(Status.DONE, 1.0, "", "", seconds, None)
 
 
-def _running(seconds: float, left: float | None) -> Sight:
-    return Sight(Status.RUNNING, 0.5, "", "", seconds, left)
+def _running(seconds: float, left: float | None) -> RunSnapshot:
+    return RunSnapshot(Status.RUNNING, 0.5, "", "", seconds, left)
 
 
 def test_nothing_is_promised_before_anything_is_known():
@@ -41,7 +41,7 @@ def test_a_run_under_way_bounds_the_time_from_below():
 
 
 def test_nothing_is_left_at_the_end():
-    assert time_left([_done(1), Sight(Status.DIVERGED, 1.0, "", "", 1.0, None)], slots=2) == 0
+    assert time_left([_done(1), RunSnapshot(Status.DIVERGED, 1.0, "", "", 1.0, None)], slots=2) == 0
 
 
 def test_durations_read_like_clocks():
@@ -78,7 +78,7 @@ def test_plain_lines_come_at_changes_and_seldom_in_between(runs, monkeypatch):
 
 
 def test_the_bars_say_what_ended_and_why(runs, monkeypatch):
-    monkeypatch.setattr(display, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(display, "_SNAPSHOT_EVERY", 0.0)
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=120)
     with RichDisplay(runs, 2, console) as shown:

@@ -122,7 +122,7 @@ def test_a_work_dir_belongs_to_one_plan(tmp_path):
     work_dir = WorkDir(tmp_path / "d")
     work_dir.check("mine")
     work_dir.path.mkdir()
-    work_dir.adopt("mine", [identity().spec])
+    work_dir.register("mine", [identity().spec])
     work_dir.check("mine")
     with pytest.raises(PlanError, match="belongs to the plan 'mine', not 'yours'"):
         work_dir.check("yours")

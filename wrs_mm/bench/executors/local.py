@@ -89,7 +89,7 @@ def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
     worker.listen_to_signals()
     harness = multiprocessing.parent_process()
     assert harness is not None
-    worker.end_with(harness.join)
+    worker.exit_with_parent(harness.join)
     status = 1
     try:
         status = worker.main(folder)

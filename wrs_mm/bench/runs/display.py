@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _LINE_EVERY = 15.0
 """Seconds between two plain lines about one run."""
 
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at the folders."""
+_SNAPSHOT_EVERY = 1.0
+"""Seconds between two snapshots."""
 
 
-class Sight(NamedTuple):
+class RunSnapshot(NamedTuple):
     """One run as it stands now.
 
     Attributes:
@@ -52,7 +52,7 @@ class Sight(NamedTuple):
     seconds_left: float | None
 
 
-def look(run: Run) -> Sight:
+def snapshot(run: Run) -> RunSnapshot:
     """Read a run's folder."""
     status = run.status()
     progress = run.progress()
@@ -66,7 +66,7 @@ def look(run: Run) -> Sight:
         fraction = float(status.final)
         if not status.final and progress.iterations:
             fraction = progress.iteration / progress.iterations
-        return Sight(status, fraction, metric, result.reason or "", result.seconds, None)
+        return RunSnapshot(status, fraction, metric, result.reason or "", result.seconds, None)
     fraction = progress.iteration / progress.iterations if progress.iterations else 0.0
     detail = ""
     if progress.iterations:
@@ -75,23 +75,23 @@ def look(run: Run) -> Sight:
         detail = progress.phase
     if progress.loss is not None:
         detail += f" loss {progress.loss:.4g}"
-    return Sight(status, fraction, metric, detail, progress.seconds, progress.seconds_left)
+    return RunSnapshot(status, fraction, metric, detail, progress.seconds, progress.seconds_left)
 
 
-def time_left(sights: Sequence[Sight], slots: int) -> float | None:
+def time_left(snapshots: Sequence[RunSnapshot], slots: int) -> float | None:
     """Seconds until all runs are through, None while nothing can be said.
 
     A run that has not begun is taken to last as long as the mean of those that are done or have an
     estimate; the sum is spread over the slots, but lasts no less than the longest run under way.
     """
-    lengths = [s.seconds for s in sights if s.status is Status.DONE]
-    under_way = [s for s in sights if s.status is Status.RUNNING]
+    lengths = [s.seconds for s in snapshots if s.status is Status.DONE]
+    under_way = [s for s in snapshots if s.status is Status.RUNNING]
     lengths += [s.seconds + s.seconds_left for s in under_way if s.seconds_left is not None]
     if not lengths:
-        return None if any(not s.status.final for s in sights) else 0.0
+        return None if any(not s.status.final for s in snapshots) else 0.0
     mean = math.fsum(lengths) / len(lengths)
     rest = [s.seconds_left if s.seconds_left is not None else max(0.0, mean - s.seconds) for s in under_way]
-    waiting = sum(s.status in (Status.PENDING, Status.INTERRUPTED) for s in sights)
+    waiting = sum(s.status in (Status.PENDING, Status.INTERRUPTED) for s in snapshots)
     longest = max([*rest, mean if waiting else 0.0], default=0.0)
     return max(longest, (math.fsum(rest) + waiting * mean) / slots)
 
@@ -105,13 +105,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _overall(sights: Sequence[Sight], slots: int) -> str:
-    finished = sum(s.status.final for s in sights)
-    failed = sum(s.status is Status.FAILED for s in sights)
-    text = f"{finished} of {len(sights)} runs finished"
+def _overall(snapshots: Sequence[RunSnapshot], slots: int) -> str:
+    finished = sum(s.status.final for s in snapshots)
+    failed = sum(s.status is Status.FAILED for s in snapshots)
+    text = f"{finished} of {len(snapshots)} runs finished"
     if failed:
         text += f", {failed} failed"
-    return f"{text}, {duration(time_left(sights, slots))} left"
+    return f"{text}, {duration(time_left(snapshots, slots))} left"
 
 
 class _Display:
@@ -125,7 +125,7 @@ class _Display:
     def __init__(self, runs: Sequence[Run], slots: int) -> None:
         self._runs = runs
         self._slots = slots
-        self._looked = -math.inf
+        self._taken = -math.inf
 
     def __enter__(self) -> Self:
         return self
@@ -136,17 +136,17 @@ class _Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._looked = -math.inf
+        self._taken = -math.inf
         self.update()
 
     def update(self) -> None:
-        """Look and show, unless the last look was a moment ago."""
+        """Take snapshots and show them, unless the last snapshot was a moment ago."""
         now = time.monotonic()
-        if now - self._looked >= _LOOK_EVERY:
-            self._looked = now
-            self._show([look(run) for run in self._runs], now)
+        if now - self._taken >= _SNAPSHOT_EVERY:
+            self._taken = now
+            self._show([snapshot(run) for run in self._runs], now)
 
-    def _show(self, sights: Sequence[Sight], now: float) -> None:
+    def _show(self, snapshots: Sequence[RunSnapshot], now: float) -> None:
         raise NotImplementedError
 
 
@@ -164,18 +164,18 @@ class PlainDisplay(_Display):
         self._write = write
         self._shown: dict[str, tuple[Status, float]] = {}
 
-    def _show(self, sights: Sequence[Sight], now: float) -> None:
-        for run, sight in zip(self._runs, sights, strict=True):
+    def _show(self, snapshots: Sequence[RunSnapshot], now: float) -> None:
+        for run, state in zip(self._runs, snapshots, strict=True):
             status, when = self._shown.get(run.name, (Status.PENDING, now))
-            changed = sight.status is not status
-            due = sight.status is Status.RUNNING and now - when >= _LINE_EVERY
+            changed = state.status is not status
+            due = state.status is Status.RUNNING and now - when >= _LINE_EVERY
             if not changed and not due:
                 continue
-            self._shown[run.name] = (sight.status, now)
-            detail = f": {sight.detail}" if sight.detail else ""
-            left = f", {duration(sight.seconds_left)} left" if sight.seconds_left else ""
-            overall = _overall(sights, self._slots)
-            self._write(f"{run.name} {sight.status.value}{detail}{left} [{overall}]")
+            self._shown[run.name] = (state.status, now)
+            detail = f": {state.detail}" if state.detail else ""
+            left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
+            overall = _overall(snapshots, self._slots)
+            self._write(f"{run.name} {state.status.value}{detail}{left} [{overall}]")
 
 
 class RichDisplay(_Display):
@@ -199,7 +199,7 @@ class RichDisplay(_Display):
         )
         self._tasks: dict[str, TaskID] = {}
         self._all = self._bars.add_task("all", total=len(runs), detail="")
-        self._ended = {run.name for run in runs if look(run).status.final}
+        self._ended = {run.name for run in runs if snapshot(run).status.final}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -214,24 +214,24 @@ class RichDisplay(_Display):
         super().__exit__(kind, error, trace)
         self._bars.stop()
 
-    def _show(self, sights: Sequence[Sight], now: float) -> None:
-        for run, sight in zip(self._runs, sights, strict=True):
-            if sight.status is Status.RUNNING:
+    def _show(self, snapshots: Sequence[RunSnapshot], now: float) -> None:
+        for run, state in zip(self._runs, snapshots, strict=True):
+            if state.status is Status.RUNNING:
                 if run.name not in self._tasks:
                     self._tasks[run.name] = self._bars.add_task(run.name, total=1.0, detail="")
-                left = f"  {duration(sight.seconds_left)} left" if sight.seconds_left else ""
-                self._bars.update(self._tasks[run.name], completed=sight.fraction, detail=sight.detail + left)
+                left = f"  {duration(state.seconds_left)} left" if state.seconds_left else ""
+                self._bars.update(self._tasks[run.name], completed=state.fraction, detail=state.detail + left)
                 continue
             if run.name in self._tasks:
                 self._bars.remove_task(self._tasks.pop(run.name))
-            if run.name not in self._ended and sight.status is not Status.PENDING:
+            if run.name not in self._ended and state.status is not Status.PENDING:
                 self._ended.add(run.name)
-                reason = f": {sight.detail}" if sight.detail else ""
-                took = duration(sight.seconds)
-                line = f"{run.name} {sight.status.value} after {took}{reason}"
+                reason = f": {state.detail}" if state.detail else ""
+                took = duration(state.seconds)
+                line = f"{run.name} {state.status.value} after {took}{reason}"
                 self._console.print(line, markup=False, highlight=False)
-        done = math.fsum(sight.fraction for sight in sights)
-        self._bars.update(self._all, completed=done, detail=_overall(sights, self._slots))
+        done = math.fsum(state.fraction for state in snapshots)
+        self._bars.update(self._all, completed=done, detail=_overall(snapshots, self._slots))
         self._bars.refresh()
 
 
@@ -248,14 +248,14 @@ STATUS_COLUMNS = ("run", "state", "trained", "metric", "time", "left", "")
 
 def status_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     """For each run, :data:`STATUS_COLUMNS` as text."""
-    return [_row(run, look(run)) for run in runs]
+    return [_row(run, snapshot(run)) for run in runs]
 
 
-def _row(run: Run, sight: Sight) -> tuple[str, ...]:
-    left = duration(sight.seconds_left) if sight.seconds_left and sight.status is Status.RUNNING else ""
-    percent = f"{math.floor(100 * sight.fraction)}%"
-    took = duration(sight.seconds)
-    return (run.name, sight.status.value, percent, sight.metric, took, left, sight.detail)
+def _row(run: Run, state: RunSnapshot) -> tuple[str, ...]:
+    left = duration(state.seconds_left) if state.seconds_left and state.status is Status.RUNNING else ""
+    percent = f"{math.floor(100 * state.fraction)}%"
+    took = duration(state.seconds)
+    return (run.name, state.status.value, percent, state.metric, took, left, state.detail)
 
 
 _STYLE = {
@@ -283,22 +283,22 @@ def status_table(runs: Sequence[Run], room: int | None = None) -> Table:
     for name in STATUS_COLUMNS:
         right = name in ("trained", "time", "left")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    sights = [look(run) for run in runs]
-    pairs = list(zip(runs, sights, strict=True))
+    snapshots = [snapshot(run) for run in runs]
+    pairs = list(zip(runs, snapshots, strict=True))
     left_out = 0
     if room is not None and len(pairs) > room:
         shown = sorted(pairs, key=lambda pair: _INTEREST.index(pair[1].status))[: max(1, room - 1)]
         left_out = len(pairs) - len(shown)
         pairs = [pair for pair in pairs if pair in shown]
-    for run, sight in pairs:
+    for run, state in pairs:
         # Names, reasons and metrics are no markup.
-        cells = [Text(cell) for cell in _row(run, sight)]
-        cells[1].stylize(_STYLE[sight.status])
+        cells = [Text(cell) for cell in _row(run, state)]
+        cells[1].stylize(_STYLE[state.status])
         table.add_row(*cells)
     if left_out:
         table.add_row(Text(f"… and {left_out} more"))
-    slots = max(1, sum(sight.status is Status.RUNNING for sight in sights))
-    table.caption = Text(_overall(sights, slots))
+    slots = max(1, sum(state.status is Status.RUNNING for state in snapshots))
+    table.caption = Text(_overall(snapshots, slots))
     table.caption_justify = "left"
     return table
 
@@ -321,7 +321,7 @@ def watch_status(find: Callable[[], Sequence[Run]], console: Console, watch: boo
             shown = rows
             if not watch or not _to_come(find()):
                 return
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_SNAPSHOT_EVERY)
     if not watch:
         console.print(status_table(find()))
         return
@@ -331,7 +331,7 @@ def watch_status(find: Callable[[], Sequence[Run]], console: Console, watch: boo
             live.update(status_table(find(), room=console.height - 3), refresh=True)
             if not _to_come(find()):
                 return
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_SNAPSHOT_EVERY)
 
 
 def _to_come(runs: Sequence[Run]) -> bool:

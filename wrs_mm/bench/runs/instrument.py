@@ -43,7 +43,7 @@ def _name(kind: Any) -> str:
     return name.rsplit(".", 1)[-1]
 
 
-def keep_enough(config: Config) -> None:
+def keep_checkpoints(config: Config) -> None:
     """Have a recipe's checkpoint hook keep at least :data:`KEEP`, and never fewer for a moment.
 
     A recipe that keeps more, or all, is left as it is. So are best checkpoints, which count apart.

@@ -42,7 +42,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def end_with(tie: Callable[[], Any]) -> None:
+def exit_with_parent(tie: Callable[[], Any]) -> None:
     """Stop this process once ``tie`` returns: its harness is gone.
 
     Args:

@@ -61,14 +61,14 @@ def train(run: Run, task: str, report: Callable[[Progress], None], launcher: str
         all_finite,
         last_metrics,
     )
-    from wrs_mm.bench.runs.instrument import keep_enough
+    from wrs_mm.bench.runs.instrument import keep_checkpoints
 
     settings = Config.fromfile(run.config)
     # mmengine writes down what it trains, straight to a name made from this one: not over config.py.
     config = Config(settings.to_dict(), settings.text, filename=str(run.folder / "trained.py"))
     config.work_dir = str(run.folder)
     config.launcher = launcher
-    keep_enough(config)
+    keep_checkpoints(config)
     save_predictions(config, run.folder / predictions.FOLDER)
     runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.machine import rank
-from wrs_mm.bench.runs.signals import end_with, ignore_signals, listen_to_signals
+from wrs_mm.bench.runs.signals import exit_with_parent, ignore_signals, listen_to_signals
 from wrs_mm.bench.runs.training import work
 from wrs_mm.files import remove_leftovers
 
@@ -64,11 +64,11 @@ def _main() -> int:
         return _launch(args.folder, args.processes)
     listen_to_signals()
     if args.launcher == "none":
-        end_with(sys.stdin.buffer.read)
+        exit_with_parent(sys.stdin.buffer.read)
     else:
-        from wrs_mm.openmmlab.distributed import end_with_launcher
+        from wrs_mm.openmmlab.distributed import exit_with_launcher
 
-        end_with_launcher()
+        exit_with_launcher()
     return main(args.folder, args.launcher)
 
 
@@ -78,7 +78,7 @@ def _launch(folder: Path, processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    end_with(sys.stdin.buffer.read)
+    exit_with_parent(sys.stdin.buffer.read)
     command = ["--standalone", f"--nproc-per-node={processes}", "-m", "wrs_mm.bench.runs.worker", str(folder)]
     try:
         torchrun.run(torchrun.parse_args([*command, "--launcher", "pytorch"]))
