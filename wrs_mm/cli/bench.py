@@ -235,7 +235,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of runs and results; reused if it exists",
     )
-    from wrs_mm.bench.executors.options import add_executor_arguments
+    from wrs_mm.cli.executor_options import add_executor_arguments
 
     add_executor_arguments(run)
 
@@ -275,8 +275,9 @@ def run_bench(args: argparse.Namespace) -> int:
 
     if args.action == "run":
         from wrs_mm.bench.executors.options import make_executor
+        from wrs_mm.cli.executor_options import executor_options
 
-        return run(args.plan, args.work_dir, lambda: make_executor(args))
+        return run(args.plan, args.work_dir, lambda: make_executor(executor_options(args)))
     if args.action == "status":
         return status(args.work_dir, args.watch)
     return report(args.work_dir)

@@ -166,10 +166,10 @@ class SlurmExecutor:
             import submitit  # noqa: F401
         except ImportError:
             raise OptionError("--executor slurm needs submitit: pip install 'wrs-mm[slurm]'") from None
-        self._parameters = dict(parameters)
-        gpus = self._parameters.get("gpus_per_node", 1)
-        self._parameters["ntasks_per_node"] = self._parameters.pop("tasks_per_node", gpus)
-        self._parameters.setdefault("time", _MINUTES)
+        self.parameters = dict(parameters)
+        gpus = self.parameters.get("gpus_per_node", 1)
+        self.parameters["ntasks_per_node"] = self.parameters.pop("tasks_per_node", gpus)
+        self.parameters.setdefault("time", _MINUTES)
         self._options = dict(options)
         self._jobs = jobs
         self._queue = Queue()
@@ -201,7 +201,7 @@ class SlurmExecutor:
         slurm = submitit.SlurmExecutor(folder / "slurm", max_num_timeout=_TIMEOUTS)
         try:
             slurm.update_parameters(
-                **self._parameters,
+                **self.parameters,
                 job_name=name,
                 setup=list(_SETUP),
                 additional_parameters={"requeue": True, **self._options},
