@@ -16,7 +16,7 @@ from wrs_mm.bench.runs.records import Identity, Result, Status
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(signals, "_stopped", None)
+    monkeypatch.setattr(signals, "stopped", None)
     monkeypatch.setattr(signals, "ignore_signals", lambda: None)
     return Run(tmp_path)
 

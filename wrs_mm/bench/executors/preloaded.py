@@ -1,7 +1,7 @@
 """What a run's process needs of the toolboxes, imported once for all runs.
 
 Importing torch, mmdet and mmseg takes many times longer than starting a process that has them
-already. The fork server of :mod:`wrs_mm.bench.executors.local` imports this module and nothing
+already. The fork server of :mod:`wrs_mm.bench.executors.forked` imports this module and nothing
 else: no data, no random numbers, no threads that a fork would lose.
 """
 

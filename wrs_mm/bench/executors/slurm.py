@@ -63,14 +63,15 @@ class SlurmWork:
 
     def __call__(self) -> int:
         """Work on the run; each of the job's processes calls it."""
-        from wrs_mm.bench.runs import worker
+        from wrs_mm.bench.runs.machine import rank
+        from wrs_mm.bench.runs.worker import main
 
         launcher = "slurm" if int(os.environ.get("SLURM_NTASKS") or 1) > 1 else "none"
-        if launcher == "none" or worker.rank() == 0:
+        if launcher == "none" or rank() == 0:
             with Run(self.folder).log.open("ab") as log:
                 for stream in (1, 2):
                     os.dup2(log.fileno(), stream)
-        return worker.main(self.folder, launcher)
+        return main(self.folder, launcher)
 
     def checkpoint(self) -> Any:
         """What goes into the queue again: the same, because a run finds its own checkpoint."""

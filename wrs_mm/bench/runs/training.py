@@ -146,7 +146,7 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
     except Stopped as error:
         result.status, result.reason = Status.INTERRUPTED, _one_line(error)
     except Exception as error:
-        stopped = signals._stopped
+        stopped = signals.stopped
         if stopped is not None:
             result.status, result.reason = Status.INTERRUPTED, _one_line(stopped)
         else:
