@@ -12,6 +12,7 @@ from wrs_mm.bench.runs import signals, training
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.hooks import Diverged
 from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.bench.runs.training import TrainingOutcome
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def test_what_went_wrong_is_one_line(run, monkeypatch, error, status, iteration)
 
 
 def test_a_result_says_what_it_took(run, monkeypatch):
-    def train(run, task, report, launcher, trained) -> None:
-        trained.iteration, trained.metrics = 20, {"mIoU": 41.5, "aAcc": 80.0}
+    def train(*arguments) -> TrainingOutcome:
+        return TrainingOutcome(20, {"mIoU": 41.5, "aAcc": 80.0}, None)
 
     result = work(run, monkeypatch, train)
     assert (result.status, result.metrics, result.iteration) == (

@@ -15,7 +15,8 @@ MODULES = (
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     "wrs_mm.bench.runs.checkpoints",
     "wrs_mm.bench.runs.hooks",
-    "wrs_mm.bench.runs.predictions",
+    "wrs_mm.bench.runs.instrument",
+    "wrs_mm.bench.runs.iou_recorder",
     "wrs_mm.bench.runs.worker",
 )
 

@@ -194,6 +194,7 @@ class MissedValidationHook(Hook):
             self._watch.validations.write()
 
 
+@HOOKS.register_module()
 class SameBuffersHook(Hook):
     """Validates, in every process, with the buffers of the first: those that a checkpoint holds.
 
