@@ -24,9 +24,10 @@ from wrs_mm.bench.plan.checks import warnings
 from wrs_mm.bench.plan.comparison import Cell
 from wrs_mm.bench.plan.differences import settings
 from wrs_mm.bench.plan.plan import Plan, RunSpec, expand, load_plan, resolve_spec
-from wrs_mm.bench.runs.display import make_display, watch_status
+from wrs_mm.bench.runs.display import make_display
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.status_table import watch_status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_text
