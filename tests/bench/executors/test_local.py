@@ -29,7 +29,7 @@ def test_gpus_are_divided_among_runs():
 
 def test_processors_are_divided_among_runs(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("wrs_mm.bench.executors.local._processors", lambda: 12)
+    monkeypatch.setattr("wrs_mm.bench.executors.local.count_processors", lambda: 12)
     assert (LocalExecutor(gpus=[]).slots, LocalExecutor(gpus=[]).threads) == (2, 6)
     assert LocalExecutor(jobs=5, gpus=[]).threads == 2
     assert LocalExecutor(jobs=50, gpus=[]).threads == 1

@@ -17,7 +17,7 @@ from wrs_mm.errors import OptionError
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def _processors() -> int:
+def count_processors() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -120,7 +120,7 @@ class LocalExecutor:
         room = len(self._gpus) // processes
         if self._gpus and jobs is not None and jobs > room and processes > 1:
             raise OptionError(f"--jobs {jobs}: the GPUs allow {room} runs of {processes} at once")
-        processors = _processors()
+        processors = count_processors()
         self.jobs = jobs or room or min(2, processors)
         self.threads = _chosen_threads() or max(1, processors // (self.jobs * processes))
         self._taken: list[LocalJob] = []
