@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """Exit status of an interrupted benchmark: 128 + SIGINT."""
 
+_BROKEN = (Status.FAILED, Status.INTERRUPTED)
+"""States in which a run may end, and which the same command takes up again."""
+
 _TABLES = "wrs_mm.bench.report.files"
 """The module that makes the tables, with all that it imports."""
 
@@ -57,7 +60,8 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         make_executor: Makes the place where runs go.
 
     Returns:
-        0 if nothing is left to do here, 1 if a run failed or the disk is full, 130 if interrupted.
+        0 if nothing is left to do here, 1 if a run failed or was interrupted by somebody else, or the disk
+        is full, 130 if this benchmark was interrupted.
 
     Raises:
         UsageError: The plan, a recipe, a dataset, the work dir or an option cannot be used.
@@ -137,18 +141,18 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
             what = "to watch the jobs, which go on (scancel ends them)"
         print(f"interrupted; the same command continues {what}", file=sys.stderr)
         return INTERRUPTED
-    failed = [run for run in runs if run.status() is Status.FAILED]
-    for one in failed:
+    broken = [run for run in runs if run not in elsewhere and run.status() in _BROKEN]
+    for one in broken:
         result = one.result()
         reason = result.reason if result else ""
-        print(f"{one.name} failed: {reason} (see {one.log})", file=sys.stderr)
+        print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
     if elsewhere:
         names = ", ".join(run.name for run in elsewhere)
         print(
             f"no other run is free: another bench run has {names}; see wrs-mm bench status {work_dir.path}",
             file=sys.stderr,
         )
-    return 1 if failed else 0
+    return 1 if broken else 0
 
 
 @contextmanager
