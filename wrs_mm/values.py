@@ -24,13 +24,6 @@ def type_name(kind: Any) -> str:
     return name.rpartition(".")[2]
 
 
-def as_list(value: Any) -> list[Any]:
-    """What a config may give as one thing, as several, or as None: evaluators, datasets of a dataset, …"""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def one_line(text: object) -> str:
     """Text without line breaks, and with single spaces."""
     return " ".join(str(text).split())

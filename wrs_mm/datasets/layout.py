@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from wrs_mm.errors import DatasetError
-from wrs_mm.values import as_list
 
 _MAKERS = {
     "mini-coco": "run `wrs-mm data mini`",
@@ -47,7 +46,8 @@ def dataset_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:
         loader = cfg.get(f"{split}_dataloader")
         if loader:
             yield from _paths(loader["dataset"])
-        for evaluator in as_list(cfg.get(f"{split}_evaluator")):
+        evaluators = cfg.get(f"{split}_evaluator") or []
+        for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
             if evaluator.get("ann_file"):
                 yield Path(evaluator["ann_file"])
 
@@ -56,7 +56,7 @@ def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:
     """Yield the paths of one dataset config, looking through wrappers such as RepeatDataset."""
     inner = dataset.get("dataset") or dataset.get("datasets")
     if inner:
-        for part in as_list(inner):
+        for part in [inner] if isinstance(inner, Mapping) else inner:
             yield from _paths(part)
         return
     root = Path(dataset.get("data_root") or "")

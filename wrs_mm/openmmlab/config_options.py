@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from wrs_mm.errors import ConfigError, OptionError
 from wrs_mm.openmmlab.distributed import has_accelerator
-from wrs_mm.values import as_list, type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -77,7 +76,8 @@ def use_output(config: Config, out: str) -> None:
     Raises:
         OptionError: A detector's file does not end in ``.pkl`` or ``.pickle``.
     """
-    evaluators = as_list(config.test_evaluator)
+    evaluators = config.test_evaluator
+    evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
     if out.endswith((".pkl", ".pickle")):
         # mmdet's own packs instance masks.
         own = config.get("default_scope") == "mmdet"
@@ -117,15 +117,11 @@ def use_tta(config: Config) -> None:
 
 def _wrapper_name(config: Config) -> str:
     """Name of the optimizer wrapper's class, without a registry's scope."""
-    return type_name(config.optim_wrapper.get("type", "OptimWrapper"))
+    kind = config.optim_wrapper.get("type", "OptimWrapper")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
 
 
-def check_amp(config: Config) -> None:
-    """Refuse mixed precision where it cannot run.
-
-    Raises:
-        OptionError: There is no accelerator.
-    """
+def _check_amp(config: Config) -> None:
     if _wrapper_name(config) in AMP_WRAPPERS.values() and not has_accelerator():
         raise OptionError(
             f"mixed precision ({_wrapper_name(config)}) needs a GPU, and PyTorch sees none here; "

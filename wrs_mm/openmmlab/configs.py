@@ -100,3 +100,10 @@ def runner_keys() -> frozenset[str]:
 
     named = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
     return frozenset(named | _READ_BESIDE_RUNNER)
+
+
+def evaluator_configs(evaluators: Any) -> list[Any]:
+    """The metrics of ``val_evaluator`` or ``test_evaluator``, which may be one dict, a list, or None."""
+    if evaluators is None:
+        return []
+    return list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]

@@ -22,7 +22,7 @@ from wrs_mm.openmmlab.checkpoints import (
     last_checkpoint,
 )
 from wrs_mm.openmmlab.config_options import (
-    check_amp,
+    _check_amp,
     use_amp,
     use_auto_scale_lr,
     use_output,
@@ -98,7 +98,7 @@ def train(
             raise ConfigError(f"config {config} has no {key}, which training needs")
     if amp:
         use_amp(settings)
-    check_amp(settings)
+    _check_amp(settings)
     if auto_scale_lr:
         use_auto_scale_lr(settings)
     if resume is not None and resume is not False:

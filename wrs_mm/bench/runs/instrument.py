@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from wrs_mm.bench.runs import predictions
 from wrs_mm.bench.runs.checkpoints import KEEP
 from wrs_mm.bench.runs.hooks import MissedValidationHook, SafeCheckpointHook, SameBuffersHook, WatchHook
-from wrs_mm.values import as_list, type_name
+from wrs_mm.openmmlab.configs import evaluator_configs
+from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -64,7 +65,7 @@ def save_predictions(config: Config, folder: Path) -> bool:
         Whether there is an evaluator that can keep them: mmdet's ``CocoMetric`` or mmseg's ``IoUMetric``.
     """
     found = False
-    for evaluator in as_list(config.get("val_evaluator")):
+    for evaluator in evaluator_configs(config.get("val_evaluator")):
         name = type_name(evaluator.get("type", ""))
         if name == "CocoMetric":
             evaluator["outfile_prefix"] = str(folder / "val")
