@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import traceback
 from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import NoReturn
 
 from wrs_mm.bench.runs.folder import Run
 
@@ -56,7 +56,7 @@ class ForkedProcess:
         self._process.join()
 
 
-def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
+def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> NoReturn:
     """What a forked process does."""
     os.setsid()
     with log.open("ab") as file:
@@ -64,21 +64,14 @@ def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
 
-    from wrs_mm.bench.runs.signals import exit_now, exit_with_parent, listen_to_signals
-    from wrs_mm.bench.runs.worker import main
+    from wrs_mm.bench.runs.signals import exit_with_parent, listen_to_signals
+    from wrs_mm.bench.runs.worker import main_and_exit
 
     listen_to_signals()
     harness = multiprocessing.parent_process()
     assert harness is not None
     exit_with_parent(harness.join)
-    status = 1
-    try:
-        status = main(folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-    finally:
-        exit_now(status)
+    main_and_exit(folder)
 
 
 @contextlib.contextmanager

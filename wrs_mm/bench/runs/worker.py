@@ -11,8 +11,11 @@ text speaks of; the others only train.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.machine import rank
@@ -52,7 +55,19 @@ def main(folder: Path, launcher: str = "none") -> int:
     return 0 if result.status.final else 1
 
 
-def _main(folder: str, launcher: str = "none") -> int:
+def main_and_exit(folder: Path, launcher: str = "none") -> NoReturn:
+    """Call :func:`main`, then end this process, whatever happened; the interpreter's own end may abort it."""
+    status = 1
+    try:
+        status = main(folder, launcher)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    finally:
+        exit_now(status)
+
+
+def _start(folder: str, launcher: str = "none") -> NoReturn:
     listen_to_signals()
     if launcher == "none":
         exit_with_parent(sys.stdin.buffer.read)
@@ -60,8 +75,8 @@ def _main(folder: str, launcher: str = "none") -> int:
         from wrs_mm.openmmlab.distributed import exit_with_launcher
 
         exit_with_launcher()
-    return main(Path(folder), launcher)
+    main_and_exit(Path(folder), launcher)
 
 
 if __name__ == "__main__":
-    exit_now(_main(*sys.argv[1:]))
+    _start(*sys.argv[1:])
