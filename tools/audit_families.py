@@ -269,7 +269,9 @@ def work(name: str, output: Path, memory: float) -> None:
 
 def reason_of(error: BaseException) -> str:
     """One line that fits a table."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    from wrs_mm.values import one_line
+
+    text = one_line(error) or type(error).__name__
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "needs more memory than the limit"
     return text if len(text) <= 160 else f"{text[:157]}..."
@@ -347,6 +349,8 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
     """Write all rows, in the order of the list above."""
     from importlib.metadata import version
 
+    from wrs_mm.files import write_text
+
     order = {name: i for i, name in enumerate(CONFIGS)}
     names = sorted(rows, key=lambda name: (order.get(name, len(order)), name))
     ran = [name for name in names if CANNOT not in rows[name]]
@@ -371,9 +375,7 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
         regions=REGIONS,
     )
     text = head + "\n".join([COLUMNS, RULE, *(rows[name] for name in names)]) + "\n"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 # -- all families -------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def make_work_dir(path: Path, seeds: int = 3) -> WorkDir:
         for recipe in (DETECTOR, SEGMENTOR)
         for arm in QUALITY
     ]
-    work_dir.adopt(f"A plan {EVIL}", specs)
+    work_dir.register(f"A plan {EVIL}", specs)
     (path / "plan.yaml").write_text(f"name: A plan {EVIL}\n")
     for number, spec in enumerate(specs):
         _make_run(work_dir.run(spec), spec, data, number)

@@ -18,7 +18,7 @@ from torch import nn
 
 from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab import prepare
-from wrs_mm.openmmlab.checkpoints import load_checkpoint_file, open_atomically
+from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 
 
 @pytest.fixture(autouse=True)
@@ -218,11 +218,3 @@ def test_last_checkpoint_is_never_half_written(tmp_path, monkeypatch):
         raise KeyboardInterrupt
     assert pointer.read_text() == "iter_2.pth"
     assert [path.name for path in tmp_path.iterdir()] == ["last_checkpoint"]
-
-
-def test_a_file_appears_when_it_is_whole(tmp_path):
-    path = tmp_path / "file"
-    with open_atomically(path, "wb") as stream:
-        stream.write(b"abc")
-        assert not path.exists()
-    assert path.read_bytes() == b"abc"

@@ -138,7 +138,7 @@ def test_where_an_accelerator_is_mmengine_does_as_it_did(monkeypatch):
 
     monkeypatch.setattr(distributed, "has_accelerator", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: seen.append(device))
-    distributed._with_gloo(launch)("nccl", init_backend="torch")
+    distributed.with_gloo(launch)("nccl", init_backend="torch")
     assert seen == [3, ("nccl", {"init_backend": "torch"})]
 
 
@@ -149,7 +149,7 @@ def test_a_model_on_a_device_is_wrapped_as_it_was():
         seen.update(options, module=module)
 
     model = nn.Sequential(nn.Linear(1, 1, device="meta"), nn.SyncBatchNorm(1, device="meta"))
-    distributed._without_devices(wrap)(None, model, device_ids=[1])
+    distributed.without_devices(wrap)(None, model, device_ids=[1])
     assert seen == {"device_ids": [1], "module": model}
     assert isinstance(model[1], nn.SyncBatchNorm)
 
@@ -158,7 +158,7 @@ def test_parameters_survive_the_loss_of_synchronized_norms():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.SyncBatchNorm(2))
     before = list(model.parameters())
     model[1].eval()
-    plain = distributed._plain_batch_norm(model)
+    plain = distributed.plain_batch_norm(model)
     assert all(a is b for a, b in zip(plain.parameters(), before, strict=True))
     assert not plain[1].training
     assert not isinstance(plain[1], nn.SyncBatchNorm)

@@ -24,9 +24,10 @@ from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
-from wrs_mm.bench.runs.display import make_display, watch_status
+from wrs_mm.bench.runs.display import make_display
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.status_table import watch_status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_text
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit status of an interrupted benchmark: 128 + SIGINT."""
+
+_BROKEN = (Status.FAILED, Status.INTERRUPTED)
+"""States in which a run may end, and which the same command takes up again."""
 
 _TABLES = "wrs_mm.bench.report.files"
 """The module that makes the tables, with all that it imports."""
@@ -56,7 +60,8 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         make_executor: Makes the place where runs go.
 
     Returns:
-        0 if nothing is left to do here, 1 if a run failed or the disk is full, 130 if interrupted.
+        0 if nothing is left to do here, 1 if a run failed or was interrupted by somebody else, or the disk
+        is full, 130 if this benchmark was interrupted.
 
     Raises:
         UsageError: The plan, a recipe, a dataset, the work dir or an option cannot be used.
@@ -110,7 +115,7 @@ def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
         one.check(identity)
     for text in comparison_warnings(arms):
         print(f"warning: {text}", file=sys.stderr)
-    work_dir.adopt(plan.name, [identity.spec for _, identity, _ in resolved])
+    work_dir.register(plan.name, [identity.spec for _, identity, _ in resolved])
     for one, identity, text in resolved:
         one.prepare(identity, text)
     return [one for one, _, _ in resolved]
@@ -135,18 +140,18 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
             what = "to watch the jobs, which go on (scancel ends them)"
         print(f"interrupted; the same command continues {what}", file=sys.stderr)
         return INTERRUPTED
-    failed = [run for run in runs if run.status() is Status.FAILED]
-    for one in failed:
+    broken = [run for run in runs if run not in elsewhere and run.status() in _BROKEN]
+    for one in broken:
         result = one.result()
         reason = result.reason if result else ""
-        print(f"{one.name} failed: {reason} (see {one.log})", file=sys.stderr)
+        print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
     if elsewhere:
         names = ", ".join(run.name for run in elsewhere)
         print(
             f"no other run is free: another bench run has {names}; see wrs-mm bench status {work_dir.path}",
             file=sys.stderr,
         )
-    return 1 if failed else 0
+    return 1 if broken else 0
 
 
 @contextmanager
@@ -234,7 +239,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of runs and results; reused if it exists",
     )
-    from wrs_mm.bench.executors.options import add_executor_arguments
+    from wrs_mm.cli.executor_options import add_executor_arguments
 
     add_executor_arguments(run)
 
@@ -274,8 +279,9 @@ def run_bench(args: argparse.Namespace) -> int:
 
     if args.action == "run":
         from wrs_mm.bench.executors.options import make_executor
+        from wrs_mm.cli.executor_options import executor_options
 
-        return run(args.plan, args.work_dir, lambda: make_executor(args))
+        return run(args.plan, args.work_dir, lambda: make_executor(executor_options(args)))
     if args.action == "status":
         return status(args.work_dir, args.watch)
     return report(args.work_dir)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wrs_mm.cli.argument_types import at_least_one
+
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm data``."""
-    from wrs_mm.bench.executors.options import at_least_one
-
     datasets = parser.add_subparsers(dest="dataset", required=True)
     made = {
         "mini": "render the small sets, no network",

@@ -15,16 +15,14 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from wrs_mm.errors import CheckpointError
 from wrs_mm.files import open_atomically
-
-if TYPE_CHECKING:
-    pass
+from wrs_mm.values import one_line
 
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """Where torch's message names the type or function that it does not load."""
@@ -91,7 +89,7 @@ def load_checkpoint_file(filename: str | Path, map_location: Any = None) -> Any:
 
 
 def _why_not(filename: str | Path, path: Path | None, error: Exception) -> str:
-    message = " ".join(str(error).split())
+    message = one_line(error)
     refused = _refused_types(path) if path else []
     if not refused:
         # torch leaves "builtins." out.
@@ -160,33 +158,62 @@ def _open(file: str | Path, mode: str = "r", **options: Any) -> Any:
     return open(file, mode, **options)
 
 
+_TRAINING_STATE = {"meta", "state_dict", "optimizer", "message_hub"}
+"""What a checkpoint holds from which a training can go on."""
+
+
+def holds_training(content: Any) -> bool:
+    """Whether a training can go on from what a checkpoint held; published ones hold weights alone."""
+    return isinstance(content, dict) and content.keys() >= _TRAINING_STATE
+
+
+def pointed_checkpoint(folder: Path) -> Path | None:
+    """What the file ``last_checkpoint`` names, in which mmengine says where it saved the last one.
+
+    Relative to the folder that the training was started in: where the work dir was moved, or is seen from
+    another folder, only the name counts.
+    """
+    pointer = folder / "last_checkpoint"
+    return Path(pointer.read_text().strip()) if pointer.exists() else None
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a folder: the one that ``last_checkpoint`` names, then the newest.
+
+    ``best_*`` are left out: mmengine saves them for users, with weights alone.
+    """
+    pointed = pointed_checkpoint(folder)
+    saved = [path for path in folder.glob("*.pth") if not path.name.startswith("best_")]
+    name = pointed.name if pointed else None
+    return sorted(saved, key=lambda path: (path.name == name, path.stat().st_mtime_ns), reverse=True)
+
+
 def last_checkpoint(work_dir: Path) -> Path | None:
     """The checkpoint that the training in a work dir goes on from, if it has saved one.
 
-    mmengine writes its path to the file ``last_checkpoint``, relative to the folder that the training
-    was started in, and after it has removed older ones. So the name alone counts where the work dir
-    was moved or is seen from another folder, and the newest one where a kill came in between.
+    mmengine removes older ones before it writes which one is the last: where a kill came in between, the
+    newest counts.
 
     Raises:
         CheckpointError: The file names a checkpoint, and there is none.
     """
-    pointer = work_dir / "last_checkpoint"
-    if not pointer.exists():
+    pointed = pointed_checkpoint(work_dir)
+    if pointed is None:
         return None
-    path = Path(pointer.read_text().strip())
-    for candidate in (work_dir / path.name, path):
-        if candidate.is_file():
-            return candidate
-    saved = [p for p in work_dir.glob("*.pth") if re.fullmatch(r"(iter|epoch)_\d+", p.stem)]
-    if not saved:
-        raise CheckpointError(
-            f"{pointer} names {path.name}, which is gone; remove {pointer} to start anew, "
-            "or give --resume a checkpoint"
-        )
-    return max(saved, key=lambda p: p.stat().st_mtime)
+    for path in (work_dir / pointed.name, pointed):
+        if path.is_file():
+            return path
+    for path in newest_first(work_dir):
+        if re.fullmatch(r"(iter|epoch)_\d+", path.stem):
+            return path
+    pointer = work_dir / "last_checkpoint"
+    raise CheckpointError(
+        f"{pointer} names {pointed.name}, which is gone; remove {pointer} to start anew, "
+        "or give --resume a checkpoint"
+    )
 
 
-def _check_checkpoint(checkpoint: str | Path) -> str | Path:
+def check_checkpoint(checkpoint: str | Path) -> str | Path:
     """Refuse early, before a model is built, a file that does not exist."""
     # Addresses (https://…, open-mmlab://…) are mmengine's to resolve.
     if "://" not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
@@ -194,13 +221,13 @@ def _check_checkpoint(checkpoint: str | Path) -> str | Path:
     return checkpoint
 
 
-def _check_resumable(checkpoint: str | Path) -> None:
+def check_resumable(checkpoint: str | Path) -> None:
     """Refuse to go on from weights alone, as published checkpoints are."""
     if "://" in str(checkpoint):
         return
     # On the meta device nothing but the structure is read.
     content = load_checkpoint_file(checkpoint, map_location="meta")
-    if not isinstance(content, dict) or not {"meta", "optimizer", "message_hub"} <= content.keys():
+    if not holds_training(content):
         raise CheckpointError(
             f"checkpoint {checkpoint} holds weights but no state of a training; to start from "
             "these weights, set load_from in the config instead of resuming"

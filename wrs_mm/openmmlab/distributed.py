@@ -42,13 +42,13 @@ def launch_on_cpu() -> None:
     for name in ("_init_dist_pytorch", "_init_dist_mpi", "_init_dist_slurm"):
         launch = getattr(utils, name)
         if not hasattr(launch, "__wrapped__"):
-            setattr(utils, name, _with_gloo(launch))
+            setattr(utils, name, with_gloo(launch))
     wrap = MMDistributedDataParallel.__init__
     if not hasattr(wrap, "__wrapped__"):
-        MMDistributedDataParallel.__init__ = _without_devices(wrap)
+        MMDistributedDataParallel.__init__ = without_devices(wrap)
 
 
-def _with_gloo(launch: Callable[..., None]) -> Callable[..., None]:
+def with_gloo(launch: Callable[..., None]) -> Callable[..., None]:
     """Make one of mmengine's launchers use gloo, and no device, where there is none.
 
     Under Slurm the processes meet at :func:`slurm_port`, unless ``MASTER_PORT`` says where.
@@ -78,20 +78,20 @@ def _no_device_to_select() -> Iterator[None]:
         torch.cuda.set_device = select
 
 
-def _without_devices(wrap: Callable[..., None]) -> Callable[..., None]:
+def without_devices(wrap: Callable[..., None]) -> Callable[..., None]:
     """Make mmengine's DistributedDataParallel take a model whose parameters are on the CPU."""
 
     @functools.wraps(wrap)
     def wrap_anywhere(self: Any, module: nn.Module, *args: Any, **options: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             options.update(device_ids=None, output_device=None)
-            module = _plain_batch_norm(module)
+            module = plain_batch_norm(module)
         wrap(self, module, *args, **options)
 
     return wrap_anywhere
 
 
-def _plain_batch_norm(module: nn.Module) -> nn.Module:
+def plain_batch_norm(module: nn.Module) -> nn.Module:
     """Turn SyncBN, which torch does not have for CPUs, into BN with each process's own statistics.
 
     The parameters stay the same objects.
@@ -116,7 +116,7 @@ _LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 """Where launchers say which of its machine's processes a process is."""
 
 
-def end_with_launcher() -> None:
+def exit_with_launcher() -> None:
     """Have this process killed when the process that started it ends, however that ended.
 
     torchrun puts each process into a session of its own: a torchrun that is killed would leave them

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError, DatasetError, OptionError
 from wrs_mm.openmmlab.checkpoints import (
-    _check_checkpoint,
-    _check_resumable,
+    check_checkpoint,
+    check_resumable,
     last_checkpoint,
 )
 from wrs_mm.openmmlab.config_options import (
@@ -30,7 +30,7 @@ from wrs_mm.openmmlab.config_options import (
     use_visualization,
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
-from wrs_mm.openmmlab.distributed import end_with_launcher, leave_group
+from wrs_mm.openmmlab.distributed import exit_with_launcher, leave_group
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -104,9 +104,9 @@ def train(
     if resume is not None and resume is not False:
         use_resume(settings, resume)
     if settings.get("load_from"):
-        _check_checkpoint(settings.load_from)
+        check_checkpoint(settings.load_from)
         if settings.get("resume"):
-            _check_resumable(settings.load_from)
+            check_resumable(settings.load_from)
     with _dataset_errors(settings):
         runner = _build_runner(settings)
         runner.train()
@@ -152,7 +152,7 @@ def test(
     for key in ("model", "test_dataloader", "test_evaluator"):
         if settings.get(key) is None:
             raise ConfigError(f"config {config} has no {key}, which testing needs")
-    settings.load_from = str(_check_checkpoint(checkpoint))
+    settings.load_from = str(check_checkpoint(checkpoint))
     settings.resume = False
     if show or show_dir:
         use_visualization(settings, show=show, show_dir=show_dir, wait_time=wait_time)
@@ -202,7 +202,7 @@ def _read(
     """Read a config and apply what :func:`train` and :func:`test` share."""
     _check_launcher(launcher)
     if launcher == "pytorch":
-        end_with_launcher()
+        exit_with_launcher()
     config = load_config(source)
     if options:
         _check_option_names(config, options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import torch
 from benches import Bench
 
 from wrs_mm.bench.executors.local import LocalExecutor
-from wrs_mm.bench.executors.options import add_executor_arguments, make_executor
 from wrs_mm.cli import bench
 from wrs_mm.errors import OptionError
 
@@ -32,7 +29,7 @@ def test_gpus_are_divided_among_runs():
 
 def test_processors_are_divided_among_runs(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("wrs_mm.bench.executors.local._processors", lambda: 12)
+    monkeypatch.setattr("wrs_mm.bench.executors.local.count_processors", lambda: 12)
     assert (LocalExecutor(gpus=[]).slots, LocalExecutor(gpus=[]).threads) == (2, 6)
     assert LocalExecutor(jobs=5, gpus=[]).threads == 2
     assert LocalExecutor(jobs=50, gpus=[]).threads == 1
@@ -45,32 +42,6 @@ def test_more_gpus_than_there_are_cannot_be_had():
         LocalExecutor(processes=3, gpus=["0", "1"])
     with pytest.raises(OptionError, match="--jobs 2: the GPUs allow 1 runs of 2 at once"):
         LocalExecutor(jobs=2, processes=2, gpus=["0", "1"])
-
-
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_executor_arguments(parser)
-    return parser.parse_args(arguments)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
-def test_options_that_do_not_fit_are_named(monkeypatch):
-    with pytest.raises(OptionError, match="--gpus-per-run: PyTorch sees no GPU here; use --jobs"):
-        make_executor(parse("--gpus-per-run", "2"))
-    with pytest.raises(OptionError, match="--slurm-cpus-per-task is for --executor slurm"):
-        make_executor(parse("--slurm-cpus-per-task", "2"))
-    monkeypatch.setattr(shutil, "which", lambda program: None)
-    with pytest.raises(OptionError, match="there is no sbatch here"):
-        make_executor(parse("--executor", "slurm"))
-
-
-def test_any_option_of_sbatch_can_be_given(capsys):
-    given = parse("--slurm-option", "nice=100", "--slurm-option=--exclusive", "--slurm-mem", "8GB")
-    assert given.slurm_option == [("nice", "100"), ("exclusive", True)]
-    assert (given.slurm_mem, given.slurm_nodes) == ("8GB", None)
-    with pytest.raises(SystemExit):
-        parse("--slurm-nodes", "0")
-    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
 
 
 @pytest.fixture

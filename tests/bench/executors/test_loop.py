@@ -87,8 +87,8 @@ class CtrlC(Nobody):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("wrs_mm.bench.executors.loop._POLL", 0.001)
-    monkeypatch.setattr("wrs_mm.bench.executors.loop._GRACE", 0.05)
+    monkeypatch.setattr("wrs_mm.bench.executors.loop.POLL", 0.001)
+    monkeypatch.setattr("wrs_mm.bench.executors.loop.GRACE", 0.05)
 
 
 @pytest.fixture

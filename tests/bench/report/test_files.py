@@ -59,7 +59,7 @@ def test_without_images_what_is_known_is_shown(benchmark):
 
 def test_a_work_dir_without_results_or_predictions_still_has_its_files(tmp_path):
     work_dir = WorkDir(tmp_path)
-    work_dir.adopt("nothing yet", [])
+    work_dir.register("nothing yet", [])
     report = collect(work_dir, with_images=True)
     write_tables(work_dir, report)
     assert report.summaries["last"].empty

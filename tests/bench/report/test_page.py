@@ -43,7 +43,7 @@ def test_a_work_dir_without_results_has_a_page(tmp_path):
     from wrs_mm.bench.report.files import collect
 
     work_dir = WorkDir(tmp_path)
-    work_dir.adopt("nothing yet", [])
+    work_dir.register("nothing yet", [])
     page = write_page(work_dir, collect(work_dir, with_images=True)).read_text()
     assert "No run has a result yet" in page
 

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and how many there are while it is under way."""
+"""Which checkpoint a run goes on from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
-from wrs_mm.bench.runs.hooks import SafeCheckpointHook
-from wrs_mm.bench.runs.instrument import keep_enough
 
 
 def save(path: Path, **others: object) -> None:
@@ -79,71 +76,3 @@ def test_weights_alone_are_no_training_and_stay_where_they_are(folder):
     (folder / "last_checkpoint").write_text("published-12345678.pth")
     assert last_good_checkpoint(folder) == folder / "iter_10.pth"
     assert (folder / "published-12345678.pth").exists()
-
-
-@pytest.mark.parametrize(
-    ("hook", "kept"),
-    [
-        ({"type": "CheckpointHook", "max_keep_ckpts": 1}, 2),
-        ({"type": "CheckpointHook", "max_keep_ckpts": 3}, 3),
-        ({"type": "CheckpointHook"}, None),
-        (None, None),
-    ],
-)
-def test_a_recipe_keeps_at_least_two(hook, kept):
-    config = Config({"default_hooks": {"checkpoint": hook}} if hook else {})
-    keep_enough(config)
-    assert config.default_hooks.checkpoint.get("max_keep_ckpts") == kept
-    assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
-
-
-def test_a_recipe_without_checkpoints_and_one_with_a_hook_of_its_own_keep_what_they_have():
-    config = Config({"default_hooks": {"checkpoint": None}})
-    keep_enough(config)
-    assert config.default_hooks.checkpoint is None
-    config = Config({"default_hooks": {"checkpoint": {"type": "Mine", "max_keep_ckpts": 1}}})
-    keep_enough(config)
-    assert config.default_hooks.checkpoint.to_dict() == {"type": "Mine", "max_keep_ckpts": 2}
-
-
-class Runner:
-    """As much of mmengine's runner as its checkpoint hook needs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.work_dir = str(folder)
-        self.folder = folder
-        self.epoch, self.iter = 0, 0
-        self.seen: list[list[str]] = []
-        self.message_hub = self
-        self.runtime_info: dict[str, object] = {}
-
-    def update_info(self, key: str, value: object) -> None:
-        self.runtime_info[key] = value
-
-    def save_checkpoint(self, out_dir: str, filename: str, *args: object, **kwargs: object) -> None:
-        # What a kill at this moment would leave.
-        self.seen.append(sorted(path.name for path in self.folder.glob("*.pth")))
-        (self.folder / filename).touch()
-
-    @property
-    def logger(self):
-        return self
-
-    def info(self, message: str) -> None:
-        pass
-
-
-def test_two_checkpoints_are_there_also_while_the_next_is_written(tmp_path):
-    runner = Runner(tmp_path)
-    hook = SafeCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=2, save_last=False)
-    hook.before_train(runner)
-    for runner.iter in range(4):
-        hook.after_train_iter(runner, 0)
-    assert runner.seen == [
-        [],
-        ["iter_1.pth"],
-        ["iter_1.pth", "iter_2.pth"],
-        ["iter_2.pth", "iter_3.pth"],
-    ]
-    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iter_3.pth", "iter_4.pth"]
-    assert runner.runtime_info["keep_ckpt_ids"] == [3, 4]

@@ -1,4 +1,4 @@
-"""Runs and work dirs on disk."""
+"""A run on disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Progress, Result, Status, config_hash
-from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 from wrs_mm.errors import PlanError
-from wrs_mm.files import remove_leftovers, write_text
 
 
 def identity(digest: str = "a") -> Identity:
@@ -80,29 +78,6 @@ def test_a_run_that_was_not_trained_follows_its_plan(run):
     assert run.config.read_text() == "a = 2\n"
 
 
-def test_the_hash_sees_values_and_not_the_order_of_keys():
-    assert config_hash({"a": 1, "b": {"c": (1, 2)}}) == config_hash({"b": {"c": [1, 2]}, "a": 1})
-    assert config_hash({"a": 1}) != config_hash({"a": 1.5})
-    assert config_hash({"a": True}) != config_hash({"a": "True"})
-    assert config_hash({1: "x", "b": dict}) == config_hash({"b": dict, 1: "x"})
-
-
-def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
-    path = tmp_path / "file"
-    write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-
-
-def test_half_files_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
-    for name in (".iter_5.pth.17.tmp", ".result.json.abc.tmp", "iter_5.pth", ".lock"):
-        (tmp_path / name).write_text("")
-    remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "iter_5.pth"]
-
-
 def test_whoever_may_only_read_sees_what_runs(run):
     run.folder.joinpath(".lock").touch()
     before = {path: path.stat().st_mtime_ns for path in run.folder.iterdir()}
@@ -116,24 +91,3 @@ def test_a_config_that_a_crash_has_cut_off_is_written_again(run):
     run.config.write_text("a = ")
     run.prepare(identity(), "a = 1\n")
     assert run.config.read_text() == "a = 1\n"
-
-
-def test_a_work_dir_belongs_to_one_plan(tmp_path):
-    work_dir = WorkDir(tmp_path / "d")
-    work_dir.check("mine")
-    work_dir.path.mkdir()
-    work_dir.adopt("mine", [identity().spec])
-    work_dir.check("mine")
-    with pytest.raises(PlanError, match="belongs to the plan 'mine', not 'yours'"):
-        work_dir.check("yours")
-    assert work_dir.specs() == [identity().spec]
-
-
-def test_a_folder_of_somebody_else_is_no_work_dir(tmp_path):
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(PlanError, match="holds other files"):
-        WorkDir(tmp_path).check("mine")
-    with pytest.raises(PlanError, match="is a file"):
-        WorkDir(tmp_path / "thesis.tex").check("mine")
-    with pytest.raises(PlanError, match="is not the work dir of a benchmark"):
-        WorkDir(tmp_path).specs()

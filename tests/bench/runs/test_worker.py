@@ -1,72 +1,59 @@
-"""How the process of a run says how it ended."""
+"""The process of a run: it writes the result, once.
+
+Processes that are killed, stopped and left alone are in tests/bench/test_bench.py.
+"""
 
 from __future__ import annotations
 
-import signal
-from pathlib import Path
-
 import pytest
 
-from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs import signals, training
+from wrs_mm.bench.runs import worker
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.hooks import Diverged
 from wrs_mm.bench.runs.records import Identity, Result, Status
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(signals, "_stopped", None)
-    monkeypatch.setattr(signals, "ignore_signals", lambda: None)
-    return Run(tmp_path)
+def outcomes(monkeypatch: pytest.MonkeyPatch, own_signals: None) -> list[Status]:
+    """How the next attempts end, in place of a training."""
+    left: list[Status] = []
+
+    def work(run: Run, identity: Identity, launcher: str) -> Result:
+        assert run.is_running()
+        assert run.result() is None
+        return Result(status=left.pop(0), config_hash=identity.config_hash)
+
+    monkeypatch.setattr(worker, "work", work)
+    return left
 
 
-def work(run: Run, monkeypatch: pytest.MonkeyPatch, train) -> Result:
-    spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
-    monkeypatch.setattr(training, "train", train)
-    return training.work(run, Identity(spec=spec, task="segmentation", dataset="d", config_hash="h"))
+def test_a_run_is_worked_on_until_it_has_a_final_result(runs, outcomes):
+    outcomes += [Status.FAILED, Status.INTERRUPTED, Status.DONE]
+    run = runs[0]
+    for status, code in ((Status.FAILED, 1), (Status.INTERRUPTED, 1), (Status.DONE, 0), (Status.DONE, 0)):
+        assert worker.main(run.folder) == code
+        assert run.result() == Result(status=status, config_hash="h")
+    assert outcomes == []
+    assert not run.is_running()
 
 
-def test_a_stop_that_other_code_turns_into_an_error_is_still_a_stop(run, monkeypatch):
-    def train(*arguments) -> None:
-        try:
-            signals._on_signal(signal.SIGTERM, None)
-        except BaseException:
-            # As mmengine does while it writes a config.
-            raise SyntaxError("Failed to format the config file") from None
-
-    result = work(run, monkeypatch, train)
-    assert (result.status, result.reason) == (Status.INTERRUPTED, "Stopped: stopped by SIGTERM")
+def test_half_files_of_an_attempt_that_was_killed_go(runs, outcomes):
+    half = runs[0].folder / ".iter_5.pth.17.tmp"
+    half.touch()
+    outcomes += [Status.DONE]
+    worker.main(runs[0].folder)
+    assert not half.exists()
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "iteration"),
-    [
-        (Diverged(8, "the loss of iteration 8 is nan"), Status.DIVERGED, 8),
-        (RuntimeError("two\nlines"), Status.FAILED, 0),
-    ],
-)
-def test_what_went_wrong_is_one_line(run, monkeypatch, error, status, iteration):
-    def train(*arguments) -> None:
-        raise error
-
-    result = work(run, monkeypatch, train)
-    assert (result.status, result.iteration) == (status, iteration)
-    assert result.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
+def test_of_several_processes_the_first_writes_the_result(runs, outcomes, monkeypatch):
+    monkeypatch.setattr(worker, "work", lambda *arguments: Result(status=Status.DONE))
+    monkeypatch.setenv("RANK", "1")
+    assert worker.main(runs[0].folder, "pytorch") == 0
+    assert runs[0].result() is None
+    monkeypatch.setenv("RANK", "0")
+    assert worker.main(runs[0].folder, "pytorch") == 0
+    assert runs[0].result() == Result(status=Status.DONE)
 
 
-def test_a_result_says_what_it_took(run, monkeypatch):
-    def train(run, task, report, launcher, trained) -> None:
-        trained.iteration, trained.metrics = 20, {"mIoU": 41.5, "aAcc": 80.0}
-
-    result = work(run, monkeypatch, train)
-    assert (result.status, result.metrics, result.iteration) == (
-        Status.DONE,
-        {"aAcc": 80.0, "mIoU": 41.5},
-        20,
-    )
-    assert result.peak_memory is not None
-    assert result.peak_memory > 50
-    assert {"python", "torch", "mmengine", "system"} <= result.versions.keys()
-    assert result.started <= result.ended
-    assert result.processes == 1
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="is not a run"):
+        worker.main(tmp_path)

@@ -2,6 +2,10 @@
 
 An executor only starts, watches and stops processes; what a run is and how it ended stands in its
 folder. The interface is submitit's, reduced to what the harness needs.
+
+``options`` says what was asked for, ``loop`` keeps an executor's slots full. ``local`` is this machine, its
+processes ``forked`` (from ``preloaded``) or ``spawned`` (several of them by ``torchrun``); ``slurm`` is a
+cluster.
 """
 
 from __future__ import annotations

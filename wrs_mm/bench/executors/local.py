@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import threading
-import traceback
-from collections.abc import Iterator, Mapping
-from multiprocessing import connection, forkserver
-from pathlib import Path
-from typing import Any, Protocol
+from multiprocessing import connection
+from typing import Protocol
 
 from wrs_mm.bench.executors import Ended
+from wrs_mm.bench.executors.forked import SERVER_LOST, ForkedProcess, start_server
+from wrs_mm.bench.executors.spawned import SpawnedProcess
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import OptionError
-
-_PRELOADED = "wrs_mm.bench.executors.preloaded"
-
-_SERVER_LOST = 255
-"""What multiprocessing reports of a process whose fork server is gone; no worker ends with it."""
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def _processors() -> int:
+def count_processors() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -43,98 +33,18 @@ def find_gpus() -> list[str]:
     return visible[:count] or [str(index) for index in range(count)]
 
 
-class _Process(Protocol):
-    """A process: that of a run, and the leader of its process group."""
+class Process(Protocol):
+    """The process of a run, and the leader of its process group."""
 
     pid: int
+    sentinel: int
+    """A file descriptor that becomes ready when the process ends."""
 
     def code(self) -> int | None:
         """The exit status, negative for a signal; None while it lives."""
 
     def reap(self) -> None:
         """Wait for the end of a process that was killed."""
-
-
-class _Forked:
-    """A process forked from one that has imported the toolboxes.
-
-    It holds one end of a pipe to this process, which the system closes whatever ends this process.
-    """
-
-    def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=_work, args=(run.folder, run.log, dict(environment)))
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid = self._process.pid
-        self.sentinel: int = self._process.sentinel
-
-    def code(self) -> int | None:
-        return self._process.exitcode
-
-    def reap(self) -> None:
-        self._process.join()
-
-
-def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
-    """What a forked process does."""
-    os.setsid()
-    with log.open("ab") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    os.environ.update(environment)
-
-    from wrs_mm.bench.runs import worker
-
-    worker.listen_to_signals()
-    harness = multiprocessing.parent_process()
-    assert harness is not None
-    worker.end_with(harness.join)
-    status = 1
-    try:
-        status = worker.main(folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        # Everything is on disk: tearing down torch and mmengine would only take time.
-        os._exit(status)
-
-
-class _Spawned:
-    """A process of its own from the start; standard input is its tie to this one."""
-
-    def __init__(self, run: Run, environment: Mapping[str, str], processes: int) -> None:
-        with run.log.open("ab") as log:
-            command = [sys.executable, "-m", "wrs_mm.bench.runs.worker", str(run.folder)]
-            self._process = subprocess.Popen(
-                [*command, "--processes", str(processes)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                start_new_session=True,
-            )
-        self.pid = self._process.pid
-        # Readable once the process has ended, as the sentinel of a forked one is.
-        self.sentinel, ended = os.pipe()
-        threading.Thread(target=self._tell, args=(ended,), daemon=True).start()
-
-    def _tell(self, ended: int) -> None:
-        self._process.wait()
-        os.close(ended)
-
-    def code(self) -> int | None:
-        return self._process.poll()
-
-    def reap(self) -> None:
-        self._process.wait()
-        if self.sentinel >= 0:
-            os.close(self.sentinel)
-            self.sentinel = -1
 
 
 class LocalJob:
@@ -145,7 +55,7 @@ class LocalJob:
         slot: Which of the executor's slots it takes.
     """
 
-    def __init__(self, process: Any, slot: int) -> None:
+    def __init__(self, process: Process, slot: int) -> None:
         self.slot = slot
         self._process = process
 
@@ -159,7 +69,7 @@ class LocalJob:
         code = self._process.code()
         if code is None:
             return None
-        if code == _SERVER_LOST:
+        if code == SERVER_LOST:
             return Ended("the process that runs are forked from was killed", interrupted=True)
         if code < 0:
             return Ended(f"killed by {signal.Signals(-code).name}")
@@ -210,7 +120,7 @@ class LocalExecutor:
         room = len(self._gpus) // processes
         if self._gpus and jobs is not None and jobs > room and processes > 1:
             raise OptionError(f"--jobs {jobs}: the GPUs allow {room} runs of {processes} at once")
-        processors = _processors()
+        processors = count_processors()
         self.jobs = jobs or room or min(2, processors)
         self.threads = _chosen_threads() or max(1, processors // (self.jobs * processes))
         self._taken: list[LocalJob] = []
@@ -228,9 +138,7 @@ class LocalExecutor:
     def prepare(self) -> None:
         """Let the process that runs are forked from begin to import."""
         if self.forks:
-            multiprocessing.get_context("forkserver").set_forkserver_preload([_PRELOADED])
-            with _environment(self.environment(0)), _no_output():
-                forkserver.ensure_running()
+            start_server(self.environment(0))
 
     def submit(self, run: Run) -> LocalJob:
         """Start a worker on a free slot."""
@@ -238,12 +146,12 @@ class LocalExecutor:
         taken = {job.slot for job in self._taken}
         slot = min(set(range(len(taken) + 1)) - taken)
         variables = self.environment(slot)
-        process: _Process
+        process: Process
         if self.forks:
             self.prepare()
-            process = _Forked(run, variables)
+            process = ForkedProcess(run, variables)
         else:
-            process = _Spawned(run, variables, self.processes)
+            process = SpawnedProcess(run, variables, self.processes)
         job = LocalJob(process, slot)
         self._taken.append(job)
         return job
@@ -274,31 +182,3 @@ def _chosen_threads() -> int | None:
     """Threads a run, where the user has said how many."""
     text = os.environ.get("OMP_NUM_THREADS", "")
     return int(text) if text.isdigit() and int(text) > 0 else None
-
-
-@contextlib.contextmanager
-def _no_output() -> Iterator[None]:
-    """Give processes that are started inside no output of ours: who reads it waits for its last holder."""
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for stream in kept:
-            os.dup2(nowhere, stream)
-        yield
-    finally:
-        for stream, copy in kept.items():
-            os.dup2(copy, stream)
-            os.close(copy)
-        os.close(nowhere)
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes that are started inside."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

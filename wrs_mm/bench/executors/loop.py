@@ -14,10 +14,10 @@ from wrs_mm.bench.executors import Ended, Executor, Job
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Result, Status
 
-_POLL = 0.2
+POLL = 0.2
 """Seconds between two looks at the processes, unless one ends before."""
 
-_GRACE = 10.0
+GRACE = 10.0
 """Seconds that runs get to write their result after they were asked to stop."""
 
 _LET_GO = 5.0
@@ -69,20 +69,20 @@ def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[R
         executor.prepare()
     try:
         while True:
-            _start(waiting, elsewhere, active, executor)
+            _fill_slots(waiting, elsewhere, active, executor)
             if not active:
                 break
             display.update()
-            executor.wait(_POLL)
-            _collect(active)
+            executor.wait(POLL)
+            _conclude_ended(active)
         display.update()
     except BaseException:
-        _stop(active, executor)
+        _stop_jobs(active, executor)
         raise
     return [run for run in waiting if not run.is_final()]
 
 
-def _start(
+def _fill_slots(
     waiting: deque[Run],
     elsewhere: dict[Run, tuple[int, int] | None],
     active: dict[Run, Attempt],
@@ -118,39 +118,39 @@ def _failed_elsewhere(run: Run, elsewhere: dict[Run, tuple[int, int] | None]) ->
     return result is not None and result.status is Status.FAILED
 
 
-def _collect(active: dict[Run, Attempt]) -> None:
-    """Settle the attempts that have ended."""
+def _conclude_ended(active: dict[Run, Attempt]) -> None:
+    """Let go of the runs whose attempts have ended."""
     for run, attempt in list(active.items()):
         ended = attempt.job.ended()
         if ended is not None:
             # Processes that the worker left behind would hold its slot's processors.
             attempt.job.kill()
             del active[run]
-            _settle(run, attempt, ended)
+            _conclude(run, attempt, ended)
 
 
-def _stop(active: dict[Run, Attempt], executor: Executor) -> None:
+def _stop_jobs(active: dict[Run, Attempt], executor: Executor) -> None:
     """Stop all jobs, first asked, then killed; or let them go on."""
     if executor.detached:
         return
     for attempt in active.values():
         attempt.job.stop()
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + GRACE
     try:
         while time.monotonic() < deadline:
             if all(attempt.job.ended() for attempt in active.values()):
                 break
-            time.sleep(min(_POLL, 0.05))
+            time.sleep(min(POLL, 0.05))
     finally:
         for attempt in active.values():
             attempt.job.kill()
         for run, attempt in active.items():
             # On a full disk nothing can be written; the folder says the same without it.
             with contextlib.suppress(OSError):
-                _settle(run, attempt, Ended("stopped with the benchmark", interrupted=True))
+                _conclude(run, attempt, Ended("stopped with the benchmark", interrupted=True))
 
 
-def _settle(run: Run, attempt: Attempt, ended: Ended) -> None:
+def _conclude(run: Run, attempt: Attempt, ended: Ended) -> None:
     """Write the result of a run whose process ended without writing one, and let go of the run."""
     try:
         with run.lock().acquire(timeout=_LET_GO):
@@ -166,6 +166,7 @@ def _settle(run: Run, attempt: Attempt, ended: Ended) -> None:
 
 
 def _unwritten(run: Run, identity: Identity, ended: Ended) -> Result:
+    """The result that a process should have written."""
     progress = run.progress()
     status = Status.INTERRUPTED if ended.interrupted else Status.FAILED
     return Result(

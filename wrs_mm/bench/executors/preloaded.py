@@ -1,7 +1,7 @@
 """What a run's process needs of the toolboxes, imported once for all runs.
 
 Importing torch, mmdet and mmseg takes many times longer than starting a process that has them
-already. The fork server of :mod:`wrs_mm.bench.executors.local` imports this module and nothing
+already. The fork server of :mod:`wrs_mm.bench.executors.forked` imports this module and nothing
 else: no data, no random numbers, no threads that a fork would lose.
 """
 
@@ -15,7 +15,8 @@ MODULES = (
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     "wrs_mm.bench.runs.checkpoints",
     "wrs_mm.bench.runs.hooks",
-    "wrs_mm.bench.runs.predictions",
+    "wrs_mm.bench.runs.instrument",
+    "wrs_mm.bench.runs.iou_recorder",
     "wrs_mm.bench.runs.worker",
 )
 

@@ -63,14 +63,15 @@ class SlurmWork:
 
     def __call__(self) -> int:
         """Work on the run; each of the job's processes calls it."""
-        from wrs_mm.bench.runs import worker
+        from wrs_mm.bench.runs.machine import rank
+        from wrs_mm.bench.runs.worker import main
 
         launcher = "slurm" if int(os.environ.get("SLURM_NTASKS") or 1) > 1 else "none"
-        if launcher == "none" or worker.rank() == 0:
+        if launcher == "none" or rank() == 0:
             with Run(self.folder).log.open("ab") as log:
                 for stream in (1, 2):
                     os.dup2(log.fileno(), stream)
-        return worker.main(self.folder, launcher)
+        return main(self.folder, launcher)
 
     def checkpoint(self) -> Any:
         """What goes into the queue again: the same, because a run finds its own checkpoint."""
@@ -166,10 +167,10 @@ class SlurmExecutor:
             import submitit  # noqa: F401
         except ImportError:
             raise OptionError("--executor slurm needs submitit: pip install 'wrs-mm[slurm]'") from None
-        self._parameters = dict(parameters)
-        gpus = self._parameters.get("gpus_per_node", 1)
-        self._parameters["ntasks_per_node"] = self._parameters.pop("tasks_per_node", gpus)
-        self._parameters.setdefault("time", _MINUTES)
+        self.parameters = dict(parameters)
+        gpus = self.parameters.get("gpus_per_node", 1)
+        self.parameters["ntasks_per_node"] = self.parameters.pop("tasks_per_node", gpus)
+        self.parameters.setdefault("time", _MINUTES)
         self._options = dict(options)
         self._jobs = jobs
         self._queue = Queue()
@@ -201,7 +202,7 @@ class SlurmExecutor:
         slurm = submitit.SlurmExecutor(folder / "slurm", max_num_timeout=_TIMEOUTS)
         try:
             slurm.update_parameters(
-                **self._parameters,
+                **self.parameters,
                 job_name=name,
                 setup=list(_SETUP),
                 additional_parameters={"requeue": True, **self._options},

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wrs_mm.errors import CheckpointError
-from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
-
-if TYPE_CHECKING:
-    pass
+from wrs_mm.openmmlab.checkpoints import holds_training, load_checkpoint_file, newest_first
 
 KEEP = 2
 """Checkpoints that a run has at least while it is under way: the last one may turn out damaged."""
-
-_STATE = {"meta", "state_dict", "optimizer", "message_hub"}
-"""What a checkpoint holds from which a training can go on."""
 
 
 def last_good_checkpoint(folder: Path) -> Path | None:
@@ -29,17 +21,13 @@ def last_good_checkpoint(folder: Path) -> Path | None:
     Args:
         folder: A run's folder, in which nobody trains now.
     """
-    pointer = folder / "last_checkpoint"
-    pointed = Path(pointer.read_text().strip()).name if pointer.exists() else ""
-    candidates = [path for path in folder.glob("*.pth") if not path.name.startswith("best_")]
-    candidates.sort(key=lambda path: (path.name == pointed, path.stat().st_mtime_ns), reverse=True)
-    for path in candidates:
+    for path in newest_first(folder):
         try:
             if _is_training(path):
                 return path
         except CheckpointError as error:
             aside = _free_name(path.with_suffix(".damaged"))
-            os.replace(path, aside)
+            path.replace(aside)
             print(f"{error}; set aside as {aside.name}", file=sys.stderr)
     return None
 
@@ -57,8 +45,7 @@ def _is_training(path: Path) -> bool:
         raise CheckpointError(f"checkpoint {path} is damaged ({error})") from error
     if broken is not None:
         raise CheckpointError(f"checkpoint {path} is damaged ({broken} has another checksum)")
-    content = load_checkpoint_file(path, map_location="cpu")
-    return isinstance(content, dict) and content.keys() >= _STATE
+    return holds_training(load_checkpoint_file(path, map_location="cpu"))
 
 
 def _free_name(path: Path) -> Path:

@@ -85,11 +85,11 @@ class Run:
 
     def identity(self) -> Identity | None:
         """What the run is; None before :meth:`prepare`."""
-        return _read(self._identity, Identity)
+        return _read_record(self._identity, Identity)
 
     def result(self) -> Result | None:
         """The result, if there is one."""
-        return _read(self._result, Result)
+        return _read_record(self._result, Result)
 
     def is_final(self) -> bool:
         """Whether there is a result that must not be repeated."""
@@ -98,7 +98,7 @@ class Run:
 
     def progress(self) -> Progress:
         """How far the run is."""
-        return _read(self._progress, Progress) or Progress()
+        return _read_record(self._progress, Progress) or Progress()
 
     def write_result(self, result: Result) -> None:
         """Write the result, once per attempt.
@@ -169,8 +169,8 @@ class Run:
             return [line.rstrip("\n") for line in deque(file, maxlen=LOG_TAIL)]
 
 
-def _read(path: Path, model: type[Any]) -> Any:
-    """Read a file of a run, None if absent. Such files are whole or absent: damage is an error."""
+def _read_record(path: Path, model: type[Any]) -> Any:
+    """What a file of a run says, None if absent. Such files are whole or absent: damage is an error."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -12,9 +12,9 @@ from mmengine.dist import all_reduce, broadcast, broadcast_object_list, get_worl
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
-from wrs_mm.bench.runs.metrics import in_percent
+from wrs_mm.bench.runs.metrics import in_percent, main_key, metric_name
 from wrs_mm.bench.runs.records import Best, Progress
-from wrs_mm.bench.runs.validations import Validations, main_metric
+from wrs_mm.bench.runs.validations import Validations
 from wrs_mm.engine.random_state_hook import RandomStateHook
 
 _WRITE_EVERY = 1.0
@@ -119,10 +119,11 @@ class WatchHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keep the metrics."""
-        self.validations.add(runner.iter, metrics or {})
-        key = main_metric(list(metrics or {}), self._task)
-        if metrics and key is not None:
-            name = key.rsplit("/", 1)[-1]
+        metrics = metrics or {}
+        self.validations.add(runner.iter, metrics)
+        key = main_key(metrics, self._task)
+        if key is not None:
+            name = metric_name(key)
             value = in_percent({key: metrics[key]}, self._task).get(name)
             self._measured = (name, value) if value is not None else None
         self._validating += time.monotonic() - self._validation_began
@@ -194,6 +195,7 @@ class MissedValidationHook(Hook):
             self._watch.validations.write()
 
 
+@HOOKS.register_module()
 class SameBuffersHook(Hook):
     """Validates, in every process, with the buffers of the first: those that a checkpoint holds.
 

@@ -1,49 +1,43 @@
-"""What the harness adds to a recipe's config, in one place."""
+"""What the harness adds to a recipe, in one place: to its config, and to the runner that is built from it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from wrs_mm.bench.runs import predictions
 from wrs_mm.bench.runs.checkpoints import KEEP
+from wrs_mm.bench.runs.hooks import MissedValidationHook, SafeCheckpointHook, SameBuffersHook, WatchHook
+from wrs_mm.openmmlab.configs import evaluator_configs
+from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.runner import Runner
 
 
-def save_predictions(config: Config, folder: Path) -> bool:
-    """Let a config's evaluators keep what the network predicts; its metrics stay as they are.
+def instrument(config: Config, folder: Path, launcher: str) -> None:
+    """Make a recipe's config that of a run.
 
     Args:
-        config: A complete config; changed in place.
-        folder: Where the predictions go; it is made when they are written.
-
-    Returns:
-        Whether there is an evaluator that can keep them: mmdet's ``CocoMetric`` or mmseg's ``IoUMetric``.
+        config: A resolved config; changed in place.
+        folder: The run's folder.
+        launcher: How the processes of the run were started: ``none``, ``pytorch`` or ``slurm``.
     """
-    evaluators = config.get("val_evaluator")
-    found = False
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        name = _name(evaluator.get("type")) if evaluator else ""
-        if name == "CocoMetric":
-            evaluator["outfile_prefix"] = str(folder / "val")
-            found = True
-        elif name == "IoUMetric" and not evaluator.get("format_only", False):
-            # Imported for its registration.
-            from wrs_mm.bench.runs import iou_recorder
-
-            evaluator["type"] = iou_recorder.RecordingIoUMetric.__name__
-            evaluator["folder"] = str(folder)
-            found = True
-    return found
+    config.work_dir = str(folder)
+    config.launcher = launcher
+    keep_checkpoints(config)
+    save_predictions(config, folder / predictions.FOLDER)
+    config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": SameBuffersHook.__name__}]
 
 
-def _name(kind: Any) -> str:
-    name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
-    return name.rsplit(".", 1)[-1]
+def watch_runner(runner: Runner, watch: WatchHook) -> None:
+    """Register the hooks that no config can carry: one holds a function, and the other that one."""
+    runner.register_hook(watch)
+    runner.register_hook(MissedValidationHook(watch))
 
 
-def keep_enough(config: Config) -> None:
+def keep_checkpoints(config: Config) -> None:
     """Have a recipe's checkpoint hook keep at least :data:`KEEP`, and never fewer for a moment.
 
     A recipe that keeps more, or all, is left as it is. So are best checkpoints, which count apart.
@@ -57,4 +51,30 @@ def keep_enough(config: Config) -> None:
     if 0 < hook.get("max_keep_ckpts", -1) < KEEP:
         hook["max_keep_ckpts"] = KEEP
     if hook.get("type", "CheckpointHook") == "CheckpointHook":
-        hook["type"] = "SafeCheckpointHook"
+        hook["type"] = SafeCheckpointHook.__name__
+
+
+def save_predictions(config: Config, folder: Path) -> bool:
+    """Let a config's evaluators keep what the network predicts; its metrics stay as they are.
+
+    Args:
+        config: A complete config; changed in place.
+        folder: Where the predictions go; it is made when they are written.
+
+    Returns:
+        Whether there is an evaluator that can keep them: mmdet's ``CocoMetric`` or mmseg's ``IoUMetric``.
+    """
+    found = False
+    for evaluator in evaluator_configs(config.get("val_evaluator")):
+        name = type_name(evaluator.get("type", ""))
+        if name == "CocoMetric":
+            evaluator["outfile_prefix"] = str(folder / "val")
+            found = True
+        elif name == "IoUMetric" and not evaluator.get("format_only", False):
+            # It needs mmseg, which a detector's training does not.
+            from wrs_mm.bench.runs.iou_recorder import RecordingIoUMetric
+
+            evaluator["type"] = RecordingIoUMetric.__name__
+            evaluator["folder"] = str(folder)
+            found = True
+    return found

@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
-from wrs_mm.errors import UsageError
-
 PACKAGES = (
     "wrs-mm",
     "torch",
@@ -59,6 +57,7 @@ def peak_memory() -> float | None:
 
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    # getrusage's maximum begins, in a process that was started anew, with what its parent held.
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -67,14 +66,8 @@ def peak_memory() -> float | None:
     return round(int(kib) / 2**10, 1)
 
 
-def _one_line(error: BaseException) -> str:
-    message = " ".join(str(error).split())
-    if isinstance(error, UsageError):
-        return message
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def _now() -> str:
+def utc_now() -> str:
+    """The time in ISO 8601, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -83,6 +76,6 @@ def rank() -> int:
     return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
 
 
-def _processes() -> int:
+def number_of_processes() -> int:
     """How many processes train together; mmengine sets the first of these itself, and later."""
     return int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)

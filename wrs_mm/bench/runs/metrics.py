@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MAIN = {
@@ -29,15 +29,29 @@ def in_percent(metrics: Mapping[str, Any], task: str) -> dict[str, float]:
         name. Left out: what is no number, what is not finite, and COCO's −1 for «no such object».
     """
     named = {}
-    for key, value in sorted(metrics.items()):
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-            continue
-        name, number = key.rsplit("/", 1)[-1], float(value)
+    for key, number in sorted(finite_numbers(metrics).items()):
+        name = metric_name(key)
         if task == "detection" and _FRACTION.search(name):
             if number < 0:
                 continue
             # Evaluators round the fraction; do the same to the noise that × 100 adds.
             number = round(100 * number, 6)
-        if math.isfinite(number):
-            named[name] = number
+        named[name] = number
     return named
+
+
+def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What is a finite number among an evaluator's metrics, under the same names."""
+    numbers = {key: float(value) for key, value in metrics.items() if hasattr(value, "__float__")}
+    return {key: number for key, number in numbers.items() if math.isfinite(number)}
+
+
+def metric_name(key: str) -> str:
+    """An evaluator's key without its prefix: ``bbox_mAP`` of ``coco/bbox_mAP``."""
+    return key.rpartition("/")[2]
+
+
+def main_key(keys: Iterable[str], task: str) -> str | None:
+    """The evaluator's key of a task's main metric, among these."""
+    by_name = {metric_name(key): key for key in reversed(list(keys))}
+    return next((by_name[name] for name in MAIN.get(task, ()) if name in by_name), None)

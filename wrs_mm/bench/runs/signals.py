@@ -1,14 +1,16 @@
-"""How a run's process hears that it must stop."""
+"""How a run's process hears that it must stop, and how it ends."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 _GRACE = 30.0
 """Seconds after which a worker without a harness ends at all costs."""
@@ -18,16 +20,16 @@ class Stopped(BaseException):
     """SIGTERM or SIGINT arrived, or the harness is gone."""
 
 
-_stopped: Stopped | None = None
+stopped: Stopped | None = None
 """Kept, because a bare ``except`` on its way turns it into something else (mmengine's, around yapf)."""
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # A second signal must not interrupt the writing of the result.
     ignore_signals()
-    global _stopped
-    _stopped = Stopped(f"stopped by {signal.Signals(number).name}")
-    raise _stopped
+    global stopped
+    stopped = Stopped(f"stopped by {signal.Signals(number).name}")
+    raise stopped
 
 
 def listen_to_signals() -> None:
@@ -42,17 +44,25 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def end_with(tie: Callable[[], Any]) -> None:
-    """Stop this process once ``tie`` returns: its harness is gone.
+def exit_with_parent(wait_for_parent: Callable[[], Any]) -> None:
+    """Stop this process once its harness is gone.
 
     Args:
-        tie: Waits for that.
+        wait_for_parent: Returns then.
     """
 
     def watch() -> None:
-        tie()
+        wait_for_parent()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def exit_now(status: int) -> NoReturn:
+    """End this process; all is on disk, and to tear down torch and mmengine would only take time."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)

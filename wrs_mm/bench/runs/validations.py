@@ -8,12 +8,11 @@ validation that a kill cut short is made up for.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wrs_mm.bench.runs.metrics import MAIN, in_percent
+from wrs_mm.bench.runs.metrics import finite_numbers, in_percent, main_key, metric_name
 from wrs_mm.bench.runs.records import Best
 from wrs_mm.files import write_json
 
@@ -53,13 +52,8 @@ class Validations:
 
     def add(self, iteration: int, metrics: Mapping[str, Any]) -> None:
         """Add a validation; one of the same iteration is replaced."""
-        numbers = {
-            key: float(value)
-            for key, value in metrics.items()
-            if hasattr(value, "__float__") and math.isfinite(float(value))
-        }
         self._all = [entry for entry in self._all if entry.iteration < iteration]
-        self._all.append(Validation(iteration, numbers))
+        self._all.append(Validation(iteration, finite_numbers(metrics)))
 
     def write(self) -> None:
         """Write the file."""
@@ -80,11 +74,11 @@ class Validations:
         """
         if not self._all:
             return None
-        names = list(self._all[0].metrics)
+        keys = list(self._all[0].metrics)
         if key == "auto":
-            key = names[0] if names else None
+            key = keys[0] if keys else None
         elif key is None:
-            key = main_metric(names, task)
+            key = main_key(keys, task)
         measured = [entry for entry in self._all if key in entry.metrics]
         if key is None or not measured:
             return None
@@ -93,14 +87,5 @@ class Validations:
         return Best(
             metrics=in_percent(found.metrics, task),
             iteration=found.iteration,
-            key=key.rsplit("/", 1)[-1],
+            key=metric_name(key),
         )
-
-
-def main_metric(names: list[str], task: str) -> str | None:
-    """The evaluator's name of a task's main metric, among these."""
-    for main in MAIN.get(task, ()):
-        for name in names:
-            if name.rsplit("/", 1)[-1] == main:
-                return name
-    return None

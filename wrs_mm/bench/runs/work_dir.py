@@ -17,7 +17,7 @@ class WorkDir:
     """A benchmark's folder: ``plan.json`` and ``runs/``.
 
     Args:
-        path: The folder. Nothing is made before :meth:`adopt`.
+        path: The folder. Nothing is made before :meth:`register`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class WorkDir:
         elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
 
-    def adopt(self, name: str, specs: list[RunSpec]) -> None:
+    def register(self, name: str, specs: list[RunSpec]) -> None:
         """Write down which runs belong to the benchmark now."""
         content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
         write_json(self._plan, content)

@@ -1,9 +1,9 @@
-"""The process of one run: ``python -m wrs_mm.bench.runs.worker FOLDER``, or :func:`main` in a forked one.
+"""The process of one run: :func:`main`, or ``python -m wrs_mm.bench.runs.worker FOLDER [LAUNCHER]``.
 
-It trains the folder's ``config.py``, from the last good checkpoint if there is one, and writes
-``result.json``. It has a tie to the harness, standard input or the pipe of a parent: when that
-closes, the harness is gone and the worker ends too, so that nobody trains on unseen. Under Slurm
-there is none: such a run is the cluster's.
+Executors start it, nobody else. It trains the folder's ``config.py``, from the last good checkpoint if
+there is one, and writes ``result.json``. It has a tie to the harness, standard input or the pipe of a
+parent: when that closes, the harness is gone and the worker ends too, so that nobody trains on unseen.
+Under Slurm there is none: such a run is the cluster's.
 
 Where several processes train one run together, the first of them (rank 0) is the worker that this
 text speaks of; the others only train.
@@ -11,14 +11,15 @@ text speaks of; the others only train.
 
 from __future__ import annotations
 
-import argparse
-import os
+import contextlib
 import sys
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.machine import rank
-from wrs_mm.bench.runs.signals import end_with, ignore_signals, listen_to_signals
+from wrs_mm.bench.runs.signals import exit_now, exit_with_parent, ignore_signals, listen_to_signals
 from wrs_mm.bench.runs.training import work
 from wrs_mm.files import remove_leftovers
 
@@ -54,45 +55,28 @@ def main(folder: Path, launcher: str = "none") -> int:
     return 0 if result.status.final else 1
 
 
-def _main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--launcher", choices=("none", "pytorch"), default="none")
-    parser.add_argument("--processes", type=int, default=1, help="train with so many, through torchrun")
-    args = parser.parse_args()
-    if args.processes > 1:
-        return _launch(args.folder, args.processes)
-    listen_to_signals()
-    if args.launcher == "none":
-        end_with(sys.stdin.buffer.read)
-    else:
-        from wrs_mm.openmmlab.distributed import end_with_launcher
-
-        end_with_launcher()
-    return main(args.folder, args.launcher)
-
-
-def _launch(folder: Path, processes: int) -> int:
-    """Become torchrun, which starts the processes of this machine and ends with the harness."""
-    from torch.distributed import run as torchrun
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-    end_with(sys.stdin.buffer.read)
-    command = ["--standalone", f"--nproc-per-node={processes}", "-m", "wrs_mm.bench.runs.worker", str(folder)]
+def main_and_exit(folder: Path, launcher: str = "none") -> NoReturn:
+    """Call :func:`main`, then end this process, whatever happened; the interpreter's own end may abort it."""
+    status = 1
     try:
-        torchrun.run(torchrun.parse_args([*command, "--launcher", "pytorch"]))
-    except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
-        return code if code > 0 else 128 - code
-    except SignalException as error:
-        return 128 + error.sigval
-    return 0
+        status = main(folder, launcher)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    finally:
+        exit_now(status)
+
+
+def _start(folder: str, launcher: str = "none") -> NoReturn:
+    listen_to_signals()
+    if launcher == "none":
+        exit_with_parent(sys.stdin.buffer.read)
+    else:
+        from wrs_mm.openmmlab.distributed import exit_with_launcher
+
+        exit_with_launcher()
+    main_and_exit(Path(folder), launcher)
 
 
 if __name__ == "__main__":
-    status = _main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is on disk: tearing down torch and mmengine would only take time.
-    os._exit(status)
+    _start(*sys.argv[1:])

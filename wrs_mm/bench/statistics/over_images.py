@@ -22,6 +22,7 @@ from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.bootstrap import paired_bootstrap
 from wrs_mm.bench.statistics.evaluations import Evaluation, evaluations
 from wrs_mm.errors import UsageError
+from wrs_mm.openmmlab.configs import evaluator_configs
 
 COLUMNS = (
     *("recipe", "task", "optimizer", "learning_rate", "regularizer", "options", "seed", "metric"),
@@ -96,8 +97,7 @@ def annotations_file(run: Run) -> Path | None:
     """The COCO annotations of a run's validation set, from its config."""
     from mmengine.config import Config
 
-    evaluators = Config.fromfile(run.config).get("val_evaluator")
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for evaluator in evaluator_configs(Config.fromfile(run.config).get("val_evaluator")):
         if evaluator.get("ann_file"):
             return Path(evaluator.ann_file)
     return None

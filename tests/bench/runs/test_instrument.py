@@ -1,0 +1,62 @@
+"""What the harness adds to a recipe."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from wrs_mm.bench.runs.instrument import instrument, keep_checkpoints, save_predictions
+
+
+def test_a_recipe_s_own_hooks_stay_and_the_harness_s_come_last(tmp_path):
+    config = Config({"custom_hooks": [{"type": "EMAHook"}], "val_evaluator": {"type": "IoUMetric"}})
+    instrument(config, tmp_path, "pytorch")
+    assert [hook["type"] for hook in config.custom_hooks] == ["EMAHook", "SameBuffersHook"]
+    assert (config.work_dir, config.launcher) == (str(tmp_path), "pytorch")
+    assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
+    assert config.val_evaluator.folder == str(tmp_path / "predictions")
+
+
+@pytest.mark.parametrize("hooks", [{}, {"custom_hooks": None}])
+def test_all_of_it_can_be_written_down(tmp_path, hooks):
+    config = Config({**hooks, "val_evaluator": [{"type": "CocoMetric"}, {"type": "IoUMetric"}]})
+    instrument(config, tmp_path, "none")
+    assert Config.fromstring(config.pretty_text, ".py").to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("hook", "kept"),
+    [
+        ({"type": "CheckpointHook", "max_keep_ckpts": 1}, 2),
+        ({"type": "CheckpointHook", "max_keep_ckpts": 3}, 3),
+        ({"type": "CheckpointHook"}, None),
+        (None, None),
+    ],
+)
+def test_a_recipe_keeps_at_least_two(hook, kept):
+    config = Config({"default_hooks": {"checkpoint": hook}} if hook else {})
+    keep_checkpoints(config)
+    assert config.default_hooks.checkpoint.get("max_keep_ckpts") == kept
+    assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
+
+
+def test_a_recipe_without_checkpoints_and_one_with_a_hook_of_its_own_keep_what_they_have():
+    config = Config({"default_hooks": {"checkpoint": None}})
+    keep_checkpoints(config)
+    assert config.default_hooks.checkpoint is None
+    config = Config({"default_hooks": {"checkpoint": {"type": "Mine", "max_keep_ckpts": 1}}})
+    keep_checkpoints(config)
+    assert config.default_hooks.checkpoint.to_dict() == {"type": "Mine", "max_keep_ckpts": 2}
+
+
+def test_a_detectors_evaluator_writes_cocos_format(tmp_path):
+    config = Config({"val_evaluator": [{"type": "mmdet.CocoMetric", "metric": "bbox"}]})
+    assert save_predictions(config, tmp_path)
+    assert config.val_evaluator[0].outfile_prefix == str(tmp_path / "val")
+
+
+def test_other_evaluators_are_left_alone(tmp_path):
+    config = Config({"val_evaluator": {"type": "VOCMetric", "metric": "mAP"}})
+    before = config.to_dict()
+    assert not save_predictions(config, tmp_path)
+    assert config.to_dict() == before

@@ -1,0 +1,71 @@
+"""The table of ``bench status``."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs import status_table as table
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
+
+
+def test_status_of_many_runs_keeps_to_the_screen_what_needs_a_look(tmp_path):
+    runs = []
+    for seed in range(8):
+        spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=seed, baseline=True)
+        run = Run(tmp_path / f"run{seed}")
+        run.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
+        run.write_result(Result(status=Status.DONE))
+        runs.append(run)
+    runs[6].clear_result()
+    runs[6].write_result(Result(status=Status.FAILED, reason="[red]no[/red]"))
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table.status_table(runs, room=4))
+    text = console.file.getvalue()
+    assert "run6 failed" in " ".join(text.split())
+    assert "[red]no[/red]" in text
+    assert "… and 5 more" in text
+    assert "8 runs finished, 1 failed" in text
+    assert len(table.status_table(runs).rows) == 8
+
+
+def test_status_shows_the_metric_and_the_time_left(runs):
+    with runs[0].lock():
+        progress = Progress(phase="training", iteration=3, iterations=9, metric="mIoU", value=41.236)
+        runs[0].write_progress(progress.model_copy(update={"seconds": 30, "seconds_left": 61}))
+        rows = table.status_rows(runs)
+    assert rows[0] == ("run0", "running", "33%", "mIoU 41.24", "0:30", "1:01", "training 3/9")
+    assert rows[1][:3] == ("run1", "pending", "0%")
+
+
+def test_a_live_table_follows_the_runs_to_their_end(runs, monkeypatch):
+    looks = iter(["running", "done"])
+
+    def wait(seconds: float) -> None:
+        if next(looks) == "done":
+            for run in runs:
+                run.write_result(Result(status=Status.DONE, seconds=61))
+
+    monkeypatch.setattr(table.time, "sleep", wait)
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=120, height=30)
+    table.watch_status(lambda: runs, console, watch=True)
+    assert "2 of 2 runs finished" in stream.getvalue()
+
+
+def test_without_a_terminal_lines_come_again_only_when_they_change(runs, monkeypatch, capsys):
+    looks = iter(range(5))
+
+    def wait(seconds: float) -> None:
+        if next(looks) == 3:
+            for run in runs:
+                run.write_result(Result(status=Status.DONE, seconds=61))
+
+    monkeypatch.setattr(table.time, "sleep", wait)
+    console = Console(file=io.StringIO(), force_terminal=False)
+    table.watch_status(lambda: runs, console, watch=True)
+    states = [line.split("\t")[:2] for line in capsys.readouterr().out.splitlines()]
+    assert states == [["run0", "pending"], ["run1", "pending"], ["run0", "done"], ["run1", "done"]]

@@ -1,0 +1,31 @@
+"""Files are either whole or absent."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrs_mm.files import open_atomically, remove_leftovers, write_text
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with open_atomically(path, "wb") as stream:
+        stream.write(b"abc")
+        assert not path.exists()
+    assert path.read_bytes() == b"abc"
+
+
+def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_half_files_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
+    for name in (".iter_5.pth.17.tmp", ".result.json.abc.tmp", "iter_5.pth", ".lock"):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "iter_5.pth"]
