@@ -110,6 +110,7 @@ def train(
     with _dataset_errors(settings):
         runner = _build_runner(settings)
         runner.train()
+        leave_group()
     return runner
 
 
