@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import shutil
+import signal
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 import torch
 from benches import Bench
 
-from wrs_mm.bench.executors.local import LocalExecutor
+from wrs_mm.bench.executors.local import LocalExecutor, start_forked
 from wrs_mm.bench.executors.options import add_executor_arguments, make_executor
 from wrs_mm.cli import bench
 from wrs_mm.errors import OptionError
@@ -71,6 +75,23 @@ def test_any_option_of_sbatch_can_be_given(capsys):
     with pytest.raises(SystemExit):
         parse("--slurm-nodes", "0")
     assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_a_run_is_forked_although_the_process_that_it_comes_from_is_killed_in_that_moment(monkeypatch):
+    ensure = forkserver.ensure_running
+    killed = []
+
+    def ensure_and_kill() -> None:
+        ensure()
+        if not killed:
+            killed.append(forkserver._forkserver._forkserver_pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(forkserver._forkserver, "ensure_running", ensure_and_kill)
+    process = start_forked(math.sqrt, (4,))
+    process.join()
+    assert killed
+    assert process.exitcode == 0
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import connection, forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,9 +64,7 @@ class _Forked:
     """
 
     def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=_work, args=(run.folder, run.log, dict(environment)))
-        self._process.start()
+        self._process = start_forked(_work, (run.folder, run.log, dict(environment)))
         assert self._process.pid is not None
         self.pid = self._process.pid
         self.sentinel: int = self._process.sentinel
@@ -74,6 +74,23 @@ class _Forked:
 
     def reap(self) -> None:
         self._process.join()
+
+
+def start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+    """Fork a process; where the one that it is forked from is killed in that moment, from the next one."""
+    context = multiprocessing.get_context("forkserver")
+    for pause in (0.1, 1.0, None):
+        process = context.Process(target=target, args=args)
+        try:
+            process.start()
+        except (EOFError, OSError):
+            if pause is None:
+                raise
+            # Until the system has it that the old one is gone, no new one is started.
+            time.sleep(pause)
+        else:
+            break
+    return process
 
 
 def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> None:
