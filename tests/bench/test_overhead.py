@@ -46,9 +46,7 @@ def test_twelve_short_runs_cost_less_than_in_processes_of_their_own(bench: Bench
     folder = prepared(bench, "alone", "short__wd__seed5")
     one = cpu_seconds(bench, sys.executable, "-m", "wrs_mm.bench.runs.worker", str(folder))
     together = cpu_seconds(bench, *BENCH, "run", "plan.yaml", "--work-dir", "work", "--jobs", "1")
-    print(
-        f"12 runs: {together:.1f} s of the CPU, {together / (12 * one):.2f} of 12 in their own processes"
-    )
+    print(f"12 runs: {together:.1f} s of the CPU, {together / (12 * one):.2f} of 12 in their own processes")
     assert bench.result("short__wd__seed5", "alone").status.value == "done"
     assert len(list(bench.folder.glob("work/runs/*/result.json"))) == 12
     assert together <= 0.7 * 12 * one
