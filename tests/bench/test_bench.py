@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 from benches import BENCH, EPOCHS, VALIDATIONS, Bench, weights
-from commands import PATIENCE, wait_until
+from commands import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +31,7 @@ def test_a_killed_run_resumes_and_nothing_done_is_repeated(bench):
     bench.recipe("held", iterations=40, hook="hold_at=18")
     bench.plan("steady", "held")
     process = bench.start("--jobs", "2")
-    checkpoint = bench.run_folder("held__wd__seed0") / "iter_15.pth"
-    wait_until(checkpoint.exists, process, "there is a checkpoint to go on from")
+    bench.wait_for_checkpoint(process, "held__wd__seed0", 15)
     victim = bench.attempts("held__wd__seed0")[0]
     os.kill(victim, signal.SIGKILL)
     bench.let_go()
@@ -107,8 +106,7 @@ def test_ctrl_c_stops_every_process_and_the_same_command_continues(bench):
     bench.plan("held")
     process = bench.start("--jobs", "2")
     for arm in ("none", "wd"):
-        checkpoint = bench.run_folder(f"held__{arm}__seed0") / "iter_10.pth"
-        wait_until(checkpoint.exists, process, f"{arm} is under way")
+        bench.wait_for_checkpoint(process, f"held__{arm}__seed0", 10)
     second = bench.run()
     assert "no other run is free: another bench run has held__none__seed0, held__wd__seed0" in second
     workers = [bench.attempts(f"held__{arm}__seed0")[0] for arm in ("none", "wd")]
@@ -134,7 +132,7 @@ def test_workers_end_with_a_harness_that_was_killed(bench):
     bench.recipe("held", iterations=20, hook="hold_at=10")
     bench.plan("held", regularizers="[wd]")
     process = bench.start("--jobs", "1")
-    bench.wait_for_iteration(process, "held__wd__seed0", 1)
+    bench.wait_for_checkpoint(process, "held__wd__seed0", 5)
     worker = psutil.Process(bench.attempts("held__wd__seed0")[0])
     process.kill()
     process.communicate()

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 from benches import Bench
-from commands import finish, wait_until
+from commands import finish
 from kills import KILLS, RUNS, compare, disturb, fill, prepare, small_disk, without_times
 
 
@@ -37,7 +37,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
         work = tmp_path / "disk" / "work"
         folder = work / "runs" / "held__wd__seed0"
         process = bench.start("--jobs", "1", work_dir=work)
-        wait_until((folder / "iter_15.pth").exists, process, "the checkpoint of iteration 15 is there")
+        bench.wait_for_checkpoint(process, "held__wd__seed0", 15, work)
         filler = fill(tmp_path / "disk")
         bench.let_go()
         done = finish(process)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from commands import Command, wait_until
 
-from wrs_mm.bench.runs.records import Progress, Result
+from wrs_mm.bench.runs.records import Result
 
 RECIPE = """
 custom_imports = dict(imports=['wrs_mm', 'watched_hooks'], allow_failed_imports=False)
@@ -142,16 +142,12 @@ class Bench:
         file = self.run_folder(name, work_dir) / "attempts.txt"
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
-    def wait_for_iteration(
+    def wait_for_checkpoint(
         self, process: Command, name: str, iteration: int, work_dir: str | Path = "work"
     ) -> None:
-        """Wait until a run has done so many updates."""
-        file = self.run_folder(name, work_dir) / "progress.json"
-
-        def reached() -> bool:
-            return file.exists() and Progress.model_validate_json(file.read_text()).iteration >= iteration
-
-        wait_until(reached, process, f"{name} has reached iteration {iteration}")
+        """Wait until a run has done so many updates and has the checkpoint of the last of them."""
+        checkpoint = self.run_folder(name, work_dir) / f"iter_{iteration}.pth"
+        wait_until(checkpoint.exists, process, f"{name} has a checkpoint of iteration {iteration}")
 
     def results(self, work_dir: str = "work") -> pd.DataFrame:
         return pd.read_csv(self.folder / work_dir / "results.csv", keep_default_na=False)
