@@ -23,7 +23,7 @@ from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.runs.records import Status
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _LINE_EVERY = 15.0
 """Seconds between two plain lines about one run."""
