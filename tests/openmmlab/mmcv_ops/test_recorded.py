@@ -15,7 +15,7 @@ provide_mmcv_ext()
 
 import mmcv.ops  # noqa: E402
 
-RECORDED = np.load(Path(__file__).parents[1] / "data" / "mmcv_2.1.0_cpu_ops.npz")
+RECORDED = np.load(Path(__file__).parents[2] / "data" / "mmcv_2.1.0_cpu_ops.npz")
 
 # What the recording did not store, because it was the same in every case.
 SOFT_NMS = {"iou_threshold": 0.3, "sigma": 0.5, "min_score": 1e-3}
