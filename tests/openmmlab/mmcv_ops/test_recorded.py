@@ -1,4 +1,7 @@
-"""mmcv's Python operators on top of wrs_mm give what compiled mmcv 2.1.0 gave on the CPU."""
+"""mmcv's Python operators on top of wrs_mm give what compiled mmcv 2.1.0 gave on the CPU.
+
+Of wrs_mm.openmmlab.mmcv_ops.bbox_overlaps these are all tests; the others have more.
+"""
 
 from __future__ import annotations
 
