@@ -9,9 +9,10 @@ extras=$(printf '%s\n' lite report "$@" | sort -u | paste -sd,)
 stamp=.venv/.wrs-mm-setup
 
 if [ ! -x .venv/bin/python ]; then
-  python=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
-  if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "setup: Python 3.11 is needed (constraints.txt pins wheels for it); set PYTHON=/path/to/python3.11" >&2
+  needed=$(sed -n 's/^requires-python = ">=\(.*\)"$/\1/p' pyproject.toml)
+  python=${PYTHON:-$(command -v "python$needed" || command -v python3 || true)}
+  if [ -z "$python" ] || ! "$python" -c "import sys; sys.exit(sys.version_info < (${needed/./, }))"; then
+    echo "setup: Python $needed is needed (constraints.txt pins wheels for it); set PYTHON=/path/to/python$needed" >&2
     exit 2
   fi
   echo "setup: making .venv with $("$python" --version)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from wrs_mm.cli.main import main
+from wrs_mm.openmmlab.distributed import end_process
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    end_process(main(["train", *sys.argv[1:]]))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
+from commands import Command, wait_until
 
-from wrs_mm.bench.runs.records import Progress, Result
+from wrs_mm.bench.runs.records import Result
 
 RECIPE = """
 custom_imports = dict(imports=['wrs_mm', 'watched_hooks'], allow_failed_imports=False)
@@ -82,11 +80,6 @@ baseline: wd
 """
 
 
-def hear_ctrl_c() -> None:
-    """Undo what a shell did that started the tests with ``&``: its processes ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Bench:
     """A folder with data, recipes, a plan and a work dir, and the command that runs it."""
 
@@ -114,23 +107,26 @@ class Bench:
             )
         (self.folder / "plan.yaml").write_text(text)
 
-    def start(self, *extra: str, work_dir: str | Path = "work") -> subprocess.Popen[str]:
+    def let_go(self) -> None:
+        """Let runs pass the iteration that ``hold_at`` names."""
+        (self.folder / "go").touch()
+
+    def hold(self) -> None:
+        """Have runs wait there (again)."""
+        (self.folder / "go").unlink(missing_ok=True)
+
+    def start(self, *extra: str, work_dir: str | Path = "work") -> Command:
         paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        return subprocess.Popen(
+        return Command(
             [*BENCH, "run", "plan.yaml", "--work-dir", str(work_dir), *extra],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=hear_ctrl_c,
+            environment={"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         )
 
     def run(self, *extra: str, status: int = 0, work_dir: str | Path = "work") -> str:
         """Run to the end and return stdout and stderr."""
         process = self.start(*extra, work_dir=work_dir)
-        out, err = process.communicate(timeout=900)
+        out, err = process.communicate()
         assert process.returncode == status, out + err
         return out + err
 
@@ -146,21 +142,12 @@ class Bench:
         file = self.run_folder(name, work_dir) / "attempts.txt"
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
-    def wait_for_iteration(
-        self, process: subprocess.Popen[str], name: str, iteration: int, work_dir: str | Path = "work"
+    def wait_for_checkpoint(
+        self, process: Command, name: str, iteration: int, work_dir: str | Path = "work"
     ) -> None:
-        """Wait until a run has done so many updates and has a checkpoint."""
-        file = self.run_folder(name, work_dir) / "progress.json"
-        deadline = time.monotonic() + 400
-        while time.monotonic() < deadline:
-            if file.exists():
-                progress = Progress.model_validate_json(file.read_text())
-                if progress.iteration >= iteration:
-                    return
-            if process.poll() is not None:
-                raise AssertionError("".join(process.communicate()))
-            time.sleep(0.05)
-        raise AssertionError(f"{name} never reached iteration {iteration}")
+        """Wait until a run has done so many updates and has the checkpoint of the last of them."""
+        checkpoint = self.run_folder(name, work_dir) / f"iter_{iteration}.pth"
+        wait_until(checkpoint.exists, process, f"{name} has a checkpoint of iteration {iteration}")
 
     def results(self, work_dir: str = "work") -> pd.DataFrame:
         return pd.read_csv(self.folder / work_dir / "results.csv", keep_default_na=False)

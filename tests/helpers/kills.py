@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import torch
-from benches import EPOCHS, VALIDATIONS, Bench, weights
+from benches import EPOCHS, VALIDATIONS, Bench
+from commands import Command, finish
 
 KILLS = ("kill harness", "ctrl-c", "kill fork server", "terminate harness")
 FULL = "fill the disk"
@@ -58,16 +59,22 @@ def fill(place: Path) -> Path:
 
 
 def prepare(bench: Bench, iterations: int, seconds: float) -> None:
-    """Three recipes: one counts updates, one epochs, one diverges half-way."""
+    """Three recipes: one counts updates, one epochs, one diverges half-way, once it is let go."""
     slow = f"seconds={seconds}"
     bench.recipe("steps", iterations, slow, VALIDATIONS)
     bench.recipe("epochs", iterations, slow, EPOCHS)
-    bench.recipe("breaks", iterations, f"{slow}, break_at={iterations // 2}, how='diverge'")
+    bench.recipe(
+        "breaks",
+        iterations,
+        f"{slow}, break_at={iterations // 2}, how='diverge', hold_at={iterations // 2 - 1}",
+    )
     bench.plan("steps", "epochs", "breaks")
 
 
 def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]) -> Counter[str]:
     """Run the plan with so many kills, then to its end.
+
+    The last recipe is held until all of them have happened: there is always something to kill.
 
     Returns:
         How often each thing happened.
@@ -76,37 +83,39 @@ def disturb(bench: Bench, place: Path, kills: int, seed: int, actions: list[str]
     work = place / "work"
     happened: Counter[str] = Counter()
     final: dict[Path, int] = {}
+    bench.hold()
     # Every kind happens; which one when, and how often in one go, is chance.
-    kinds = iter(actions)
-    while happened.total() < kills:
+    kinds = list(actions)
+    while kinds or happened.total() < kills:
         process = bench.start(work_dir=work)
         moment(process, work, chance)
         for _ in range(chance.randint(0, 4)):
             happened["kill run"] += strike(process, "kill run", place, chance)
             moment(process, work, chance)
-        action = next(kinds, None) or chance.choice(actions)
-        happened[action] += strike(process, action, place, chance)
+        action = kinds[0] if kinds else chance.choice(actions)
+        if strike(process, action, place, chance):
+            happened[action] += 1
+            kinds = kinds[1:]
         end(process, chance)
-        finish(process)
+        check_ended(process)
         check_kept(work, final)
-        if process.returncode == 0:
-            print("through before all kills: make it longer", file=sys.stderr)
-            break
+    bench.let_go()
     for _ in range(5):
         process = bench.start(work_dir=work)
-        finish(process)
+        check_ended(process)
         check_kept(work, final)
         if process.returncode == 0:
             return happened
-    raise AssertionError("it does not come to its end:\n" + "".join(process.communicate()))
+    raise AssertionError(f"it does not come to its end:\n{process.said()}")
 
 
-def moment(process: subprocess.Popen[str], work: Path, chance: random.Random) -> None:
+def moment(process: Command, work: Path, chance: random.Random) -> None:
     """Wait for some moment: mostly until there is some progress, sometimes just some seconds."""
     if chance.random() < 0.2:
         time.sleep(chance.uniform(0, 10))
         return
-    end = time.monotonic() + 600
+    # Runs that are held make no progress.
+    end = time.monotonic() + chance.uniform(10, 60)
     goal = updates(work) + chance.randint(1, 20)
     while updates(work) < goal and time.monotonic() < end and process.poll() is None:
         time.sleep(chance.uniform(0, 0.2))
@@ -117,7 +126,7 @@ def updates(work: Path) -> int:
     return sum(json.loads(path.read_text())["iteration"] for path in work.glob("runs/*/progress.json"))
 
 
-def strike(process: subprocess.Popen[str], action: str, place: Path, chance: random.Random) -> int:
+def strike(process: Command, action: str, place: Path, chance: random.Random) -> int:
     """Do one thing to a benchmark that is under way; 0 if it was too late for that."""
     try:
         harness = psutil.Process(process.pid)
@@ -149,7 +158,7 @@ def strike(process: subprocess.Popen[str], action: str, place: Path, chance: ran
     return 0
 
 
-def end(process: subprocess.Popen[str], chance: random.Random) -> None:
+def end(process: Command, chance: random.Random) -> None:
     """Let a harness that was spared work on for a while, then stop it for the next thing to happen."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(chance.uniform(1, 4))
@@ -165,21 +174,19 @@ def cmdline(process: psutil.Process) -> list[str]:
 
 
 def getpgid(process: psutil.Process) -> int:
-    import os
-
     try:
         return os.getpgid(process.pid)
     except ProcessLookupError:
         return 0
 
 
-def finish(process: subprocess.Popen[str]) -> None:
+def check_ended(process: Command) -> None:
     """Wait for a harness and for whatever it has left behind."""
-    out, err = process.communicate(timeout=600)
+    done = finish(process)
     # While Python still imports, a signal ends it before the harness has a say.
     early = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
-    assert process.returncode in (0, 1, 130, *early), out + err
-    assert "Traceback" not in err or err.rstrip().endswith("KeyboardInterrupt"), err
+    assert done.returncode in (0, 1, 130, *early), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr or done.stderr.rstrip().endswith("KeyboardInterrupt"), done.stderr
 
 
 def check_kept(work: Path, final: dict[Path, int]) -> None:
@@ -199,17 +206,27 @@ def without_times(path: Path) -> bytes:
 
 
 def compare(undisturbed: Path, disturbed: Path) -> None:
-    """Hold that two work dirs have the same results, weights and best validations."""
+    """Hold that two work dirs have the same results, weights and best validations.
+
+    Which of its earlier checkpoints a run has kept depends on where it was taken up; the last one is there.
+    """
     assert without_times(disturbed / "results.csv") == without_times(undisturbed / "results.csv")
     for name in RUNS:
         one, other = undisturbed / "runs" / name, disturbed / "runs" / name
-        for path in one.glob("iter_*.pth"):
-            iteration = int(path.stem.partition("_")[2])
-            if (other / path.name).exists():
-                mine, theirs = weights(one, iteration), weights(other, iteration)
-                assert all(torch.equal(mine[key], theirs[key]) for key in mine), path
+        last = (one / "last_checkpoint").read_text().rpartition("/")[2]
+        common = {path.name for path in one.glob("*.pth")} & {path.name for path in other.glob("*.pth")}
+        assert last in common, f"{other} does not hold {last}"
+        for checkpoint in common:
+            mine, theirs = weights(one / checkpoint), weights(other / checkpoint)
+            assert mine.keys() == theirs.keys()
+            assert all(torch.equal(mine[key], theirs[key]) for key in mine), other / checkpoint
+        assert (one / "validations.json").exists() == (other / "validations.json").exists()
         if (one / "validations.json").exists():
             assert (one / "validations.json").read_bytes() == (other / "validations.json").read_bytes()
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=False)["state_dict"]
 
 
 def main() -> None:
@@ -222,6 +239,7 @@ def main() -> None:
     args = parser.parse_args()
     bench = Bench(args.folder)
     prepare(bench, args.iterations, args.seconds)
+    bench.let_go()
     began = time.monotonic()
     bench.run(work_dir="undisturbed")
     print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import psutil
 import torch
+from commands import Command, finish
 
 from wrs_mm.openmmlab import training
 
@@ -83,7 +82,7 @@ class Watched(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == int(os.environ.get('HOLD_AT', 0)):
             open(f'{runner.work_dir}/held{dist.get_rank()}', 'w').close()
-            time.sleep(600)
+            time.sleep(3600)
 """
 
 
@@ -99,20 +98,12 @@ class Folder:
         self.segmentor = "my configs/segmentor.py"
         self.detector = "my configs/detector.py"
 
-    def start(self, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, script: str, *arguments: str, **environment: str) -> Command:
         """Start ``tools/<script>`` as the leader of a process group; the output is collected."""
-        return subprocess.Popen(
-            [ROOT / "tools" / script, *arguments],
-            cwd=self.path,
-            env={**os.environ, "PYTHONPATH": str(self.path / "my modules"), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        variables = {"PYTHONPATH": str(self.path / "my modules"), **environment}
+        return Command([ROOT / "tools" / script, *arguments], cwd=self.path, environment=variables)
 
-    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, *arguments: str, **environment: str) -> CompletedProcess[str]:
         """Run ``tools/<script>`` to its end, whatever that is."""
         return finish(self.start(script, *arguments, **environment))
 
@@ -129,28 +120,12 @@ class Folder:
         return [json.loads((self.path / work_dir / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
-def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """Wait for a command; should it hang, end its process group and fail."""
-    try:
-        out, err = process.communicate(timeout=240)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def succeed(done: subprocess.CompletedProcess[str]) -> None:
-    """Hold that a command ended with status 0."""
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
-
-
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Whether two models are equal to the last bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def has_ended(pid: int, seconds: float = 10) -> bool:
+def has_ended(pid: int, seconds: float = 120) -> bool:
     """Whether a process is gone, or goes within this time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -7,6 +7,7 @@ import torch.distributed as dist
 
 import wrs_mm  # noqa: F401
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.distributed import end_process
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
 from wrs_mm.rescaling import WeightRescaler
 
@@ -35,8 +36,8 @@ def main() -> None:
     dist.all_gather_object(names, [v.name for v in rescaler.rescaled])
     if rank == 0:
         print("equal weights:", torch.equal(*gathered), "equal sets:", names[0] == names[1], len(names[0]))
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    end_process(0)

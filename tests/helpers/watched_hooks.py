@@ -22,13 +22,19 @@ class BenchTestHook(Hook):
         break_at: Before this iteration, counted from 0, something happens.
         how: ``diverge`` (in a loss), ``overflow`` (weights of which the model then makes a crash), ``crash``,
             ``kill`` (in the validation after it, once), or nothing.
+        hold_at: Before this iteration the run waits until a file ``go`` is in the folder that it was
+            started from: however busy the machine is, a test that holds it finds it under way.
     """
 
-    def __init__(self, seconds: float = 0.0, break_at: int = -1, how: str = "") -> None:
-        self.seconds, self.break_at, self.how = seconds, break_at, how
+    def __init__(
+        self, seconds: float = 0.0, break_at: int = -1, how: str = "", hold_at: int | None = None
+    ) -> None:
+        self.seconds, self.break_at, self.how, self.hold_at = seconds, break_at, how, hold_at
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         time.sleep(self.seconds)
+        while runner.iter == self.hold_at and not os.path.exists("go"):
+            time.sleep(0.05)
         if runner.iter != self.break_at:
             return
         # Of several processes in one only: the others must notice.

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from commands import run, succeed
 from torch import nn
 
 from wrs_mm.openmmlab import distributed
@@ -18,15 +18,8 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="about machine
 
 def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return subprocess.run(
-        [*command, f"--nproc_per_node={processes}", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    environment = {"OMP_NUM_THREADS": "1"}
+    return run([*command, f"--nproc_per_node={processes}", *arguments], cwd=ROOT, environment=environment)
 
 
 # Each process writes what it ended with, to compare them.
@@ -62,7 +55,7 @@ def train_on_two_processes(config: Path, tmp_path: Path, monkeypatch, *options: 
     done = torchrun(
         "tools/train.py", str(config), "--work-dir", str(work_dir), "--launcher", "pytorch", *options
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed(done)
     log = next(work_dir.rglob("*.log")).read_text()
     return log, [torch.load(work_dir / f"rank{rank}.pt", weights_only=False) for rank in (0, 1)]
 
@@ -101,7 +94,7 @@ def test_the_wrapper_is_what_the_config_says_and_testing_gathers_all_images(
     checkpoint = str(tmp_path / "work" / "iter_4.pth")
     arguments = [str(config), checkpoint, "--launcher", "pytorch", "--out", str(out)]
     done = torchrun("tools/test.py", *arguments, "--work-dir", str(tmp_path / "test"))
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed(done)
     import pickle
 
     assert len(pickle.loads(out.read_bytes())) == 4
@@ -214,3 +207,25 @@ def test_a_mistake_of_all_processes_is_said_by_the_first(environment, expected, 
     distributed.report_mistake("said", patience=1, doubt=2)
     assert events == expected
     assert bool(handlers) == (len(expected) > 1)
+
+
+END = """
+import atexit, os, sys
+from wrs_mm.openmmlab.distributed import end_process
+
+class Torn:
+    def __del__(self):
+        print("torn down")
+
+torn = Torn()
+atexit.register(print, "said at the end", flush=True)
+print("said before")
+end_process(3)
+"""
+
+
+@pytest.mark.parametrize(("processes", "torn"), [("1", ["torn down"]), ("2", [])])
+def test_a_process_of_several_ends_before_its_interpreter_is_torn_down(processes, torn):
+    done = run([sys.executable, "-c", END], cwd=ROOT, environment={"WORLD_SIZE": processes})
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == ["said before", "said at the end", *torn]

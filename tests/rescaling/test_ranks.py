@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import run, succeed
 
 
 @pytest.mark.slow
@@ -21,6 +21,6 @@ def test_two_processes_with_different_batches_stay_identical() -> None:
         "--nproc-per-node=2",
         str(script),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    done = run(command, cwd=script.parent)
+    succeed(done)
     assert "equal weights: True equal sets: True 68" in done.stdout

@@ -18,9 +18,9 @@ daemons=("${nodes[@]}" slurmctld munged)
 alive() { [ -f "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
 ready() { [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
 wait_for() {
-  for _ in $(seq 300); do "$@" && return; sleep 0.1; done
+  for _ in $(seq 3000); do "$@" && return; sleep 0.1; done
   tail -n 5 "$folder"/*.log >&2
-  die "waited 30 seconds in vain for: $*"
+  die "waited five minutes in vain for: $*"
 }
 
 stop() {
@@ -29,7 +29,7 @@ stop() {
     if alive $name; then kill "$(cat "$folder/$name.pid")"; fi
   done
   for name in "${daemons[@]}"; do
-    for _ in $(seq 100); do alive $name || break; sleep 0.1; done
+    for _ in $(seq 1000); do alive $name || break; sleep 0.1; done
   done
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from launching import DETECTOR, HOOKS, ROOT, SEGMENTOR, Folder, succeed
+from commands import succeed
+from launching import DETECTOR, HOOKS, ROOT, SEGMENTOR, Folder
 
 from wrs_mm.datasets import mini_detection, mini_segmentation, render_mini
 

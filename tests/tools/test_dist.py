@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import time
 
 import pytest
 import torch
-from launching import Folder, finish, has_ended, one_process_measures, same, succeed, written_metrics
+from commands import Command, finish, held_port, succeed, succeed_together, wait_until
+from launching import Folder, has_ended, one_process_measures, same, written_metrics
 
 from wrs_mm.openmmlab import training
 
@@ -18,12 +17,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
 
 
 def initial_lr(checkpoint: dict) -> set[float]:
@@ -59,32 +52,27 @@ def test_the_learning_rate_scales_with_the_number_of_processes(folder: Folder, t
 
 
 def test_two_machines_train_as_one_does(folder: Folder, trained: str) -> None:
-    port = str(free_port())
-    nodes = [
-        folder.start(
-            "dist_train.sh", folder.segmentor, "1", "--work-dir", "two nodes", "--auto-scale-lr",
-            NNODES="2", NODE_RANK=rank, PORT=port, MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1",
-        )
-        for rank in ("0", "1")
-    ]  # fmt: skip
-    for node in nodes:
-        succeed(finish(node))
+    with held_port() as port:
+        nodes = [
+            folder.start(
+                "dist_train.sh", folder.segmentor, "1", "--work-dir", "two nodes", "--auto-scale-lr",
+                NNODES="2", NODE_RANK=rank, PORT=port, MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1",
+            )
+            for rank in ("0", "1")
+        ]  # fmt: skip
+        succeed_together(*nodes)
     assert [facts["LOCAL_RANK"] for facts in folder.ranks("two nodes")] == ["0", "0"]
     assert same(folder.weights("two nodes"), folder.weights(trained))
 
 
-def hold(folder: Folder, iteration: int, *arguments: str):
+def hold(folder: Folder, iteration: int, *arguments: str) -> tuple[Command, list[int]]:
     """Start a training of two processes and wait until both stand still after this iteration."""
     held = [folder.path / "held up" / f"held{rank}" for rank in (0, 1)]
     for file in held:
         file.unlink(missing_ok=True)
     arguments = (*arguments, "--work-dir", "held up", "--auto-scale-lr")
     launcher = folder.start("dist_train.sh", folder.segmentor, "2", *arguments, HOLD_AT=str(iteration))
-    end = time.monotonic() + 200
-    while not all(file.exists() for file in held):
-        assert launcher.poll() is None, finish(launcher).stderr[-3000:]
-        assert time.monotonic() < end, "the processes did not come that far"
-        time.sleep(0.1)
+    wait_until(lambda: all(file.exists() for file in held), launcher, f"it held at iteration {iteration}")
     return launcher, [facts["pid"] for facts in folder.ranks("held up")]
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"
@@ -215,9 +216,11 @@ def test_the_status_of_the_first_process_that_failed_is_passed_on(
     ending: str, status: int, said: str | None, tmp_path: Path
 ) -> None:
     script = tmp_path / "script.py"
-    script.write_text(f"import os, sys, time\nif os.environ['RANK'] == '1':\n    {ending}\ntime.sleep(60)\n")
+    script.write_text(
+        f"import os, sys, time\nif os.environ['RANK'] == '1':\n    {ending}\ntime.sleep(3600)\n"
+    )
     command = [sys.executable, TOOLS / "torchrun.py", "--standalone", "--nproc-per-node=2", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = run(command, cwd=tmp_path)
     assert done.returncode == status
     if said is None:
         assert done.stderr == ""

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
+import local_slurm
 import pytest
-import torch
-from launching import Folder, one_process_measures, same, succeed, written_metrics
+from commands import succeed
+from launching import Folder, one_process_measures, same, written_metrics
 
-LOCAL_SLURM = Path(__file__).resolve().parents[1] / "slurm" / "local_slurm.sh"
-PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "srun")
-
-
-def missing() -> list[str]:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    return [program for program in PROGRAMS if shutil.which(program, path=path) is None]
-
-
-pytestmark = [
-    pytest.mark.dist,
-    pytest.mark.slow,
-    pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU"),
-    pytest.mark.skipif(
-        bool(missing()),
-        reason=f"Slurm is not installed ({', '.join(missing())}; Debian: slurm-wlm and munge)",
-    ),
-]
+pytestmark = [pytest.mark.dist, *local_slurm.needs_slurm]
 
 ENVIRONMENT = {"GPUS": "2", "CPUS_PER_TASK": "1", "SRUN_ARGS": "--gres=none", "OMP_NUM_THREADS": "1"}
 """Two processes on nodes without GPUs."""
 
 
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A running Slurm; the environment that leads to it."""
-    place = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run(
-        [LOCAL_SLURM, "start", place], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert started.returncode == 0, started.stderr
-    yield {**ENVIRONMENT, "SLURM_CONF": started.stdout.strip()}
-    subprocess.run([LOCAL_SLURM, "stop", place], check=True, timeout=60)
+@pytest.fixture
+def slurm(slurm_conf: str) -> dict[str, str]:
+    """The environment that leads to a running Slurm."""
+    return {**ENVIRONMENT, "SLURM_CONF": slurm_conf}
 
 
 def test_slurm_trains_and_tests_as_torchrun_does(here: Folder, trained: str, slurm: dict[str, str]) -> None:
@@ -81,6 +55,5 @@ def test_a_mistake_under_slurm_is_one_line_and_not_status_0(folder: Folder, slur
 def test_a_slurm_that_runs_is_used_again(slurm: dict[str, str]) -> None:
     place = Path(slurm["SLURM_CONF"]).parent
     before = (place / "slurmctld.pid").read_text()
-    again = subprocess.run([LOCAL_SLURM, "start", place], capture_output=True, text=True, check=True)
-    assert again.stdout.strip() == slurm["SLURM_CONF"]
+    assert local_slurm.start(place) == slurm["SLURM_CONF"]
     assert (place / "slurmctld.pid").read_text() == before

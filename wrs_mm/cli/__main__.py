@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from wrs_mm.cli.main import main
+from wrs_mm.openmmlab.distributed import end_process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

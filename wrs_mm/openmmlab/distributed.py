@@ -10,6 +10,7 @@ at a port that no other training uses, end when their launcher ends, and report 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
@@ -18,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -127,15 +128,19 @@ def exit_with_launcher() -> None:
     _prctl_pr_set_pdeathsig(signal.SIGKILL)
 
 
-def leave_group() -> None:
-    """End the connection to the other processes, if there is one, while all of them still live.
+def end_process(status: int) -> NoReturn:
+    """End this process with a status; at once where it is one of several that were launched together.
 
-    Left to the interpreter's end, gloo's threads abort a process now and then.
+    gloo's threads live as long as the wrapped model, and one that asks for the interpreter while that is
+    torn down aborts the process, now and then: torchrun and Slurm then call a training failed that is done,
+    and other machines wait for it. What is registered for the end (``atexit``) happens all the same.
     """
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
+    if not _launched():
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def slurm_port() -> int:

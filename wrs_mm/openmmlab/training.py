@@ -30,7 +30,7 @@ from wrs_mm.openmmlab.config_options import (
     use_visualization,
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
-from wrs_mm.openmmlab.distributed import exit_with_launcher, leave_group
+from wrs_mm.openmmlab.distributed import exit_with_launcher
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -161,10 +161,7 @@ def test(
     if out is not None:
         use_output(settings, out)
     with _dataset_errors(settings):
-        runner = _build_runner(settings)
-        metrics = dict(runner.test())
-        leave_group()
-        return metrics
+        return dict(_build_runner(settings).test())
 
 
 # --- arguments -----------------------------------------------------------------------------------

@@ -6,13 +6,17 @@ test_kills.py; what they save in tests/bench/test_overhead.py.
 
 from __future__ import annotations
 
+import math
+import os
+import signal
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
-from wrs_mm.bench.executors.forked import SERVER_LOST
+from wrs_mm.bench.executors.forked import SERVER_LOST, start_forked
 from wrs_mm.bench.executors.local import LocalJob
 
 HARNESS = """
@@ -57,3 +61,20 @@ def test_a_run_whose_server_is_lost_was_interrupted_and_has_not_failed() -> None
     ended = LocalJob(Lost(), slot=0).ended()
     assert ended is not None
     assert ended.interrupted
+
+
+def test_a_run_is_forked_although_the_process_that_it_comes_from_is_killed_in_that_moment(monkeypatch):
+    ensure = forkserver.ensure_running
+    killed = []
+
+    def ensure_and_kill() -> None:
+        ensure()
+        if not killed:
+            killed.append(forkserver._forkserver._forkserver_pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(forkserver._forkserver, "ensure_running", ensure_and_kill)
+    process = start_forked(math.sqrt, (4,))
+    process.join()
+    assert killed
+    assert process.exitcode == 0

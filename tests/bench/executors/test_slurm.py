@@ -2,65 +2,49 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+import local_slurm
 import pytest
 import torch
 from benches import Bench, weights
+from commands import PATIENCE, wait_until
 from kills import without_times
 
-LOCAL_SLURM = Path(__file__).resolve().parents[2] / "slurm" / "local_slurm.sh"
-PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch")
+pytestmark = local_slurm.needs_slurm
 
-
-def missing() -> list[str]:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    return [program for program in PROGRAMS if shutil.which(program, path=path) is None]
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU"),
-    pytest.mark.skipif(
-        bool(missing()),
-        reason=f"Slurm is not installed ({', '.join(missing())}; Debian: slurm-wlm and munge)",
-    ),
-]
-
-RUN = "slow__wd__seed0"
+RUN = "held__wd__seed0"
 OPTIONS = ("--executor", "slurm", "--slurm-partition", "main", "--slurm-time", "30")
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def slurm(slurm_conf: str) -> Iterator[None]:
     """A running Slurm, which this process's environment leads to."""
     pytest.importorskip("submitit")
-    place = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run(
-        [LOCAL_SLURM, "start", place], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert started.returncode == 0, started.stderr
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", started.stdout.strip())
+        patch.setenv("SLURM_CONF", slurm_conf)
         yield
-        subprocess.run(["scancel", "--user", os.environ.get("USER", "root")], check=False)
-    subprocess.run([LOCAL_SLURM, "stop", place], check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
-def bench(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A plan of one slow run, and its results from this machine."""
+def plan(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A plan of one run, and its results from this machine."""
     bench = Bench(tmp_path_factory.mktemp("bench"))
-    bench.recipe("slow", iterations=40, hook="seconds=0.2")
-    bench.plan("slow", regularizers="[wd]")
+    bench.recipe("held", iterations=40, hook="hold_at=18")
+    bench.plan("held", regularizers="[wd]")
+    bench.let_go()
     bench.run("--jobs", "1", work_dir="here")
     return bench
+
+
+@pytest.fixture
+def bench(plan: Bench) -> Bench:
+    """The plan, whose run will wait half-way until the test lets it go."""
+    plan.hold()
+    return plan
 
 
 def jobs() -> dict[str, str]:
@@ -81,7 +65,7 @@ def nodes(job: str) -> int:
 
 def release(job: str) -> None:
     """Start a job that was put back at once: Slurm makes it wait for two minutes."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while jobs().get(job) != "PENDING":
         assert time.monotonic() < end, f"{job} was not put back: {jobs()}"
         time.sleep(0.5)
@@ -109,11 +93,12 @@ def preempt(job: str) -> None:
 def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, take_back) -> None:
     work = take_back.__name__
     process = bench.start(*OPTIONS, work_dir=work)
-    bench.wait_for_iteration(process, RUN, 12, work)
+    bench.wait_for_checkpoint(process, RUN, 15, work)
     (job,) = jobs()
     take_back(job)
     release(job)
-    out, err = process.communicate(timeout=400)
+    bench.let_go()
+    out, err = process.communicate()
     assert process.returncode == 0, out + err
     assert len(bench.attempts(RUN, work)) == 2
     assert "resumed epoch" in (bench.run_folder(RUN, work) / "train.log").read_text()
@@ -125,31 +110,35 @@ def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, t
 
 def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:
     process = bench.start(*OPTIONS, work_dir="again")
-    bench.wait_for_iteration(process, RUN, 5, "again")
+    bench.wait_for_checkpoint(process, RUN, 15, "again")
     (job,) = jobs()
     process.kill()
     process.communicate()
     process = bench.start(*OPTIONS, work_dir="again")
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith(f"{RUN} running")
+    wait_until(lambda: "\n" in process.printed(), process, "it has said what runs")
+    assert process.printed().startswith(f"{RUN} running")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 130, out + err
     assert list(jobs()) == [job]
+    bench.let_go()
     bench.run(*OPTIONS, work_dir="again")
     assert len(bench.attempts(RUN, "again")) == 1
     assert bench.result(RUN, "again").status.value == "done"
 
 
 def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_node_do(bench: Bench) -> None:
+    bench.let_go()
     bench.run(*OPTIONS, "--slurm-tasks-per-node", "2", "--slurm-option", "overcommit", work_dir="one node")
+    bench.hold()
     process = bench.start(*OPTIONS, "--slurm-nodes", "2", work_dir="two nodes")
-    bench.wait_for_iteration(process, RUN, 12, "two nodes")
+    bench.wait_for_checkpoint(process, RUN, 15, "two nodes")
     (job,) = jobs()
     assert nodes(job) == 2
     requeue(job)
     release(job)
-    out, err = process.communicate(timeout=400)
+    bench.let_go()
+    out, err = process.communicate()
     assert process.returncode == 0, out + err
     assert "resumed epoch" in (bench.run_folder(RUN, "two nodes") / "train.log").read_text()
     for place in ("one node", "two nodes"):

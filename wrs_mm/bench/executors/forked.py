@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wrs_mm.bench.runs.folder import Run
 
@@ -40,9 +42,7 @@ class ForkedProcess:
     """
 
     def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=_work, args=(run.folder, run.log, dict(environment)))
-        self._process.start()
+        self._process = start_forked(_work, (run.folder, run.log, dict(environment)))
         assert self._process.pid is not None
         self.pid = self._process.pid
         self.sentinel: int = self._process.sentinel
@@ -54,6 +54,23 @@ class ForkedProcess:
     def reap(self) -> None:
         """Wait for the end of a process that was killed."""
         self._process.join()
+
+
+def start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+    """Fork a process; where the one that it is forked from is killed in that moment, from the next one."""
+    context = multiprocessing.get_context("forkserver")
+    for pause in (0.1, 1.0, None):
+        process = context.Process(target=target, args=args)
+        try:
+            process.start()
+        except (EOFError, OSError):
+            if pause is None:
+                raise
+            # Until the system has it that the old one is gone, no new one is started.
+            time.sleep(pause)
+        else:
+            break
+    return process
 
 
 def _work(folder: Path, log: Path, environment: Mapping[str, str]) -> NoReturn:

@@ -16,7 +16,7 @@ from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.snapshot import SNAPSHOT_EVERY, RunSnapshot, duration, snapshot, summary_line
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _LINE_EVERY = 15.0
 """Seconds between two plain lines about one run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from wrs_mm.bench.plan.spec import RunSpec
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """The state of a run."""
 
     PENDING = "pending"

@@ -1,4 +1,7 @@
-"""RoI pooling and RoI align agree with plain loops, with torchvision and with their gradients."""
+"""RoI pooling and RoI align agree with plain loops, with torchvision and with their gradients.
+
+The operators are in wrs_mm.openmmlab.mmcv_ops.roi_pool and wrs_mm.openmmlab.mmcv_ops.roi_align.
+"""
 
 from __future__ import annotations
 
