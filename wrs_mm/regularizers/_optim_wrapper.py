@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wrs_mm.errors import OptionError
+from wrs_mm.values import type_name
 
 CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
 DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
@@ -17,11 +18,11 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     Raises:
         OptionError: The recipe's wrapper or constructor is one that ours cannot stand in for.
     """
-    own = _bare(optim_wrapper.get("type", "OptimWrapper"))
+    own = type_name(optim_wrapper.get("type", "OptimWrapper"))
     amp = "Amp" if own.startswith("Amp") else ""
     if own.removeprefix("Amp") not in FAMILIES:
         raise OptionError(f"the recipe's optim_wrapper is a {own}, which {kind} cannot stand in for")
-    constructor = _bare(optim_wrapper.get("constructor", DEFAULT_CONSTRUCTOR))
+    constructor = type_name(optim_wrapper.get("constructor", DEFAULT_CONSTRUCTOR))
     if constructor not in (CONSTRUCTOR, DEFAULT_CONSTRUCTOR):
         raise OptionError(
             f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
@@ -29,11 +30,6 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
         )
     rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
     return {**rest, "type": amp + kind, "constructor": CONSTRUCTOR}
-
-
-def _bare(kind: Any) -> str:
-    """The name of a class; configs in mmengine's new style give the class itself, or its import path."""
-    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
 
 
 def with_decay_mult(optim_wrapper: dict[str, Any], mult: float) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import wrs_mm
-from wrs_mm import regularizers
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
 from wrs_mm.bench.plan.optimizers import with_optimizer
@@ -17,6 +16,7 @@ from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import ConfigError, PlanError, UsageError
 from wrs_mm.openmmlab.configs import config_path, load_config
+from wrs_mm.regularizers import apply_regularizer
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -119,17 +119,10 @@ def base_config(spec: RunSpec, source: str | Path) -> Config:
 
 
 def _arm(spec: RunSpec, source: Path) -> Config:
-    """The recipe as the arm of a spec.
-
-    An arm without options is the overlay ``<recipe>_<arm>.py`` beside the recipe, where there is one: it
-    knows what suits the recipe (with frozen BN, weight rescaling must fold), and is what a person trains.
-    """
-    overlay = source.with_name(f"{source.stem}_{spec.regularizer}.py")
-    if not spec.options and overlay.is_file():
-        return _with_optimizer(spec, overlay)
+    """The recipe as the arm of a spec: the recipe's own options for it, and the spec's over them."""
     config = _with_optimizer(spec, source)
     with _blame(spec, "regularizer"):
-        return regularizers.apply(config, spec.regularizer, **spec.options)
+        return apply_regularizer(config, spec.regularizer, **spec.options)
 
 
 def _with_optimizer(spec: RunSpec, source: Path) -> Config:
