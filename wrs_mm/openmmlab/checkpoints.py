@@ -186,7 +186,7 @@ def last_checkpoint(work_dir: Path) -> Path | None:
     return max(saved, key=lambda p: p.stat().st_mtime)
 
 
-def _check_checkpoint(checkpoint: str | Path) -> str | Path:
+def check_checkpoint(checkpoint: str | Path) -> str | Path:
     """Refuse early, before a model is built, a file that does not exist."""
     # Addresses (https://…, open-mmlab://…) are mmengine's to resolve.
     if "://" not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
@@ -194,7 +194,7 @@ def _check_checkpoint(checkpoint: str | Path) -> str | Path:
     return checkpoint
 
 
-def _check_resumable(checkpoint: str | Path) -> None:
+def check_resumable(checkpoint: str | Path) -> None:
     """Refuse to go on from weights alone, as published checkpoints are."""
     if "://" in str(checkpoint):
         return
