@@ -15,7 +15,7 @@ PACKAGE = Path(wrs_mm.__file__).parent
 MAY_IMPORT = {
     "rescaling": set(),
     "openmmlab": set(),
-    "datasets": set(),
+    "datasets": {"openmmlab"},
     "engine": {"rescaling"},
     "regularizers": {"engine", "rescaling"},
     "bench": {"regularizers", "engine", "rescaling", "openmmlab", "datasets"},
