@@ -10,7 +10,7 @@ from wrs_mm.datasets import mini_segmentation
 
 def test_every_rare_class_in_turn_shows_all_classes() -> None:
     seen: set[int] = set()
-    for index, wanted in enumerate(mini_segmentation._RARE):
+    for index, wanted in enumerate(mini_segmentation.RARE):
         _, labels = mini_segmentation.render_scene(np.random.default_rng(index), wanted)
         assert (labels == wanted).sum() > 50
         seen |= set(np.unique(labels).tolist())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from rich.table import Table
 from wrs_mm.audit.brute_force import STACKED_BELOW, Verification, verify
 from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.errors import ConfigError, UsageError
+from wrs_mm.files import write_text
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import Verdict
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             highlight=False,
         )
     if args.json is not None:
-        write_json(args.json, args.config, options["granularity"], verdicts, verification)
+        _write_verdicts(args.json, args.config, options["granularity"], verdicts, verification)
     return 1 if wrong else 0
 
 
@@ -128,7 +128,7 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
     return table
 
 
-def write_json(
+def _write_verdicts(
     path: Path,
     config: str,
     granularity: str,
@@ -158,6 +158,4 @@ def write_json(
             "tolerance": verification.tolerance,
             "disagreements": verification.disagreements(verdicts),
         }
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")

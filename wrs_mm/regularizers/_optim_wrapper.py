@@ -7,9 +7,9 @@ from typing import Any
 from wrs_mm.errors import OptionError
 from wrs_mm.values import type_name
 
-CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
-DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
-FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
+_CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
+_DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
+_FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
 
 
 def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -20,16 +20,16 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     """
     own = type_name(optim_wrapper.get("type", "OptimWrapper"))
     amp = "Amp" if own.startswith("Amp") else ""
-    if own.removeprefix("Amp") not in FAMILIES:
+    if own.removeprefix("Amp") not in _FAMILIES:
         raise OptionError(f"the recipe's optim_wrapper is a {own}, which {kind} cannot stand in for")
-    constructor = type_name(optim_wrapper.get("constructor", DEFAULT_CONSTRUCTOR))
-    if constructor not in (CONSTRUCTOR, DEFAULT_CONSTRUCTOR):
+    constructor = type_name(optim_wrapper.get("constructor", _DEFAULT_CONSTRUCTOR))
+    if constructor not in (_CONSTRUCTOR, _DEFAULT_CONSTRUCTOR):
         raise OptionError(
             f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
             "remove it, or say its settings in paramwise_cfg"
         )
     rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
-    return {**rest, "type": amp + kind, "constructor": CONSTRUCTOR}
+    return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}
 
 
 def with_decay_mult(optim_wrapper: dict[str, Any], mult: float) -> dict[str, Any]:
