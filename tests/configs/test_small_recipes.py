@@ -1,3 +1,5 @@
+"""The recipes for small data: batch statistics, from nothing, repeatable; and their plans."""
+
 from __future__ import annotations
 
 from pathlib import Path

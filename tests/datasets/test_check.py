@@ -1,4 +1,8 @@
-"""Every usual mistake in laying out COCO and Cityscapes is found, and what to do about it is right."""
+"""Every usual mistake in laying out COCO and Cityscapes is found, and what to do about it is right.
+
+It is about all of the check: ``check_coco.py``, ``check_cityscapes.py``, and what they share in
+``finding.py``, ``images.py`` and ``unpacking.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""What a config reads is looked for where the config says it is, and its maker is named if it is ours."""
+
 from __future__ import annotations
 
 from pathlib import Path

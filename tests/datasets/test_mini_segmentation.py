@@ -1,3 +1,5 @@
+"""What mini-cityscapes shows, and that its label maps say it."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""How the photographs are cut into tiles, and that train and val share no pixel."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""What a training and a test leave behind, and one line for each mistake of the caller."""
+
 from __future__ import annotations
 
 import json
