@@ -54,6 +54,21 @@ def test_an_overlay_beside_its_recipe_is_the_arm(tmp_path, capsys):
     )
 
 
+def test_a_recipe_in_mmengines_new_style_has_printed_arms_but_no_overlay(tmp_path, capsys):
+    recipe = tmp_path / "new.py"
+    recipe.write_text(
+        "from torch.optim import SGD\nfrom mmengine.optim import OptimWrapper\n"
+        "optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.1, weight_decay=1e-4))\n"
+        "regularizers = dict(wrs=dict(target='init'))\n"
+    )
+    config = printed([str(recipe), "--arm", "wrs"], tmp_path, capsys)
+    assert config.optim_wrapper.type == "WRSOptimWrapper" and config.optim_wrapper.wrs == {"target": "init"}
+    assert config.optim_wrapper.optimizer.type == "torch.optim.SGD"
+    assert main.main(["config", str(recipe), "--arm", "wrs", "--overlay"]) == 2
+    error = capsys.readouterr().err
+    assert "new style, from which no overlay inherits" in error and error.count("\n") == 1
+
+
 def test_stdout_of_the_program_is_the_config_alone(tmp_path):
     command = [sys.executable, "-m", "wrs_mm.cli", "config", RECIPE, "--arm", "wrs"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)

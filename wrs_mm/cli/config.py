@@ -42,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
     if args.cfg_options:
         check_option_names(config, args.cfg_options)
         merge_options(config, args.cfg_options)
-    print(config.pretty_text, end="")
+    print(config.pretty_text.rstrip())
     return 0

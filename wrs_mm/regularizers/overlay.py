@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from wrs_mm.errors import OptionError
 from wrs_mm.regularizers import REGULARIZERS, apply_regularizer
 
 
@@ -26,8 +27,13 @@ def overlay(cfg: Config, name: str, source: str | Path) -> str:
         source: Where the recipe was read from: a file, or its name in a toolbox (``mmdet::…``).
 
     Raises:
-        OptionError: As :func:`wrs_mm.regularizers.apply_regularizer`.
+        OptionError: As :func:`wrs_mm.regularizers.apply_regularizer`, or nothing can inherit from the recipe.
     """
+    if cfg.filename and Config._is_lazy_import(cfg.filename):
+        raise OptionError(
+            f"{source} is in mmengine's new style, from which no overlay inherits; take the whole arm, as "
+            f"wrs-mm config {source} --arm {name} prints it"
+        )
     arm = apply_regularizer(cfg, name)
     file = Path(source).name if "::" not in str(source) else f"{str(source).removesuffix('.py')}.py"
     changes = {
