@@ -321,7 +321,7 @@ def test_iou_metric_agrees_with_iou_from_its_definition() -> None:
     rng = np.random.default_rng(5)
     pairs = []
     for index in range(6):
-        _, labels = mini_segmentation.render_scene(rng, mini_segmentation._RARE[index % 5])
+        _, labels = mini_segmentation.render_scene(rng, mini_segmentation.RARE[index % 5])
         # A class that occurs nowhere must not count, neither as right nor as wrong.
         labels[labels == mini_segmentation.TRAIN] = mini_segmentation.IGNORE
         guess = np.where(labels == mini_segmentation.IGNORE, 0, labels)

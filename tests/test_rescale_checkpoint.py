@@ -1,4 +1,4 @@
-"""``wrs-mm rescale``: new norms, the same function, the same format; and one line for each mistake."""
+"""A rescaled checkpoint: new norms, the same function, the same format; and one line for each mistake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wrs_mm.cli.main import main
 from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
-from wrs_mm.rescale_checkpoint import fit, read, rescale_checkpoint, rescale_state
+from wrs_mm.rescale_checkpoint import match_names, read_checkpoint, rescale_checkpoint, rescale_state
 from wrs_mm.rescaling import WeightRescaler
 from wrs_mm.rescaling.functional import filter_norms
 
@@ -96,8 +96,8 @@ def test_the_function_stays_and_the_norms_are_the_target(config: Path, tmp_path:
             filter_norms(state[verdict.name]), torch.full((verdict.shape[0],), 0.5, dtype=torch.float64)
         )
     assert done.filters == sum(v.shape[0] for v in done.rescaled) > 100
-    assert done.weights == len(done.rescaled) + len(done.weights_left_alone)
-    assert not any(done.filters_left_alone.values())
+    assert done.weights == len(done.rescaled) + len(done.weights_skipped)
+    assert not any(done.filters_skipped.values())
     model.load_state_dict(state)
     assert close(output(model, batch), before)
     # Not because nothing happened: without the fold, the function would be another one.
@@ -118,7 +118,7 @@ def test_a_checkpoint_of_torchvision_is_of_the_backbone(tmp_path: Path) -> None:
     torch.save(old, tmp_path / "resnet50.pth")
     done = rescale_checkpoint(R50, tmp_path / "resnet50.pth", tmp_path / "unit.pth")
     assert len(done.rescaled) == done.weights == 53  # the frozen stages too
-    assert done.foreign == ("fc.weight", "fc.bias")
+    assert done.other_tensors == ("fc.weight", "fc.bias")
     new = torch.load(tmp_path / "unit.pth")
     assert new.keys() == old.keys()
     for name, module in classifier.named_modules():
@@ -135,7 +135,7 @@ def test_the_format_stays_and_the_state_of_the_training_is_dropped(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = torch.load(checkpoint)
-    assert main(["rescale", str(SEGMENTOR), str(checkpoint), str(tmp_path / "new.pth")]) == 0
+    assert main(["rescale-checkpoint", str(SEGMENTOR), str(checkpoint), str(tmp_path / "new.pth")]) == 0
     new = torch.load(tmp_path / "new.pth")
     assert new.keys() == {"meta", "state_dict", "mine"}
     assert new["meta"] == old["meta"]
@@ -173,7 +173,7 @@ def test_filters_that_cannot_be_rescaled_are_left_alone_and_counted(
     weight[2] *= 1e4
     content["state_dict"]["backbone.layer1.0.bn1.running_var"][2] = 0
     torch.save(content, checkpoint)
-    assert main(["rescale", str(SEGMENTOR), str(checkpoint), str(tmp_path / "new.pth")]) == 0
+    assert main(["rescale-checkpoint", str(SEGMENTOR), str(checkpoint), str(tmp_path / "new.pth")]) == 0
     said = capsys.readouterr().out
     assert said.count("Left alone: 1 of these filters") == 3
     new = torch.load(tmp_path / "new.pth")["state_dict"]["backbone.layer1.0.conv1.weight"]
@@ -198,12 +198,12 @@ def test_a_weight_whose_batch_normalization_is_not_in_the_checkpoint_is_left_alo
     with rescaler.observing():
         model(torch.randn(2, 3, 8, 8))
     state: dict[str, Any] = {k: v.clone() for k, v in model.backbone.state_dict().items()}
-    names = fit(state, model.state_dict(), "misfit")
+    names = match_names(state, model.state_dict(), "misfit")
     last = state["2.weight"].clone()
     done = rescale_state(state, names, rescaler)
     assert [v.name for v in done["rescaled"]] == ["backbone.0.weight"]
-    assert done["weights_left_alone"].keys() == {"backbone.2.weight"}
-    assert "not in the checkpoint" in done["weights_left_alone"]["backbone.2.weight"]
+    assert done["weights_skipped"].keys() == {"backbone.2.weight"}
+    assert "not in the checkpoint" in done["weights_skipped"]["backbone.2.weight"]
     torch.testing.assert_close(filter_norms(state["0.weight"]), torch.ones(4))
     assert state["2.weight"].equal(last)
 
@@ -226,7 +226,7 @@ def tensors(*keys: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("kind", FITS)
 def test_a_checkpoint_of_the_model_or_of_its_backbone_fits(kind: str) -> None:
     keys, names = FITS[kind]
-    assert tuple(fit(tensors(*keys), MODEL, "misfit").values()) == names
+    assert tuple(match_names(tensors(*keys), MODEL, "misfit").values()) == names
 
 
 @pytest.mark.parametrize(
@@ -241,15 +241,15 @@ def test_a_checkpoint_of_the_model_or_of_its_backbone_fits(kind: str) -> None:
 )
 def test_a_checkpoint_of_another_model_does_not_fit(state: dict[str, Tensor], message: str) -> None:
     with pytest.raises(CheckpointError, match=f"^misfit: .*{message}"):
-        fit(state, MODEL, "misfit")
+        match_names(state, MODEL, "misfit")
 
 
 def test_what_holds_no_weights_is_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="holds no weights"):
-        read(tmp_path / "list.pth")
+        read_checkpoint(tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"torchvision://resnet49 cannot be loaded"):
-        read("torchvision://resnet49")
+        read_checkpoint("torchvision://resnet49")
 
 
 MISTAKES = {
@@ -276,9 +276,9 @@ def test_a_mistake_is_one_line_and_loses_nothing(
     arguments, message = MISTAKES[mistake]
     places = {"config": SEGMENTOR, "other": DETECTOR, "old": checkpoint, "there": there, "dir": tmp_path}
     filled = [a.format(**places, new=tmp_path / "new.pth") for a in arguments]
-    assert main(["rescale", *filled]) == 2
+    assert main(["rescale-checkpoint", *filled]) == 2
     error = capsys.readouterr().err.strip().splitlines()
-    assert message in error[-1] and error[-1].startswith("wrs-mm rescale: error:")
+    assert message in error[-1] and error[-1].startswith("wrs-mm rescale-checkpoint: error:")
     assert there.read_text() == "precious" and checkpoint.read_bytes() == old
     assert {path.name for path in tmp_path.iterdir()} == {"there.pth", checkpoint.name}
 
@@ -286,5 +286,5 @@ def test_a_mistake_is_one_line_and_loses_nothing(
 def test_force_overwrites(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "there.pth"
     out.write_text("old")
-    assert main(["rescale", str(SEGMENTOR), str(checkpoint), str(out), "--force"]) == 0
+    assert main(["rescale-checkpoint", str(SEGMENTOR), str(checkpoint), str(out), "--force"]) == 0
     assert torch.load(out).keys() == {"meta", "state_dict", "mine"}

@@ -6,6 +6,9 @@ other exception is a defect and keeps its traceback (exit status 1).
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C or SIGTERM interrupted: 128 + SIGINT, what a shell reports."""
+
 
 class UsageError(ValueError):
     """The caller's mistake. Its message is one line that says what to change."""

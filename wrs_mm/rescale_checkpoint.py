@@ -1,4 +1,4 @@
-"""``wrs-mm rescale``: put a checkpoint's scale-invariant filters to a target norm, and keep its function.
+"""Put a checkpoint's scale-invariant filters to a target norm, and keep its function.
 
 Every filter that feeds batch normalization is multiplied so that its norm is the target, and the BN's running
 statistics are folded, so that the network in eval mode computes what it computed before. What changes is how
@@ -27,11 +27,12 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
 from wrs_mm.rescaling.functional import number_of_filters
+from wrs_mm.values import one_line
 
-TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)
+_TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)
 """What a checkpoint holds to go on with a training: momentum and averages are of the old norms."""
 
-NOT_IN_OLD_CHECKPOINTS = "num_batches_tracked"
+_NOT_IN_OLD_CHECKPOINTS = "num_batches_tracked"
 """PyTorch 0.4.1 added this buffer; torchvision's files are older, and nothing here reads it."""
 
 
@@ -43,18 +44,18 @@ class Rescaled:
         weights: Number of convolution and linear weights that the checkpoint holds.
         rescaled: The verdicts on those that were rescaled.
         filters: Number of their filters.
-        filters_left_alone: By reason, how many of these filters were left as they were.
-        weights_left_alone: By name, why a weight was left as it was.
-        foreign: Keys of tensors that are not part of the config's model; left as they were.
+        filters_skipped: By reason, how many of these filters were left as they were.
+        weights_skipped: By name, why a weight was left as it was.
+        other_tensors: Keys of tensors that are not part of the config's model; left as they were.
         dropped: Parts of the checkpoint that no longer fit.
     """
 
     weights: int
     rescaled: tuple[Verdict, ...]
     filters: int
-    filters_left_alone: dict[str, int]
-    weights_left_alone: dict[str, str]
-    foreign: tuple[str, ...]
+    filters_skipped: dict[str, int]
+    weights_skipped: dict[str, str]
+    other_tensors: tuple[str, ...]
     dropped: tuple[str, ...]
 
 
@@ -84,25 +85,29 @@ def rescale_checkpoint(
         ModelError: Nothing in the model is scale-invariant.
     """
     out = Path(out)
-    check_out(checkpoint, out, force)
+    _check_out(checkpoint, out, force)
     model = build_model(load_config(config))
-    content = read(checkpoint)
+    content = read_checkpoint(checkpoint)
     state = content.get("state_dict", content)
-    names = fit(state, model.state_dict(), f"checkpoint {checkpoint} does not fit the model of {config}")
-    rescaler = find(model, target, granularity)
+    names = match_names(
+        state, model.state_dict(), f"checkpoint {checkpoint} does not fit the model of {config}"
+    )
+    rescaler = _find_weights(model, target, granularity)
 
     done = rescale_state(state, names, rescaler)
-    dropped = tuple(key for key in TRAINING_STATE if key in content)
+    dropped = tuple(key for key in _TRAINING_STATE if key in content)
     for key in dropped:
         del content[key]
     with open_atomically(out, "wb") as stream:
         torch.save(content, stream)
     return Rescaled(
-        **done, foreign=tuple(k for k, v in state.items() if k not in names and is_tensor(v)), dropped=dropped
+        **done,
+        other_tensors=tuple(k for k, v in state.items() if k not in names and _is_tensor(v)),
+        dropped=dropped,
     )
 
 
-def check_out(checkpoint: str | Path, out: Path, force: bool) -> None:
+def _check_out(checkpoint: str | Path, out: Path, force: bool) -> None:
     """Raise OptionError unless ``out`` can be written and nothing is lost by it."""
     if not out.parent.is_dir():
         raise OptionError(f"there is no folder {out.parent} to write {out.name} to; make it first")
@@ -114,7 +119,7 @@ def check_out(checkpoint: str | Path, out: Path, force: bool) -> None:
         raise OptionError(f"{out} exists; give another path, or --force to overwrite it")
 
 
-def read(checkpoint: str | Path) -> dict[str, Any]:
+def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     """Load a checkpoint of mmengine or a bare state dict.
 
     Raises:
@@ -126,8 +131,7 @@ def read(checkpoint: str | Path) -> dict[str, Any]:
         try:
             content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
         except (OSError, KeyError) as error:
-            message = " ".join(str(error).split())
-            raise CheckpointError(f"checkpoint {checkpoint} cannot be loaded: {message}") from error
+            raise CheckpointError(f"checkpoint {checkpoint} cannot be loaded: {one_line(error)}") from error
     else:
         content = load_checkpoint_file(checkpoint, map_location="cpu")
     if not isinstance(content, dict) or not isinstance(content.get("state_dict", content), dict):
@@ -137,7 +141,7 @@ def read(checkpoint: str | Path) -> dict[str, Any]:
     return content
 
 
-def fit(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> dict[str, str]:
+def match_names(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> dict[str, str]:
     """Find the name in the model of each tensor of a checkpoint.
 
     Args:
@@ -154,7 +158,7 @@ def fit(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> d
     """
     readings = []
     for prefix in ("", "backbone."):
-        named = {key: prefix + key.removeprefix("module.") for key, v in state.items() if is_tensor(v)}
+        named = {key: prefix + key.removeprefix("module.") for key, v in state.items() if _is_tensor(v)}
         readings.append({key: name for key, name in named.items() if name in model})
     names = max(readings, key=len)
     if not names:
@@ -167,17 +171,17 @@ def fit(state: Mapping[str, Any], model: Mapping[str, Tensor], misfit: str) -> d
     parts = {name.partition(".")[0] for name in present}
     for name in model:
         part = name.partition(".")[0]
-        if part in parts and name not in present and not name.endswith(NOT_IN_OLD_CHECKPOINTS):
+        if part in parts and name not in present and not name.endswith(_NOT_IN_OLD_CHECKPOINTS):
             raise CheckpointError(f"{misfit}: it has weights of the model's {part}, but no {name}")
     return names
 
 
-def is_tensor(value: Any) -> bool:
+def _is_tensor(value: Any) -> bool:
     """Whether an entry of a state dict is a tensor; some modules keep more there."""
     return isinstance(value, Tensor)
 
 
-def find(model: nn.Module, target: str | float, granularity: str) -> WeightRescaler:
+def _find_weights(model: nn.Module, target: str | float, granularity: str) -> WeightRescaler:
     """A rescaler that knows the model's scale-invariant weights, those before frozen BN included.
 
     Raises:
@@ -201,8 +205,8 @@ def rescale_state(
 
     Args:
         state: The state dict.
-        names: From :func:`fit`.
-        rescaler: From :func:`find`; its model's weights become the state's.
+        names: From :func:`match_names`.
+        rescaler: From :func:`_find_weights`; its model's weights become the state's.
 
     Returns:
         The first five attributes of :class:`Rescaled`.
@@ -211,14 +215,14 @@ def rescale_state(
     model.load_state_dict({name: state[key] for key, name in names.items()}, strict=False)
     present = set(names.values())
     verdicts = [v for v in rescaler.weights.verdicts if v.name in present]
-    chosen = [v for v in verdicts if v.rescaled and statistics_of(v, rescaler) <= present]
+    chosen = [v for v in verdicts if v.rescaled and _statistics_of(v, rescaler) <= present]
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in {v.name for v in chosen})  # a rescaler leaves the others alone
     if chosen:
         rescaler.rescale()
     with torch.no_grad():
-        for key, value in state_of(model, names).items():
+        for key, value in _state_of(model, names).items():
             state[key] = value.to(state[key].dtype)
     kept = {v.name: v.reason for v in verdicts if v not in chosen}
     for verdict in verdicts:
@@ -228,12 +232,12 @@ def rescale_state(
         "weights": len(verdicts),
         "rescaled": tuple(chosen),
         "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
-        "filters_left_alone": rescaler.left_alone,
-        "weights_left_alone": kept,
+        "filters_skipped": rescaler.left_alone,
+        "weights_skipped": kept,
     }
 
 
-def statistics_of(verdict: Verdict, rescaler: WeightRescaler) -> set[str]:
+def _statistics_of(verdict: Verdict, rescaler: WeightRescaler) -> set[str]:
     """Names of the buffers that are folded when a weight is rescaled."""
     observation = rescaler.weights.observation
     assert observation is not None  # there are verdicts
@@ -241,10 +245,7 @@ def statistics_of(verdict: Verdict, rescaler: WeightRescaler) -> set[str]:
     return {name for f in facts for name in (f.mean, f.var) if name is not None}
 
 
-def state_of(model: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]:
+def _state_of(model: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]:
     """The model's state under the checkpoint's keys."""
     state = model.state_dict()
     return {key: state[name] for key, name in names.items()}
-
-
-# -- the command --------------------------------------------------------------------------------------

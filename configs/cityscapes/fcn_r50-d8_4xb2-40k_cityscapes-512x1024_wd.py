@@ -1,2 +1,3 @@
-# Weight decay on every parameter, as the recipe has it.
+# Weight decay, as the recipe has it.
+# Written by `wrs-mm config fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py --arm wd --overlay`.
 _base_ = './fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'

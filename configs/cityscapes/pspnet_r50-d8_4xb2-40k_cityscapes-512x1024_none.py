@@ -1,6 +1,7 @@
-# No regularization of scale-invariant weights; weight decay on all others, as the recipe has it.
+# No regularizer: scale-invariant weights have no weight decay, all others keep the recipe's.
+# Written by `wrs-mm config pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py --arm none --overlay`.
 _base_ = './pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
 optim_wrapper = dict(
-    type='ScaleInvariantOptimWrapper',
     constructor='ScaleInvariantOptimWrapperConstructor',
-    paramwise_cfg=dict(scale_invariant_decay_mult=0.))
+    paramwise_cfg=dict(scale_invariant_decay_mult=0.0),
+    type='ScaleInvariantOptimWrapper')

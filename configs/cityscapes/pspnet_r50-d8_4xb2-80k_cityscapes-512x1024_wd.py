@@ -1,2 +1,3 @@
-# Weight decay on every parameter, as the recipe has it.
+# Weight decay, as the recipe has it.
+# Written by `wrs-mm config pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py --arm wd --overlay`.
 _base_ = './pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py'

@@ -1,3 +1,10 @@
 # mmdet's default recipe as it is: the batch normalization of the backbone is frozen.
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['wrs_mm'], allow_failed_imports=False)
+
+# Every arm means the weights before frozen BN. `wrs` folds into it and keeps the norms that it begins with: at
+# norm 1 each filter would turn at another rate.
+regularizers = dict(
+    none=dict(frozen_bn='fold'),
+    wd=dict(frozen_bn='fold'),
+    wrs=dict(frozen_bn='fold', target='init'))

@@ -1,2 +1,3 @@
-# Weight decay on every parameter, as the recipe has it.
+# Weight decay, as the recipe has it.
+# Written by `wrs-mm config faster-rcnn_r50_fpn_frozenbn_1x_coco.py --arm wd --overlay`.
 _base_ = './faster-rcnn_r50_fpn_frozenbn_1x_coco.py'

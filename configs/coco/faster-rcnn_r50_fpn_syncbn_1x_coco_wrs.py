@@ -1,6 +1,7 @@
 # Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
+# Written by `wrs-mm config faster-rcnn_r50_fpn_syncbn_1x_coco.py --arm wrs --overlay`.
 _base_ = './faster-rcnn_r50_fpn_syncbn_1x_coco.py'
 optim_wrapper = dict(
-    type='WRSOptimWrapper',
     constructor='ScaleInvariantOptimWrapperConstructor',
+    type='WRSOptimWrapper',
     wrs=dict())

@@ -1,8 +1,8 @@
-# No regularization of the weights that weight rescaling takes with frozen_bn='fold'; weight decay on all
-# others, as the recipe has it.
+# No regularizer: scale-invariant weights have no weight decay, all others keep the recipe's.
+# Written by `wrs-mm config fcos_r50-caffe_fpn_gn-head_frozenbn_1x_coco.py --arm none --overlay`.
 _base_ = './fcos_r50-caffe_fpn_gn-head_frozenbn_1x_coco.py'
 optim_wrapper = dict(
-    type='ScaleInvariantOptimWrapper',
     constructor='ScaleInvariantOptimWrapperConstructor',
-    paramwise_cfg=dict(scale_invariant_decay_mult=0.),
-    scale_invariance=dict(frozen_bn='fold'))
+    paramwise_cfg=dict(scale_invariant_decay_mult=0.0),
+    scale_invariance=dict(frozen_bn='fold'),
+    type='ScaleInvariantOptimWrapper')

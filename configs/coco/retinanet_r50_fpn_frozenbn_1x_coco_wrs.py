@@ -1,7 +1,7 @@
-# Weight rescaling of the weights before frozen BN, folded, to the norms that they begin with; weight
-# decay on all others, as the recipe has it.
+# Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
+# Written by `wrs-mm config retinanet_r50_fpn_frozenbn_1x_coco.py --arm wrs --overlay`.
 _base_ = './retinanet_r50_fpn_frozenbn_1x_coco.py'
 optim_wrapper = dict(
-    type='WRSOptimWrapper',
     constructor='ScaleInvariantOptimWrapperConstructor',
+    type='WRSOptimWrapper',
     wrs=dict(frozen_bn='fold', target='init'))

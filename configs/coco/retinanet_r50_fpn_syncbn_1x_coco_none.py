@@ -1,6 +1,7 @@
-# No regularization of scale-invariant weights; weight decay on all others, as the recipe has it.
+# No regularizer: scale-invariant weights have no weight decay, all others keep the recipe's.
+# Written by `wrs-mm config retinanet_r50_fpn_syncbn_1x_coco.py --arm none --overlay`.
 _base_ = './retinanet_r50_fpn_syncbn_1x_coco.py'
 optim_wrapper = dict(
-    type='ScaleInvariantOptimWrapper',
     constructor='ScaleInvariantOptimWrapperConstructor',
-    paramwise_cfg=dict(scale_invariant_decay_mult=0.))
+    paramwise_cfg=dict(scale_invariant_decay_mult=0.0),
+    type='ScaleInvariantOptimWrapper')

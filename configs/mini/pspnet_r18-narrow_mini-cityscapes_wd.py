@@ -1,2 +1,3 @@
-# Weight decay on every parameter, as the recipe has it.
+# Weight decay, as the recipe has it.
+# Written by `wrs-mm config pspnet_r18-narrow_mini-cityscapes.py --arm wd --overlay`.
 _base_ = './pspnet_r18-narrow_mini-cityscapes.py'

@@ -1,2 +1,3 @@
-# Weight decay on every parameter, as the recipe has it.
+# Weight decay, as the recipe has it.
+# Written by `wrs-mm config faster-rcnn_r18-narrow_fpn_neon.py --arm wd --overlay`.
 _base_ = './faster-rcnn_r18-narrow_fpn_neon.py'

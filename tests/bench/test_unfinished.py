@@ -10,7 +10,7 @@ from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.cli import bench
+from wrs_mm.bench import commands
 
 
 class TakenBack:
@@ -43,7 +43,7 @@ def test_a_run_that_was_taken_back_is_named_as_interrupted(tmp_path: Path, monke
     here = Bench(tmp_path)
     here.recipe("short")
     here.plan("short", regularizers="[wd]")
-    assert bench.run(Path("plan.yaml"), Path("work"), TakenBack) == 1
+    assert commands.run(Path("plan.yaml"), Path("work"), TakenBack) == 1
     err = capsys.readouterr().err
     assert "short__wd__seed0 interrupted: somebody more important came (see " in err
     work_dir = WorkDir(Path("work"))

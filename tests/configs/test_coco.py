@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.regularizers import RECIPE_KEY
 
 COUNTS = {
     # recipe: convolution and linear weights that WRS rescales, and all
@@ -40,8 +41,9 @@ def base_of(recipe: str) -> dict[str, Any]:
 
 
 def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
-    # Variables of a config are settings of nothing.
-    return {key: value for key, value in config.items() if key not in (*keys, "custom_imports", "norm_cfg")}
+    # Variables of a config are settings of nothing, and what a recipe says of its arms is no setting.
+    rest = (*keys, "custom_imports", "norm_cfg", RECIPE_KEY)
+    return {key: value for key, value in config.items() if key not in rest}
 
 
 def test_no_config_is_forgotten() -> None:

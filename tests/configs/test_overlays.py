@@ -1,21 +1,26 @@
-"""An arm is an overlay of its recipe: a few lines that change the optimizer wrapper and nothing else."""
+"""The overlays of the recipes: each is what the tool writes for an arm, and changes nothing else.
+
+Also the plans beside them, which train the same arms.
+"""
 
 from __future__ import annotations
 
 import copy
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
-from arms import ARMS, CONFIGS, load, plain, recipes_in
+from arms import ARMS, CONFIGS, ROOT, load, plain, recipes_in
 from mmengine.config import Config
 
-from wrs_mm import regularizers
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.recipes import find_recipe
 from wrs_mm.bench.plan.resolve import resolve
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer
+from wrs_mm.regularizers.overlay import overlay
 
 RECIPES = [(folder, r) for folder in ("coco", "cityscapes", "mini", "real") for r in recipes_in(folder)]
 OF_THE_ARM = {"type", "constructor", "wrs", "scale_invariance"}
@@ -31,13 +36,6 @@ def _read(folder: str, recipe: str, arm: str | None) -> Config:
 def read(folder: str, recipe: str, arm: str | None = None) -> Config:
     """A config; reading one takes half a second, and each is needed in several tests."""
     return copy.deepcopy(_read(folder, recipe, arm))
-
-
-def options(recipe: str, arm: str) -> dict[str, Any]:
-    """What makes an arm of a recipe: with frozen BN, the weights before it are the ones compared."""
-    if "_frozenbn_" not in recipe:
-        return {}
-    return {"none": {"frozen_bn": "fold"}, "wd": {}, "wrs": {"frozen_bn": "fold", "target": "init"}}[arm]
 
 
 @pytest.mark.parametrize(("folder", "recipe"), RECIPES)
@@ -56,17 +54,34 @@ def test_arms_of_a_recipe_differ_in_the_regularizer_only(folder: str, recipe: st
 
 @pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize(("folder", "recipe"), RECIPES)
-def test_overlay_is_what_the_regularizer_makes_of_the_recipe(folder: str, recipe: str, arm: str) -> None:
-    made = regularizers.apply(read(folder, recipe), arm, **options(recipe, arm))
-    assert plain(read(folder, recipe, arm)) == plain(made)
+def test_overlay_is_what_the_tool_writes_for_the_recipe(folder: str, recipe: str, arm: str) -> None:
+    source, file = (f"configs/{folder}/{name}.py" for name in (recipe, f"{recipe}_{arm}"))
+    written = (ROOT / file).read_text(encoding="utf-8")
+    command = f"wrs-mm config {source} --arm {arm} --overlay > {file}"
+    assert written == overlay(read(folder, recipe), arm, source), f"write it anew: {command}"
+    loaded = plain(read(folder, recipe, arm))
+    # What the recipe says of its arms is inherited, and read by nobody.
+    assert loaded.pop(RECIPE_KEY, None) == plain(read(folder, recipe)).get(RECIPE_KEY)
+    assert loaded == plain(apply_regularizer(read(folder, recipe), arm))
+
+
+def test_every_arm_of_every_recipe_has_its_overlay_and_none_is_without_a_recipe() -> None:
+    overlays = {path for arm in ARMS for path in CONFIGS.glob(f"*/*_{arm}.py")}
+    assert overlays == {CONFIGS / folder / f"{r}_{arm}.py" for folder, r in RECIPES for arm in ARMS}
+    assert len(overlays) == 66
 
 
 @pytest.mark.parametrize(("folder", "recipe"), RECIPES)
-def test_overlays_are_a_few_lines(folder: str, recipe: str) -> None:
-    for arm in ARMS:
-        text = (CONFIGS / folder / f"{recipe}_{arm}.py").read_text(encoding="utf-8")
-        assert text.startswith("# ") and f"_base_ = './{recipe}.py'" in text
-        assert len(text.splitlines()) <= 10
+def test_arms_of_a_recipe_with_frozen_bn_mean_the_weights_before_it(folder: str, recipe: str) -> None:
+    said = plain(read(folder, recipe)).get(RECIPE_KEY, {})
+    if "_frozenbn_" not in recipe:
+        assert said == {}
+        return
+    assert said == {
+        "none": {"frozen_bn": "fold"},
+        "wd": {"frozen_bn": "fold"},
+        "wrs": {"frozen_bn": "fold", "target": "init"},
+    }
 
 
 # -- plans --------------------------------------------------------------------------------------------
@@ -116,12 +131,25 @@ def test_sweep_multiplies_the_recipes_weight_decay_and_rescales_with_nothing_to_
     assert wrapper["paramwise_cfg"]["scale_invariant_decay_mult"] == pytest.approx(10)
 
 
-def test_an_arm_with_options_is_made_from_the_recipe_not_from_its_overlay() -> None:
+def test_options_of_a_plan_come_over_the_recipes_own() -> None:
     recipe = "coco/faster-rcnn_r50_fpn_frozenbn_1x_coco"
-    wrs = {"recipe": recipe, "regularizer": "wrs", "optimizer": "recipe", "seed": 0, "baseline": False}
-    assert resolved(RunSpec(**wrs, options={}))["optim_wrapper"]["wrs"] == {
-        "frozen_bn": "fold",
-        "target": "init",
-    }
-    chosen = RunSpec(**wrs, options={"frozen_bn": "fold"})
-    assert resolved(chosen)["optim_wrapper"]["wrs"] == {"frozen_bn": "fold"}
+    arm = {"recipe": recipe, "optimizer": "recipe", "seed": 0, "baseline": False}
+
+    def made(regularizer: str, **options: Any) -> dict[str, Any]:
+        return resolved(RunSpec(**arm, regularizer=regularizer, options=options))["optim_wrapper"]
+
+    assert made("wrs")["wrs"] == {"frozen_bn": "fold", "target": "init"}
+    assert made("wrs", frozen_bn="fold")["wrs"] == {"frozen_bn": "fold", "target": "init"}
+    assert made("wrs", target=0.5)["wrs"] == {"frozen_bn": "fold", "target": 0.5}
+    assert made("wrs", target="unit")["wrs"] == {"frozen_bn": "fold"}
+    assert made("wd", weight_decay=1e-3)["scale_invariance"] == {"frozen_bn": "fold"}
+
+
+def test_a_file_beside_the_recipe_does_not_change_what_an_arm_is(tmp_path: Path) -> None:
+    source = tmp_path / "foo.py"
+    source.write_text("_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n")
+    arm = {"recipe": "foo", "regularizer": "wd", "options": {}, "optimizer": "recipe"}
+    spec = RunSpec(**arm, seed=0, baseline=True)
+    alone = plain(resolve(spec, str(source)))
+    (tmp_path / "foo_wd.py").write_text("_base_ = './foo.py'\ntrain_cfg = dict(max_epochs=1)\n")
+    assert plain(resolve(spec, str(source))) == alone

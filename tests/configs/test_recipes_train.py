@@ -1,3 +1,5 @@
+"""Every arm of the mini recipes trains for two iterations and is scored."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The recipes for small data: batch statistics, from nothing, repeatable; and their plans."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -88,7 +90,7 @@ def test_missing_data_is_reported_with_the_command_that_makes_it(
     monkeypatch.chdir(tmp_path)
     cfg = _load(recipe)
     assert len(list(dataset_paths(cfg))) >= 6
-    with pytest.raises(DatasetError, match=f"wrs-mm data {recipe.split('/')[0]}"):
+    with pytest.raises(DatasetError, match=f"wrs-mm data make {recipe.split('/')[0]}"):
         require_dataset(cfg)
 
 

@@ -1,4 +1,8 @@
-"""Every usual mistake in laying out COCO and Cityscapes is found, and what to do about it is right."""
+"""Every usual mistake in laying out COCO and Cityscapes is found, and what to do about it is right.
+
+It is about all of the check: ``check_coco.py``, ``check_cityscapes.py``, and what they share in
+``finding.py``, ``images.py`` and ``unpacking.py``.
+"""
 
 from __future__ import annotations
 
@@ -396,7 +400,8 @@ def test_the_command_prints_every_part_and_fails_in_one_line(
     captured = capsys.readouterr()
     assert f"problem\t{INSTANCES}\tempty\n" in captured.out
     assert f"1. {INSTANCES}: unpack it again: unzip -o annotations_trainval2017.zip" in captured.out
-    assert captured.err.count("\n") == 1 and captured.err.startswith("wrs-mm data: error: 1 of 7 checks")
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("wrs-mm data check: error: 1 of 7 checks")
 
 
 @pytest.mark.parametrize(

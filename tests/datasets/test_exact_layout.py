@@ -2,7 +2,7 @@
 
 The stand-ins lie exactly as COCO 2017 and Cityscapes do, COCO's category identifiers with their gaps
 included, so what is read here is what would be read there. Only the sizes in the pipelines are
-reduced, for the sake of time.
+reduced, for the sake of time. ``standin.py`` makes them.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+"""What a config reads is looked for where the config says it is, and its maker is named if it is ours."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,7 +37,7 @@ def test_wrapped_datasets_are_looked_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), [("mini-coco", "wrs-mm data mini"), ("real-neon", "wrs-mm data real")]
+    ("name", "command"), [("mini-coco", "wrs-mm data make mini"), ("real-neon", "wrs-mm data make real")]
 )
 def test_a_missing_set_says_which_command_makes_it(tmp_path: Path, name: str, command: str) -> None:
     with pytest.raises(DatasetError, match=command) as caught:
@@ -56,6 +58,6 @@ def test_a_missing_annotation_file_of_the_evaluator_is_found(tiny_mini: Path) ->
 
 def test_an_error_about_our_own_data_names_the_command_that_makes_it():
     error = with_remedy(DatasetError("data/mini-cityscapes/train does not exist"))
-    assert str(error).endswith("or run `wrs-mm data mini`")
+    assert str(error).endswith("or run `wrs-mm data make mini`")
     other = DatasetError("data/cityscapes/train does not exist")
     assert with_remedy(other) is other

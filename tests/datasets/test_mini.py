@@ -1,3 +1,8 @@
+"""The rendered sets are written as a whole or not at all, and are functions of their seed.
+
+What writes them, ``staging.py``, is tested here too.
+"""
+
 from __future__ import annotations
 
 from pathlib import Path

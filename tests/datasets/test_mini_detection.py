@@ -1,3 +1,5 @@
+"""What mini-coco shows, on the grounds of ``textures.py``, and that its annotations say it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""What mini-cityscapes shows, and that its label maps say it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,7 +12,7 @@ from wrs_mm.datasets import mini_segmentation
 
 def test_every_rare_class_in_turn_shows_all_classes() -> None:
     seen: set[int] = set()
-    for index, wanted in enumerate(mini_segmentation._RARE):
+    for index, wanted in enumerate(mini_segmentation.RARE):
         _, labels = mini_segmentation.render_scene(np.random.default_rng(index), wanted)
         assert (labels == wanted).sum() > 50
         seen |= set(np.unique(labels).tolist())

@@ -1,3 +1,5 @@
+"""How the photographs are cut into tiles, and that train and val share no pixel."""
+
 from __future__ import annotations
 
 import json
@@ -52,14 +54,14 @@ def test_tiles_without_stride_cover_each_pixel_at_most_once() -> None:
 
 
 def test_train_and_val_share_no_pixel() -> None:
-    train, val = (set(range(512)[real._NUCLEI_COLUMNS[split]]) for split in ("train", "val"))
+    train, val = (set(range(512)[real.NUCLEI_COLUMNS[split]]) for split in ("train", "val"))
     assert not train & val
 
 
 def test_trees_are_split_at_a_row_of_each_photograph(tmp_path: Path, tree_archive: zipfile.ZipFile) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
-    real._cut_trees(tree_archive, folder)
+    real.cut_trees(tree_archive, folder)
     # The red channel of the photographs holds which side of the border a row is on.
     for split, side in (("train2017", 0), ("val2017", 200)):
         tiles = [cv2.imread(str(path)) for path in (folder / split).iterdir()]
@@ -69,7 +71,7 @@ def test_trees_are_split_at_a_row_of_each_photograph(tmp_path: Path, tree_archiv
 def test_a_crown_cut_by_the_border_is_to_be_ignored(tmp_path: Path, tree_archive: zipfile.ZipFile) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
-    real._cut_trees(tree_archive, folder)
+    real.cut_trees(tree_archive, folder)
     content = json.loads((folder / "annotations/instances_val2017.json").read_text())
     found = [(a["image_id"], a["bbox"], a["iscrowd"]) for a in content["annotations"]]
     assert found == [
@@ -92,14 +94,14 @@ def test_nuclei_are_split_by_column_and_labelled_with_two_classes(tmp_path: Path
     folder = tmp_path / "set"
     folder.mkdir()
     with zipfile.ZipFile(tmp_path / "nuclei.zip") as archive:
-        real._cut_nuclei(archive, folder)
+        real.cut_nuclei(archive, folder)
     for split, low, high in (("train", 0, 384), ("val", 384, 512)):
         labels = [
             cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             for path in sorted(folder.glob(f"gtFine/{split}/nuclei/*.png"))
         ]
         starts = {low + left for _, left in real.tile_origins(
-            512, high - low, 128, real._NUCLEI_STRIDES[split])}  # fmt: skip
+            512, high - low, 128, real.NUCLEI_STRIDES[split])}  # fmt: skip
         assert {tuple(label[0]) for label in labels} == {
             tuple((columns[start : start + 128] % 7 == 0).astype(int)) for start in starts
         }

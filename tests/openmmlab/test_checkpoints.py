@@ -18,7 +18,7 @@ from torch import nn
 
 from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab import prepare
-from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
+from wrs_mm.openmmlab.checkpoints import last_checkpoint, load_checkpoint_file
 
 
 @pytest.fixture(autouse=True)
@@ -218,3 +218,16 @@ def test_last_checkpoint_is_never_half_written(tmp_path, monkeypatch):
         raise KeyboardInterrupt
     assert pointer.read_text() == "iter_2.pth"
     assert [path.name for path in tmp_path.iterdir()] == ["last_checkpoint"]
+
+
+def test_auto_resume_finds_the_checkpoint_of_a_work_dir_that_was_moved_or_killed(tmp_path):
+    # mmengine writes a path from where it was started.
+    (tmp_path / "last_checkpoint").write_text("work_dirs/old/iter_4.pth")
+    with pytest.raises(CheckpointError, match=r"iter_4\.pth, which is gone"):
+        last_checkpoint(tmp_path)
+    for age, name in enumerate(["best_mIoU_iter_6.pth", "iter_10.pth", "iter_8.pth"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    assert last_checkpoint(tmp_path).name == "iter_10.pth"
+    (tmp_path / "iter_4.pth").touch()
+    assert last_checkpoint(tmp_path) == tmp_path / "iter_4.pth"

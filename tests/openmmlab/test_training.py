@@ -1,6 +1,7 @@
+"""What a training and a test leave behind, and one line for each mistake of the caller."""
+
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pickle
@@ -8,18 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.visualization import Visualizer
 
 from wrs_mm.cli import main
-from wrs_mm.cli.train import add_test_arguments, add_train_arguments
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError, UsageError
-from wrs_mm.openmmlab import config_options, training
+from wrs_mm.openmmlab import training
 from wrs_mm.openmmlab.training import test, train
 
 test.__test__ = False  # what is tested here, not a test
-
-needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
 
 
 def forget_visualizers() -> None:
@@ -63,6 +60,26 @@ def test_the_work_dir_of_the_config_holds(write_config, tmp_path):
     assert Path(runner.work_dir) == tmp_path / "mine"
 
 
+def test_an_arm_of_a_recipe_its_overlay_and_its_printed_config_train_alike(
+    write_config, tmp_path, monkeypatch, capsys
+):
+    recipe = write_config("segmentor", "randomness = dict(seed=0, deterministic=True)\n")
+    monkeypatch.chdir(recipe.parent)
+    arm = [recipe.name, "--arm", "wrs"]
+    for file, options in {f"{recipe.stem}_wrs.py": ["--overlay"], "printed.py": []}.items():
+        assert main.main(["config", *arm, *options]) == 0
+        Path(file).write_text(capsys.readouterr().out)
+    calls = [arm, ["printed.py"], [f"{recipe.stem}_wrs.py", "--work-dir", "overlay"]]
+    for call in calls:
+        assert main.main(["train", *call, "--cfg-options", "optim_wrapper.wrs.target=0.5"]) == 0
+        forget_visualizers()
+    folders = [f"work_dirs/{recipe.stem}_wrs", "work_dirs/printed", "overlay"]
+    first, *others = [torch.load(Path(f) / "iter_4.pth")["state_dict"] for f in folders]
+    assert all(value.equal(other[name]) for other in others for name, value in first.items())
+    norms = first["decode_head.convs.0.conv.weight"].flatten(1).norm(dim=1)
+    torch.testing.assert_close(norms, torch.full_like(norms, 0.5))
+
+
 def test_a_segmentors_label_maps_go_to_a_folder(write_config, tmp_path):
     config = write_config("segmentor")
     train(config, work_dir=tmp_path / "work")
@@ -75,96 +92,6 @@ def test_a_detector_flips_at_test_time_by_default(write_config, tmp_path):
     train(config, work_dir=tmp_path / "work")
     metrics = test(config, tmp_path / "work/epoch_1.pth", work_dir=tmp_path, tta=True)
     assert "coco/bbox_mAP" in metrics
-
-
-# --- options -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("OptimWrapper", "AmpOptimWrapper"),
-        ("WRSOptimWrapper", "AmpWRSOptimWrapper"),
-        ("ScaleInvariantOptimWrapper", "AmpScaleInvariantOptimWrapper"),
-        ("AmpWRSOptimWrapper", "AmpWRSOptimWrapper"),
-        (None, "AmpOptimWrapper"),
-    ],
-)
-def test_amp_takes_the_wrappers_twin(given, expected):
-    wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}, **({"type": given} if given else {})}
-    config = Config({"optim_wrapper": wrapper})
-    training.use_amp(config)
-    assert config.optim_wrapper.type == expected
-
-
-def test_every_twin_is_registered():
-    from mmengine.registry import OPTIM_WRAPPERS
-
-    for pair in config_options.AMP_WRAPPERS.items():
-        assert all(OPTIM_WRAPPERS.get(name) is not None for name in pair)
-
-
-def test_amp_refuses_a_wrapper_that_it_does_not_know():
-    with pytest.raises(ConfigError, match="ApexOptimWrapper"):
-        training.use_amp(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))
-
-
-@needs_no_gpu
-@pytest.mark.parametrize(
-    "options", [{"amp": True}, {"cfg_options": {"optim_wrapper.type": "AmpOptimWrapper"}}]
-)
-def test_amp_without_a_gpu_is_the_callers_mistake(options, write_config, tmp_path):
-    with pytest.raises(OptionError, match="needs a GPU"):
-        train(write_config("segmentor"), work_dir=tmp_path, **options)
-
-
-def test_auto_scale_lr_needs_a_base_batch_size(write_config, tmp_path):
-    with pytest.raises(ConfigError, match="base_batch_size"):
-        train(write_config("segmentor"), work_dir=tmp_path, auto_scale_lr=True)
-    config = Config({"auto_scale_lr": {"enable": False, "base_batch_size": 16}})
-    training.use_auto_scale_lr(config)
-    assert config.auto_scale_lr.enable
-
-
-def test_auto_resume_keeps_load_from_until_there_is_a_checkpoint(tmp_path):
-    config = Config({"work_dir": str(tmp_path), "load_from": "finetune.pth"})
-    training.use_resume(config, "auto")
-    assert (config.resume, config.load_from) == (False, "finetune.pth")
-    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
-    (tmp_path / "iter_2.pth").touch()
-    training.use_resume(config, "auto")
-    assert (config.resume, config.load_from) == (True, str(tmp_path / "iter_2.pth"))
-    training.use_resume(config, "other.pth")
-    assert (config.resume, config.load_from) == (True, "other.pth")
-
-
-def test_auto_resume_finds_the_checkpoint_of_a_work_dir_that_was_moved_or_killed(tmp_path):
-    # mmengine writes a path from where it was started.
-    (tmp_path / "last_checkpoint").write_text("work_dirs/old/iter_4.pth")
-    with pytest.raises(CheckpointError, match=r"iter_4\.pth, which is gone"):
-        training.last_checkpoint(tmp_path)
-    for age, name in enumerate(["best_mIoU_iter_6.pth", "iter_10.pth", "iter_8.pth"]):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1000 - age, 1000 - age))
-    assert training.last_checkpoint(tmp_path).name == "iter_10.pth"
-    (tmp_path / "iter_4.pth").touch()
-    assert training.last_checkpoint(tmp_path) == tmp_path / "iter_4.pth"
-
-
-def test_the_arguments_are_openmmlabs():
-    parser = argparse.ArgumentParser()
-    add_train_arguments(parser)
-    line = "c.py --work-dir w --amp --auto-scale-lr --launcher slurm --local-rank 3 --resume"
-    args = parser.parse_args([*line.split(), "--cfg-options", "a.b=1", "c=[x,2]"])
-    assert args.resume == "auto"
-    assert args.cfg_options == {"a.b": 1, "c": ["x", 2]}
-    assert (args.local_rank, args.launcher, args.amp, args.auto_scale_lr) == (3, "slurm", True, True)
-    assert parser.parse_args(["c.py", "--resume", "a.pth"]).resume == "a.pth"
-    assert parser.parse_args(["c.py"]).resume is None
-    parser = argparse.ArgumentParser()
-    add_test_arguments(parser)
-    args = parser.parse_args("c.py a.pth --out o.pkl --show-dir d --tta --local_rank 1".split())
-    assert (args.checkpoint, args.out, args.show_dir, args.tta) == ("a.pth", "o.pkl", "d", True)
 
 
 # --- the caller's mistakes -----------------------------------------------------------------------
@@ -209,7 +136,7 @@ def test_a_missing_config_is_one_line(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "match"),
     [
-        ("optim_wraper.type=X", "did you mean 'optim_wrapper'"),
+        ("optim_wraper.type=X", "did you mean optim_wrapper?"),
         ("model.backbone.depth.x=1", "depth"),
         ("train_dataloader.dataset.pipeline.99.type=X", "pipeline"),
         ("novalue", "KEY=VALUE"),

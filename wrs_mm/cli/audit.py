@@ -23,7 +23,7 @@ from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import Verdict
 
 
-def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm audit``."""
     parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
     parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
@@ -38,7 +38,7 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (%(default)s)")
 
 
-def run_audit(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the command; 1 if brute force contradicts a verdict.
 
     Raises:
@@ -90,7 +90,7 @@ def run_audit(args: argparse.Namespace) -> int:
             highlight=False,
         )
     if args.json is not None:
-        write_json(args.json, args.config, options["granularity"], verdicts, verification)
+        _write_verdicts(args.json, args.config, options["granularity"], verdicts, verification)
     return 1 if wrong else 0
 
 
@@ -128,7 +128,7 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
     return table
 
 
-def write_json(
+def _write_verdicts(
     path: Path,
     config: str,
     granularity: str,

@@ -3,227 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import importlib
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
-from filelock import Timeout
-from rich.console import Console
-
-from wrs_mm.bench.executors import Executor
-from wrs_mm.bench.executors.loop import run_all
-from wrs_mm.bench.plan import resolve
-from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import resolve_arms
-from wrs_mm.bench.plan.expansion import expand
-from wrs_mm.bench.plan.plan import Plan, load_plan
-from wrs_mm.bench.runs.display import make_display
-from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Status, config_hash
-from wrs_mm.bench.runs.status_table import watch_status
-from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.errors import PlanError
-from wrs_mm.files import write_text
-
-if TYPE_CHECKING:
-    from wrs_mm.bench.report.files import Report
-
-INTERRUPTED = 130
-"""Exit status of an interrupted benchmark: 128 + SIGINT."""
-
-_BROKEN = (Status.FAILED, Status.INTERRUPTED)
-"""States in which a run may end, and which the same command takes up again."""
-
-_TABLES = "wrs_mm.bench.report.files"
-"""The module that makes the tables, with all that it imports."""
-
-_WAIT_FOR_PREPARATION = 120.0
-"""Seconds that another harness gets to write down its plan; it takes some configs a second."""
+from wrs_mm.bench.executors.options import make_executor
+from wrs_mm.cli.executor_options import add_executor_arguments, executor_options
 
 
-def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> int:
-    """Bring every run of a plan to a result and print the table.
-
-    Everything that can be wrong with the plan is looked for before the first run starts. Several
-    calls may work on one work dir: each takes runs that no other has.
-
-    Args:
-        plan_path: The plan.
-        path: The work dir; results that it holds already are kept.
-        make_executor: Makes the place where runs go.
-
-    Returns:
-        0 if nothing is left to do here, 1 if a run failed or was interrupted by somebody else, or the disk
-        is full, 130 if this benchmark was interrupted.
-
-    Raises:
-        UsageError: The plan, a recipe, a dataset, the work dir or an option cannot be used.
-    """
-    plan = load_plan(plan_path)
-    specs = expand(plan)
-    work_dir = WorkDir(path)
-    work_dir.check(plan.name)
-    executor = make_executor()
-    try:
-        if any(not work_dir.run(spec).is_final() for spec in specs):
-            executor.prepare()
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
-                runs = _prepare(work_dir, plan)
-                # For the report: what was asked for, with its comments.
-                write_text(path / "plan.yaml", plan_path.read_text(encoding="utf-8"))
-        except Timeout:
-            raise PlanError(f"another bench run has been preparing {path} for minutes; try again") from None
-        return _run(work_dir, runs, executor)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(
-            f"the disk that holds {path} is full; nothing that was done is lost: "
-            "free some space and run the same command again",
-            file=sys.stderr,
-        )
-        return 1
-
-
-def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
-    """Resolve all configs, then make the runs' folders.
-
-    All configs come first, so that a mistake in the last of them leaves the work dir as it was.
-    """
-    arms = resolve_arms(plan)
-    for arm in arms:
-        resolve.require_data(arm.config)
-    resolved = []
-    for spec, config in (arm.run(seed) for seed in plan.seeds for arm in arms):
-        identity = Identity(
-            spec=spec,
-            task=resolve.task(config),
-            dataset=resolve.dataset_name(config),
-            config_hash=config_hash(config.to_dict()),
-        )
-        resolved.append((work_dir.run(spec), identity, config.pretty_text))
-    for one, identity, _ in resolved:
-        one.check(identity)
-    for text in comparison_warnings(arms):
-        print(f"warning: {text}", file=sys.stderr)
-    work_dir.register(plan.name, [identity.spec for _, identity, _ in resolved])
-    for one, identity, text in resolved:
-        one.prepare(identity, text)
-    return [one for one, _, _ in resolved]
-
-
-def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
-    console = Console()
-    interrupted = False
-    elsewhere: list[Run] = []
-    # The tables need pandas and scipy: they are imported while the first runs start.
-    threading.Thread(target=importlib.import_module, args=(_TABLES,), daemon=True).start()
-    try:
-        with _sigterm_interrupts(), make_display(runs, executor.slots, console) as display:
-            elsewhere = run_all(runs, executor, display)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        _report(work_dir, console)
-    if interrupted:
-        what = "where the runs were stopped"
-        if executor.detached:
-            what = "to watch the jobs, which go on (scancel ends them)"
-        print(f"interrupted; the same command continues {what}", file=sys.stderr)
-        return INTERRUPTED
-    broken = [run for run in runs if run not in elsewhere and run.status() in _BROKEN]
-    for one in broken:
-        result = one.result()
-        reason = result.reason if result else ""
-        print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
-    if elsewhere:
-        names = ", ".join(run.name for run in elsewhere)
-        print(
-            f"no other run is free: another bench run has {names}; see wrs-mm bench status {work_dir.path}",
-            file=sys.stderr,
-        )
-    return 1 if broken else 0
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end the benchmark as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def status(path: Path, watch: bool | None = None) -> int:
-    """Show what each run of a work dir is doing; tab-separated lines where there is no terminal.
-
-    Args:
-        path: The work dir; nothing is written there.
-        watch: Go on showing until no run is left to end. None: on a terminal.
-
-    Raises:
-        PlanError: The folder is not the work dir of a benchmark.
-    """
-    work_dir = WorkDir(path)
-    console = Console()
-    watch_status(
-        lambda: [work_dir.run(spec) for spec in work_dir.specs()],
-        console,
-        watch=console.is_terminal if watch is None else watch,
-    )
-    return 0
-
-
-def report(path: Path) -> int:
-    """Write ``results.csv``, the tables and ``report.html`` again, and print the comparison.
-
-    Raises:
-        UsageError: The folder is not the work dir of a benchmark, or the packages that draw the page are
-            not installed.
-    """
-    from wrs_mm.bench.report.page import require_packages, write_page
-
-    require_packages()
-    work_dir, console = WorkDir(path), Console()
-    content = _report(work_dir, console, with_images=True)
-    for note in content.notes:
-        print(f"note: {note}", file=sys.stderr)
-    console.print(f"{write_page(work_dir, content)}", markup=False, highlight=False)
-    return 0
-
-
-def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> Report:
-    from wrs_mm.bench.report.files import collect, write_tables
-    from wrs_mm.bench.report.formats import to_rich
-    from wrs_mm.bench.report.tables import comparisons
-
-    def tell(what: str) -> None:
-        print(what, file=sys.stderr)
-
-    content = collect(work_dir, with_images, tell)
-    write_tables(work_dir, content)
-    for table in comparisons(content.summaries["last"]):
-        console.print(to_rich(table))
-        console.print(table.caption, markup=False, highlight=False)
-    console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)
-    return content
-
-
-def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm bench``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
@@ -239,8 +25,6 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of runs and results; reused if it exists",
     )
-    from wrs_mm.cli.executor_options import add_executor_arguments
-
     add_executor_arguments(run)
 
     what = "what each run of a work dir is doing; on a terminal a live table"
@@ -254,11 +38,11 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
 
     what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"
-    published = actions.add_parser("published", help=what, description=what)
-    published.add_argument(
+    baselines = actions.add_parser("baselines", help=what, description=what)
+    baselines.add_argument(
         "work_dir", type=Path, nargs="*", help="work dirs of bench runs; their results fill our cells"
     )
-    published.add_argument(
+    baselines.add_argument(
         "--into",
         type=Path,
         metavar="FILE",
@@ -266,22 +50,25 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_bench(args: argparse.Namespace) -> int:
-    """Run the command."""
-    if args.action == "published":
-        from wrs_mm.bench.published.document import run_published
+def run(args: argparse.Namespace) -> int:
+    """Run the command; each action imports what it needs, since ``run`` should start without pandas.
 
-        return run_published(args.work_dir, args.into)
+    Raises:
+        UsageError: The plan, the work dir, a dataset or an option cannot be used.
+    """
     if args.action == "plan":
         from wrs_mm.bench.plan.display import show_plan
 
         return show_plan(args.plan)
+    if args.action == "baselines":
+        from wrs_mm.bench.published.document import run_published
+
+        return run_published(args.work_dir, args.into)
+
+    from wrs_mm.bench import commands
 
     if args.action == "run":
-        from wrs_mm.bench.executors.options import make_executor
-        from wrs_mm.cli.executor_options import executor_options
-
-        return run(args.plan, args.work_dir, lambda: make_executor(executor_options(args)))
+        return commands.run(args.plan, args.work_dir, lambda: make_executor(executor_options(args)))
     if args.action == "status":
-        return status(args.work_dir, args.watch)
-    return report(args.work_dir)
+        return commands.status(args.work_dir, args.watch)
+    return commands.report(args.work_dir)

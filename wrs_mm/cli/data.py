@@ -5,25 +5,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wrs_mm import datasets
 from wrs_mm.cli.argument_types import at_least_one
+from wrs_mm.datasets.check import CHECKS, run_check
+
+MAKERS = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
+"""What makes each of the small datasets: given a folder, it returns those that it made there."""
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm data``."""
-    datasets = parser.add_subparsers(dest="dataset", required=True)
-    made = {
-        "mini": "render the small sets, no network",
-        "real": "fetch tree crowns and nuclei through pip",
-        "standin": "render stand-ins for COCO 2017 and Cityscapes in their exact layout",
-    }
-    for name, what in made.items():
-        make = datasets.add_parser(name, help=what, description=what)
-        make.add_argument(
-            "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
-        )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    what = "make the small datasets; complete ones are left as they are"
+    make = actions.add_parser("make", help=what, description=what)
+    make.add_argument(
+        "dataset",
+        choices=MAKERS,
+        help="mini: both tasks, rendered, no network; real: tree crowns and nuclei, fetched through pip; "
+        "standin: rendered, in the exact layout of COCO 2017 and Cityscapes",
+    )
+    make.add_argument(
+        "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
+    )
+
     what = "is COCO 2017 or Cityscapes complete, and laid out as the recipes expect?"
-    check = datasets.add_parser("check", help=what, description=what)
-    check.add_argument("name", metavar="{coco,cityscapes}", choices=["coco", "cityscapes"], help="which one")
+    check = actions.add_parser("check", help=what, description=what)
+    check.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
     check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     check.add_argument("--any-size", action="store_true", help="accept a smaller set in the same layout")
     check.add_argument(
@@ -36,15 +44,14 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--seed", type=int, default=0, help="which images (default: %(default)s)")
 
 
-def run_data(args: argparse.Namespace) -> int:
-    """Run the command."""
-    from wrs_mm import datasets
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
 
-    if args.dataset == "check":
-        from wrs_mm.datasets.check import run_check
-
+    Raises:
+        DatasetError: A dataset cannot be made, or something is wrong with the one that was checked.
+    """
+    if args.action == "check":
         return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
-    make = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
-    for folder in make[args.dataset](args.root):
+    for folder in MAKERS[args.dataset](args.root):
         print(folder)
     return 0

@@ -1,8 +1,7 @@
 """The command ``wrs-mm`` (also ``python -m wrs_mm.cli``).
 
-This file only reads arguments and hands them on: each command is a pair of functions, one that adds
-its arguments and one that does the work. Both import what they need when they are called, so that
-``wrs-mm --version`` does not wait for mmdet.
+This file finds the command and turns its outcome into an exit status. What a command takes and does is in a
+module of its own, imported only when it is called, so that ``wrs-mm --version`` does not wait for mmdet.
 
 Exit status: 0 done, 2 the caller's mistake (one line on stderr says what to change), 130
 interrupted, 1 anything else (with its traceback).
@@ -11,17 +10,47 @@ interrupted, 1 anything else (with its traceback).
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from wrs_mm import __version__
-from wrs_mm.errors import DatasetError, UsageError
+from wrs_mm.errors import INTERRUPTED, UsageError
 from wrs_mm.openmmlab.distributed import report_mistake
+from wrs_mm.values import did_you_mean, one_line
 
-INTERRUPTED = 130
-"""What a shell reports for a program that Ctrl-C ended: 128 + SIGINT."""
+
+class Command(NamedTuple):
+    """One command of ``wrs-mm``.
+
+    Attributes:
+        module: What has its ``add_arguments(parser)`` and its ``run(args)``, which returns the exit status.
+        help: What it does, in a few words.
+    """
+
+    module: str
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command("wrs_mm.cli.train", "train a detector or a segmentor"),
+    "test": Command("wrs_mm.cli.test", "evaluate a checkpoint"),
+    "config": Command("wrs_mm.cli.config", "print a config, or an arm of a recipe, in one piece"),
+    "audit": Command("wrs_mm.cli.audit", "which weights are scale-invariant, and why"),
+    "rescale-checkpoint": Command("wrs_mm.cli.rescale", "put a checkpoint's filters to a norm"),
+    "data": Command("wrs_mm.cli.data", "make the small datasets, check the large ones"),
+    "bench": Command("wrs_mm.cli.bench", "compare regularizers over a plan of runs"),
+}
+
+RENAMED: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("rescale",): ("rescale-checkpoint",),
+    ("data", "mini"): ("data", "make", "mini"),
+    ("data", "real"): ("data", "make", "real"),
+    ("data", "standin"): ("data", "make", "standin"),
+    ("bench", "published"): ("bench", "baselines"),
+}
+"""What commands were called in version 0.1, and their names now."""
 
 
 class _ArgumentError(Exception):
@@ -29,121 +58,24 @@ class _ArgumentError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose mistakes are one line, without the usage text."""
+    """An ArgumentParser whose mistakes are one line, without the usage text.
+
+    Options are written out: what abbreviates one option today would name two tomorrow. Of a command within
+    a command, the innermost parser leaves itself in the result, as ``parser``.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "allow_abbrev": False})
+        self.set_defaults(parser=self)
 
     def error(self, message: str) -> NoReturn:
         raise _ArgumentError(f"{self.prog}: error: {message} (see {self.prog} --help)")
 
-
-class Command(NamedTuple):
-    """One command of ``wrs-mm``.
-
-    Attributes:
-        help: What it does, in a few words.
-        add_arguments: Adds its arguments to a parser.
-        run: Does it and returns the exit status.
-    """
-
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-@contextmanager
-def _remedies() -> Iterator[None]:
-    """Where one of our own datasets is missing, say which command makes it."""
-    try:
-        yield
-    except DatasetError as error:
-        from wrs_mm.datasets.layout import with_remedy
-
-        raise with_remedy(error) from error
-
-
-def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.train import add_train_arguments
-
-    add_train_arguments(parser)
-
-
-def _train(args: argparse.Namespace) -> int:
-    from wrs_mm.openmmlab.training import train
-
-    with _remedies():
-        train(**vars(args))
-    return 0
-
-
-def _add_test_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.train import add_test_arguments
-
-    add_test_arguments(parser)
-
-
-def _test(args: argparse.Namespace) -> int:
-    from wrs_mm.openmmlab.training import test
-
-    with _remedies():
-        test(**vars(args))
-    return 0
-
-
-def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.audit import add_audit_arguments
-
-    add_audit_arguments(parser)
-
-
-def _audit(args: argparse.Namespace) -> int:
-    from wrs_mm.cli.audit import run_audit
-
-    return run_audit(args)
-
-
-def _add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.rescale import add_rescale_arguments
-
-    add_rescale_arguments(parser)
-
-
-def _rescale(args: argparse.Namespace) -> int:
-    from wrs_mm.cli.rescale import run_rescale
-
-    return run_rescale(args)
-
-
-def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.data import add_data_arguments
-
-    add_data_arguments(parser)
-
-
-def _data(args: argparse.Namespace) -> int:
-    from wrs_mm.cli.data import run_data
-
-    return run_data(args)
-
-
-def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
-    from wrs_mm.cli.bench import add_bench_arguments
-
-    add_bench_arguments(parser)
-
-
-def _bench(args: argparse.Namespace) -> int:
-    from wrs_mm.cli.bench import run_bench
-
-    return run_bench(args)
-
-
-COMMANDS = {
-    "train": Command("train a detector or a segmentor", _add_train_arguments, _train),
-    "test": Command("evaluate a checkpoint", _add_test_arguments, _test),
-    "audit": Command("which weights are scale-invariant, and why", _add_audit_arguments, _audit),
-    "rescale": Command("put a checkpoint's filters to a norm", _add_rescale_arguments, _rescale),
-    "data": Command("make the small datasets, check the large ones", _add_data_arguments, _data),
-    "bench": Command("compare regularizers over a plan of runs", _add_bench_arguments, _bench),
-}
+    def refuse(self, unrecognized: Sequence[str]) -> NoReturn:
+        """Report arguments that no parser took, with the option that the first of them may have meant."""
+        option = next((word.partition("=")[0] for word in unrecognized if word.startswith("-")), "")
+        close = did_you_mean(option, self._option_string_actions)
+        self.error(f"unrecognized arguments: {' '.join(unrecognized)}{close}")
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -162,7 +94,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, entry in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=entry.help, description=entry.help)
         if name == command:
-            entry.add_arguments(subparser)
+            importlib.import_module(entry.module).add_arguments(subparser)
     return parser
 
 
@@ -172,19 +104,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the program's name; None takes them from the command line.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _current_names(list(sys.argv[1:] if argv is None else argv))
     command = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    program = "wrs-mm"
     try:
-        args = build_parser(command).parse_args(arguments)
-        name = args.command
-        del args.command
-        return COMMANDS[name].run(args)
+        args, unrecognized = build_parser(command).parse_known_args(arguments)
+        parser, name = args.parser, args.command
+        if unrecognized:
+            parser.refuse(unrecognized)
+        program = parser.prog
+        del args.parser, args.command
+        return int(importlib.import_module(COMMANDS[name].module).run(args))
     except _ArgumentError as error:
         report_mistake(str(error))
         return 2
     except UsageError as error:
-        message = " ".join(str(error).split())
-        report_mistake(f"wrs-mm {command}: error: {message}")
+        report_mistake(f"{program}: error: {one_line(error)}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _current_names(arguments: list[str]) -> list[str]:
+    """The arguments with the command's name of today, and a line on stderr where it had another."""
+    for old, new in RENAMED.items():
+        if tuple(arguments[: len(old)]) == old:
+            print(f"`wrs-mm {' '.join(old)}` is now `wrs-mm {' '.join(new)}`", file=sys.stderr)
+            return [*new, *arguments[len(old) :]]
+    return arguments

@@ -1,4 +1,4 @@
-"""``wrs-mm rescale``: see :mod:`wrs_mm.rescale_checkpoint`."""
+"""``wrs-mm rescale-checkpoint``: see :mod:`wrs_mm.rescale_checkpoint`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wrs_mm.rescaling.options import GRANULARITIES
 from wrs_mm.rescaling.verdicts import shorten
 
 
-def target_norm(text: str) -> str | float:
+def _target_norm(text: str) -> str | float:
     """``unit`` or a number > 0, from the command line."""
     if text == "unit":
         return text
@@ -27,8 +27,8 @@ def target_norm(text: str) -> str | float:
     return number
 
 
-def add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``wrs-mm rescale``."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``wrs-mm rescale-checkpoint``."""
     parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
     parser.add_argument(
         "checkpoint",
@@ -37,7 +37,7 @@ def add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument(
-        "--target", type=target_norm, default="unit", help="unit, or a number > 0 (default: %(default)s)"
+        "--target", type=_target_norm, default="unit", help="unit, or a number > 0 (default: %(default)s)"
     )
     parser.add_argument(
         "--granularity",
@@ -48,7 +48,7 @@ def add_rescale_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
 
 
-def run_rescale(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the command."""
     done = rescale_checkpoint(**vars(args))
     console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -58,16 +58,16 @@ def run_rescale(args: argparse.Namespace) -> int:
         f"Rescaled {len(done.rescaled)} of {done.weights} convolution and linear weights: "
         f"{done.filters} {unit} to norm {norm:g}; batch normalization folded."
     )
-    for reason, count in done.filters_left_alone.items():
+    for reason, count in done.filters_skipped.items():
         if count:
-            console.print(f"Left alone: {count} of these filters: {LEFT_ALONE[reason]}.")
+            console.print(f"Left alone: {count} of these filters: {_SKIPPED[reason]}.")
     by_reason: dict[str, list[str]] = {}
-    for name, reason in done.weights_left_alone.items():
+    for name, reason in done.weights_skipped.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         console.print(f"Left alone: {shorten(names)}: {reason}.")
-    if done.foreign:
-        console.print(f"Left alone: {shorten(done.foreign)}: not part of the config's model.")
+    if done.other_tensors:
+        console.print(f"Left alone: {shorten(done.other_tensors)}: not part of the config's model.")
     if done.dropped:
         console.print(
             f"Dropped: {', '.join(done.dropped)}: of a training with the old norms. Start from the new file "
@@ -77,7 +77,7 @@ def run_rescale(args: argparse.Namespace) -> int:
     return 0
 
 
-LEFT_ALONE = {
+_SKIPPED = {
     "dead": "their norm is 0, or next to it",
     "nonfinite": "their norm is not finite",
     "unfoldable": "the variance of their batch normalization is too small to be folded",

@@ -1,20 +1,29 @@
-"""``wrs-mm train`` and ``wrs-mm test``."""
+"""``wrs-mm train``, and what it shares with ``wrs-mm test`` and ``wrs-mm config``."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wrs_mm.openmmlab.training import LAUNCHERS
+from mmengine.config import DictAction
+
+from wrs_mm import regularizers
+from wrs_mm.errors import DatasetError
+from wrs_mm.openmmlab.configs import config_path, load_config
+from wrs_mm.openmmlab.training import LAUNCHERS, train
 
 if TYPE_CHECKING:
-    pass
+    from mmengine.config import Config
 
 
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of :func:`train`, with OpenMMLab's names."""
-    parser.add_argument("config", help="config file, or mmdet::NAME or mmseg::NAME")
-    _add_common_arguments(parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of :func:`wrs_mm.openmmlab.training.train`, with OpenMMLab's names."""
+    add_config_argument(parser)
+    add_arm_argument(parser)
+    add_runner_arguments(parser)
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument(
         "--auto-scale-lr",
@@ -30,32 +39,60 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_test_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of :func:`test`, with OpenMMLab's names."""
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    options = vars(args)
+    config, arm = options.pop("config"), options.pop("arm")
+    with remedies():
+        train(load_arm(config, arm) if arm else config, **options)
+    return 0
+
+
+def load_arm(recipe: str, name: str) -> Config:
+    """Read a recipe and make it the arm, which trains where its overlay would: in ``work_dirs/RECIPE_ARM``.
+
+    Raises:
+        ConfigError: The recipe cannot be read.
+        OptionError: The arm does not go with the recipe, or the recipe's own options for it do not exist.
+    """
+    config = regularizers.apply_regularizer(load_config(recipe), name)
+    if config.get("work_dir") is None:
+        config.work_dir = str(Path("work_dirs") / f"{config_path(recipe).stem}_{name}")
+    return config
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the config."""
     parser.add_argument("config", help="config file, or mmdet::NAME or mmseg::NAME")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    _add_common_arguments(parser)
+
+
+def add_arm_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--arm``."""
     parser.add_argument(
-        "--out", help="a .pkl file for the predictions; of a segmentor, or a folder for label maps"
+        "--arm",
+        choices=regularizers.names(),
+        help="take the config as a recipe, and this arm of it; --cfg-options come after it",
     )
-    parser.add_argument("--show", action="store_true", help="show the predictions on the screen")
-    parser.add_argument("--show-dir", help="folder for painted images")
-    parser.add_argument("--wait-time", type=float, default=2, help="seconds an image is shown (default: 2)")
-    parser.add_argument("--tta", action="store_true", help="augment at test time")
 
 
-def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def add_options_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=_OptionAction,
+        metavar="KEY=VALUE",
+        help='override settings, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
+    )
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share."""
     parser.add_argument(
         "--work-dir",
         help="folder for logs and checkpoints (default: the config's, or work_dirs/CONFIG)",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=_option_action(),
-        metavar="KEY=VALUE",
-        help='override settings, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
-    )
+    add_options_argument(parser)
     parser.add_argument(
         "--launcher", choices=list(LAUNCHERS), default="none", help="how processes are started"
     )
@@ -63,22 +100,33 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
-def _option_action() -> type[argparse.Action]:
+@contextmanager
+def remedies() -> Iterator[None]:
+    """Where one of our own datasets is missing, say which command makes it.
+
+    Raises:
+        DatasetError: The same, with the command.
+    """
+    try:
+        yield
+    except DatasetError as error:
+        from wrs_mm.datasets.layout import with_remedy
+
+        raise with_remedy(error) from error
+
+
+class _OptionAction(DictAction):
     """Take ``KEY=VALUE`` as mmengine does, with its failures as errors of the argument."""
-    from mmengine.config import DictAction
 
-    class OptionAction(DictAction):
-        def __call__(
-            self,
-            parser: argparse.ArgumentParser,
-            namespace: argparse.Namespace,
-            values: Any,
-            option_string: str | None = None,
-        ) -> None:
-            try:
-                super().__call__(parser, namespace, values, option_string)
-            except (ValueError, AssertionError) as error:
-                text = " ".join(values)
-                raise argparse.ArgumentError(self, f"{text!r} is not KEY=VALUE") from error
-
-    return OptionAction
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (ValueError, AssertionError) as error:
+            text = " ".join(values)
+            raise argparse.ArgumentError(self, f"{text!r} is not KEY=VALUE") from error

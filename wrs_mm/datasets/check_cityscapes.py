@@ -25,7 +25,7 @@ FOLDERS = ("leftImg8bit", "gtFine")
 IMAGES = {"train": 2975, "val": 500, "test": 1525}
 """How many finely annotated images Cityscapes has (README of cityscapesscripts 2.3.0)."""
 
-OPTIONAL = ("test",)
+_OPTIONAL = ("test",)
 """Splits that no recipe reads."""
 
 SIZE = (1024, 2048)
@@ -60,7 +60,7 @@ def check_cityscapes(
     if any(doubled):
         return
     for split, wanted in IMAGES.items():
-        if split in OPTIONAL and not (root / "leftImg8bit" / split).is_dir():
+        if split in _OPTIONAL and not (root / "leftImg8bit" / split).is_dir():
             yield Finding(f"leftImg8bit/{split}/", "not there, which is fine: no recipe reads it")
             continue
         yield from _split(root, split, None if any_size else wanted, progress, count, seed)
@@ -76,7 +76,7 @@ def _split(
     if (root / "leftImg8bit").is_dir():
         found, empty = _stems(root / "leftImg8bit" / split, (_IMAGE,), progress)
         images = found[_IMAGE]
-    if (root / "gtFine").is_dir() and split not in OPTIONAL:
+    if (root / "gtFine").is_dir() and split not in _OPTIONAL:
         labels, more = _stems(root / "gtFine" / split, (_TRAIN_IDS, _LABEL_IDS, _POLYGONS), progress)
         empty += more
     if images is not None:

@@ -40,7 +40,7 @@ def categories() -> dict[int, str]:
     return {index: name for index, name in enumerate(names) if name not in ("__background__", "N/A")}
 
 
-Sizes = dict[str, tuple[int, int]]
+_Sizes = dict[str, tuple[int, int]]
 """Width and height of each image that an annotation file lists, by file name."""
 
 
@@ -64,7 +64,7 @@ def check_coco(
 
 def _annotations(
     root: Path, split: str, progress: Progress, any_size: bool
-) -> tuple[list[Finding], Sizes | None]:
+) -> tuple[list[Finding], _Sizes | None]:
     """Look at the annotation file of a split; the sizes are None if it cannot be used."""
     part = f"annotations/instances_{split}.json"
     path = root / part
@@ -149,7 +149,7 @@ def _categories(content: dict[str, Any], part: str, again: str) -> Finding:
 
 
 def _images(
-    root: Path, split: str, sizes: Sizes | None, progress: Progress, any_size: bool, count: int, seed: int
+    root: Path, split: str, sizes: _Sizes | None, progress: Progress, any_size: bool, count: int, seed: int
 ) -> Iterator[Finding]:
     """Look at the images of a split; without an annotation file, at their number alone."""
     folder = root / split
@@ -207,7 +207,7 @@ def _image_names(root: Path, split: str, files: Files, listed: set[str], wanted:
     return Finding(part, f"{len(present)} images" + (f", {extra} more that no recipe reads" if extra else ""))
 
 
-def _image_sample(folder: Path, names: list[str], total: int, sizes: Sizes, progress: Progress) -> Finding:
+def _image_sample(folder: Path, names: list[str], total: int, sizes: _Sizes, progress: Progress) -> Finding:
     """Decode some images and compare their sizes with the annotation file's."""
     part = f"{folder.name}/: sample"
     broken, other_size = [], []

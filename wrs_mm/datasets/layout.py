@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from wrs_mm.errors import DatasetError
+from wrs_mm.openmmlab.configs import evaluator_configs
 
 _MAKERS = {
-    "mini-coco": "run `wrs-mm data mini`",
-    "mini-cityscapes": "run `wrs-mm data mini`",
-    "standin-coco": "run `wrs-mm data standin`",
-    "standin-cityscapes": "run `wrs-mm data standin`",
-    "real-neon": "run `wrs-mm data real`",
-    "real-nuclei": "run `wrs-mm data real`",
+    "mini-coco": "run `wrs-mm data make mini`",
+    "mini-cityscapes": "run `wrs-mm data make mini`",
+    "standin-coco": "run `wrs-mm data make standin`",
+    "standin-cityscapes": "run `wrs-mm data make standin`",
+    "real-neon": "run `wrs-mm data make real`",
+    "real-nuclei": "run `wrs-mm data make real`",
 }
 
 
@@ -46,8 +47,7 @@ def dataset_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:
         loader = cfg.get(f"{split}_dataloader")
         if loader:
             yield from _paths(loader["dataset"])
-        evaluators = cfg.get(f"{split}_evaluator") or []
-        for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
+        for evaluator in evaluator_configs(cfg.get(f"{split}_evaluator")):
             if evaluator.get("ann_file"):
                 yield Path(evaluator["ann_file"])
 

@@ -30,9 +30,9 @@ _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 
     SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE,
 ) = range(19)  # fmt: skip
 _EGO_VEHICLE_ID = 1
-_RARE = (TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
+RARE = (TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
 
-Points = list[tuple[float, float]]
+_Points = list[tuple[float, float]]
 
 
 def render_segmentation(folder: Path, seed: int, advance: Callable[[], None]) -> None:
@@ -45,7 +45,7 @@ def render_segmentation(folder: Path, seed: int, advance: Callable[[], None]) ->
             labels.mkdir(parents=True)
             for index in range(count):
                 rng = np.random.default_rng([seed, 1, split_index, city_index, index])
-                pixels, train_ids = render_scene(rng, _RARE[index % len(_RARE)])
+                pixels, train_ids = render_scene(rng, RARE[index % len(RARE)])
                 stem = f"{city}_{index:06d}_000019"
                 cv2.imwrite(str(images / f"{stem}_leftImg8bit.png"), pixels)
                 cv2.imwrite(str(labels / f"{stem}_gtFine_labelTrainIds.png"), train_ids)
@@ -91,7 +91,7 @@ class _Canvas:
 
     def polygon(
         self,
-        points: Points,
+        points: _Points,
         color: Color,
         label: int,
         surface: str = "smooth",
@@ -259,7 +259,7 @@ def _paint_traffic(
         edge = borders[side] + (-18 if side == 0 else 18)
         things.append((rng.uniform(0.2, 0.6), (LIGHT, SIGN)[side ^ swap], edge))
         things.append((rng.uniform(0.4, 0.9), PERSON, edge + rng.uniform(-15, 15)))
-    for kind in (CAR, int(rng.choice(_RARE))):
+    for kind in (CAR, int(rng.choice(RARE))):
         things.append((rng.uniform(0.25, 0.7), kind, rng.uniform(*borders)))
     things.append((rng.uniform(0.6, 0.95), wanted, rng.uniform(0.15, 0.85) * WIDTH))
     for depth, kind, near_x in sorted(things):

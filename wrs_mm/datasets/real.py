@@ -76,8 +76,8 @@ _MIN_VISIBLE = 0.5
 """A crown cut by the tile's border to less than this is a region to ignore, not an object."""
 
 _NUCLEI_TILE = 128
-_NUCLEI_STRIDES = {"train": 32, "val": _NUCLEI_TILE}
-_NUCLEI_COLUMNS = {"train": slice(0, 384), "val": slice(384, 512)}
+NUCLEI_STRIDES = {"train": 32, "val": _NUCLEI_TILE}
+NUCLEI_COLUMNS = {"train": slice(0, 384), "val": slice(384, 512)}
 
 _ATTRIBUTION = """{name}: cut by wrs-mm from images in the Python package {project} {version}.
 Source: https://pypi.org/project/{project}/{version}/ (sha256 of the wheel {sha256})
@@ -97,8 +97,8 @@ def fetch_real(root: Path) -> list[Path]:
     """
     root = Path(root)
     return [
-        _make(root / "real-neon", _DEEPFOREST, _cut_trees),
-        _make(root / "real-nuclei", _STARDIST, _cut_nuclei),
+        _make(root / "real-neon", _DEEPFOREST, cut_trees),
+        _make(root / "real-nuclei", _STARDIST, cut_nuclei),
     ]
 
 
@@ -188,7 +188,7 @@ def clip_boxes(
     return cut[share > 0], share[share > 0]
 
 
-def _cut_trees(archive: zipfile.ZipFile, folder: Path) -> None:
+def cut_trees(archive: zipfile.ZipFile, folder: Path) -> None:
     """Write the tree crowns in the format and layout of COCO 2017."""
     (folder / "annotations").mkdir()
     for split, stride in _TREE_STRIDES.items():
@@ -238,22 +238,22 @@ def _tree_annotations(boxes: NDArray[np.float64], top: int, left: int) -> Iterat
         }
 
 
-def _cut_nuclei(archive: zipfile.ZipFile, folder: Path) -> None:
+def cut_nuclei(archive: zipfile.ZipFile, folder: Path) -> None:
     """Write the nuclei in the layout of Cityscapes, with two classes: background and nucleus."""
     picture = _decode(archive, "stardist/data/images/img2d.tif", cv2.IMREAD_UNCHANGED)
     instances = _decode(archive, "stardist/data/images/mask2d.tif", cv2.IMREAD_UNCHANGED)
     # The range of grey values is taken from the training side alone.
-    low, high = np.percentile(picture[:, _NUCLEI_COLUMNS["train"]], [0.5, 99.5])
+    low, high = np.percentile(picture[:, NUCLEI_COLUMNS["train"]], [0.5, 99.5])
     grey = np.clip((picture - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     labels = (instances > 0).astype(np.uint8)
-    for split, columns in _NUCLEI_COLUMNS.items():
+    for split, columns in NUCLEI_COLUMNS.items():
         images = folder / "leftImg8bit" / split / "nuclei"
         maps = folder / "gtFine" / split / "nuclei"
         images.mkdir(parents=True)
         maps.mkdir(parents=True)
         side, side_labels = grey[:, columns], labels[:, columns]
         height, width = side.shape
-        origins = tile_origins(height, width, _NUCLEI_TILE, _NUCLEI_STRIDES[split])
+        origins = tile_origins(height, width, _NUCLEI_TILE, NUCLEI_STRIDES[split])
         for index, (top, left) in enumerate(origins):
             window = (slice(top, top + _NUCLEI_TILE), slice(left, left + _NUCLEI_TILE))
             stem = f"nuclei_{index:06d}_000019"

@@ -25,13 +25,13 @@ from rich.progress import (
 
 from wrs_mm.errors import DatasetError
 
-MANIFEST = "wrs-mm.json"
+_MANIFEST = "wrs-mm.json"
 
 
 def is_complete(folder: Path, manifest: dict[str, Any]) -> bool:
     """Tell whether ``folder`` holds exactly the set that ``manifest`` describes."""
     try:
-        return bool(json.loads((folder / MANIFEST).read_text(encoding="utf-8")) == manifest)
+        return bool(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")) == manifest)
     except (OSError, json.JSONDecodeError):
         return False
 
@@ -44,7 +44,7 @@ def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
     Raises:
         DatasetError: If something that is not ours is at that place.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    if folder.exists() and not (folder / _MANIFEST).is_file():
         raise DatasetError(
             f"{folder} exists and was not written by wrs-mm; move it away or choose another --root"
         )
@@ -54,7 +54,7 @@ def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
         staging.chmod(0o755)
         fill(staging)
         text = json.dumps(manifest, indent=2) + "\n"
-        (staging / MANIFEST).write_text(text, encoding="utf-8")
+        (staging / _MANIFEST).write_text(text, encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(staging, folder)

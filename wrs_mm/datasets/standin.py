@@ -16,7 +16,7 @@ from wrs_mm.datasets import mini_detection, mini_segmentation
 from wrs_mm.datasets.check_coco import categories
 from wrs_mm.datasets.mini import Rendering
 
-CATEGORIES = {
+_CATEGORIES = {
     "disc": "sports ball",
     "square": "tv",
     "triangle": "kite",
@@ -47,7 +47,9 @@ def _render_coco(folder: Path, seed: int, advance: Callable[[], None]) -> None:
     mini_detection.render_detection(folder, seed, advance)
     names = categories()
     identifiers = {name: identifier for identifier, name in names.items()}
-    renamed = {index: identifiers[CATEGORIES[shape]] for index, shape in enumerate(mini_detection.CLASSES, 1)}
+    renamed = {
+        index: identifiers[_CATEGORIES[shape]] for index, shape in enumerate(mini_detection.CLASSES, 1)
+    }
     for split in mini_detection.SPLITS:
         path = folder / "annotations" / f"instances_{split}.json"
         content = json.loads(path.read_text(encoding="utf-8"))

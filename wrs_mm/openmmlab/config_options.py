@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError, OptionError
+from wrs_mm.openmmlab.checkpoints import last_checkpoint
+from wrs_mm.openmmlab.configs import evaluator_configs, runner_keys
 from wrs_mm.openmmlab.distributed import has_accelerator
+from wrs_mm.values import did_you_mean, type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -18,6 +23,37 @@ AMP_WRAPPERS = {
     "WRSOptimWrapper": "AmpWRSOptimWrapper",
 }
 """What mixed precision makes of each optimizer wrapper."""
+
+
+def check_option_names(config: Config, options: Mapping[str, Any]) -> None:
+    """Refuse to set what nothing would read, most often a misspelt name.
+
+    Raises:
+        ConfigError: Neither the config nor mmengine's Runner has an option's first key.
+    """
+    if "runner_type" in config:
+        return
+    read = {*runner_keys(), *config}
+    for key in options:
+        top = key.split(".")[0]
+        if top not in read:
+            raise ConfigError(f"--cfg-options {key}: the config has no {top!r}{did_you_mean(top, read)}")
+
+
+def use_resume(config: Config, resume: bool | str | Path) -> None:
+    """Go on from a checkpoint, or (True, ``"auto"``) from the last one in the work dir, if any.
+
+    Where there is none yet, what the config says of ``load_from`` holds.
+
+    Raises:
+        CheckpointError: The work dir's last checkpoint is gone.
+    """
+    if resume is not True and resume != "auto":
+        config.resume, config.load_from = True, str(resume)
+    elif (last := last_checkpoint(Path(config.work_dir))) is not None:
+        config.resume, config.load_from = True, str(last)
+    else:
+        config.resume = False
 
 
 def use_amp(config: Config) -> None:
@@ -76,8 +112,7 @@ def use_output(config: Config, out: str) -> None:
     Raises:
         OptionError: A detector's file does not end in ``.pkl`` or ``.pickle``.
     """
-    evaluators = config.test_evaluator
-    evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
+    evaluators = evaluator_configs(config.test_evaluator)
     if out.endswith((".pkl", ".pickle")):
         # mmdet's own packs instance masks.
         own = config.get("default_scope") == "mmdet"
@@ -117,11 +152,15 @@ def use_tta(config: Config) -> None:
 
 def _wrapper_name(config: Config) -> str:
     """Name of the optimizer wrapper's class, without a registry's scope."""
-    kind = config.optim_wrapper.get("type", "OptimWrapper")
-    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    return type_name(config.optim_wrapper.get("type", "OptimWrapper"))
 
 
-def _check_amp(config: Config) -> None:
+def check_amp(config: Config) -> None:
+    """Check that mixed precision, where the config trains in it, is possible here.
+
+    Raises:
+        OptionError: There is no accelerator.
+    """
     if _wrapper_name(config) in AMP_WRAPPERS.values() and not has_accelerator():
         raise OptionError(
             f"mixed precision ({_wrapper_name(config)}) needs a GPU, and PyTorch sees none here; "

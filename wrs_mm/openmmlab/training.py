@@ -1,13 +1,13 @@
 """Train and test from a config: what mmdet's and mmseg's ``tools/train.py`` and ``test.py`` do.
 
 One program serves detectors, segmentors and third-party configs alike, with OpenMMLab's options.
-Each option is a small function on the config; mmengine's Runner does the work.
+Each option is a small function on the config (:mod:`wrs_mm.openmmlab.config_options`); mmengine's Runner
+does the work.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
+import copy
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,21 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError, DatasetError, OptionError
-from wrs_mm.openmmlab.checkpoints import (
-    check_checkpoint,
-    check_resumable,
-    last_checkpoint,
-)
+from wrs_mm.openmmlab.checkpoints import check_checkpoint, check_resumable
 from wrs_mm.openmmlab.config_options import (
-    _check_amp,
+    check_amp,
+    check_option_names,
     use_amp,
     use_auto_scale_lr,
     use_output,
+    use_resume,
     use_tta,
     use_visualization,
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
+from wrs_mm.values import one_line
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -45,20 +44,8 @@ LAUNCHERS = {
 """The launchers of mmengine, and what each leaves in a process's environment."""
 
 
-_SETTINGS_BESIDE_RUNNER = {
-    "custom_imports",
-    "find_unused_parameters",
-    "model_wrapper_cfg",
-    "runner_type",
-    "sync_bn",
-    "tta_model",
-    "tta_pipeline",
-}
-"""Settings that mmengine and the toolboxes read without the Runner naming them."""
-
-
 def train(
-    config: str | Path,
+    config: str | Path | Config,
     *,
     work_dir: str | Path | None = None,
     resume: bool | str | Path | None = None,
@@ -71,7 +58,7 @@ def train(
     """Train a config's model to its end.
 
     Args:
-        config: A config's path, or its name in a toolbox (``mmdet::…``).
+        config: A config's path, its name in a toolbox (``mmdet::…``), or one that was read; left as it is.
         work_dir: Where logs and checkpoints go. Default: what the config says, or
             ``./work_dirs/<config's name>``.
         resume: A checkpoint to go on from. True or ``"auto"``: the last one in the work dir, or,
@@ -95,10 +82,10 @@ def train(
     settings = _read(config, work_dir, cfg_options, launcher, local_rank)
     for key in ("model", "train_dataloader", "train_cfg", "optim_wrapper"):
         if settings.get(key) is None:
-            raise ConfigError(f"config {config} has no {key}, which training needs")
+            raise ConfigError(f"config {_name(config)} has no {key}, which training needs")
     if amp:
         use_amp(settings)
-    _check_amp(settings)
+    check_amp(settings)
     if auto_scale_lr:
         use_auto_scale_lr(settings)
     if resume is not None and resume is not False:
@@ -164,33 +151,8 @@ def test(
         return dict(_build_runner(settings).test())
 
 
-# --- arguments -----------------------------------------------------------------------------------
-
-
-# --- options on a config -------------------------------------------------------------------------
-
-
-def use_resume(config: Config, resume: bool | str | Path) -> None:
-    """Go on from a checkpoint, or (True, ``"auto"``) from the last one in the work dir, if any.
-
-    Where there is none yet, what the config says of ``load_from`` holds.
-
-    Raises:
-        CheckpointError: The work dir's last checkpoint is gone.
-    """
-    if resume is not True and resume != "auto":
-        config.resume, config.load_from = True, str(resume)
-    elif (last := last_checkpoint(Path(config.work_dir))) is not None:
-        config.resume, config.load_from = True, str(last)
-    else:
-        config.resume = False
-
-
-# --- inside --------------------------------------------------------------------------------------
-
-
 def _read(
-    source: str | Path,
+    source: str | Path | Config,
     work_dir: str | Path | None,
     options: Mapping[str, Any] | None,
     launcher: str,
@@ -200,18 +162,23 @@ def _read(
     _check_launcher(launcher)
     if launcher == "pytorch":
         exit_with_launcher()
-    config = load_config(source)
+    config = load_config(source) if isinstance(source, (str, Path)) else copy.deepcopy(source)
     if options:
-        _check_option_names(config, options)
+        check_option_names(config, options)
         merge_options(config, options)
     config.launcher = launcher
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
     if work_dir is not None:
         config.work_dir = str(work_dir)
     elif config.get("work_dir") is None:
-        name = Path(str(source).rpartition("::")[2]).name
+        name = Path(_name(source).rpartition("::")[2]).name
         config.work_dir = str(Path("work_dirs") / name.removesuffix(Path(config.filename).suffix))
     return config
+
+
+def _name(source: str | Path | Config) -> str:
+    """What a config is called in a message."""
+    return str(source if isinstance(source, (str, Path)) else source.filename)
 
 
 def _check_launcher(launcher: str) -> None:
@@ -226,21 +193,6 @@ def _check_launcher(launcher: str) -> None:
         )
 
 
-def _check_option_names(config: Config, options: Mapping[str, Any]) -> None:
-    """Refuse to set what nothing would read, most often a misspelt name."""
-    from mmengine.runner import Runner
-
-    if "runner_type" in config:
-        return
-    read = {*inspect.signature(Runner.__init__).parameters, *_SETTINGS_BESIDE_RUNNER, *config}
-    for key in options:
-        top = key.split(".")[0]
-        if top not in read:
-            close = difflib.get_close_matches(top, sorted(read), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"--cfg-options {key}: the config has no {top!r}{hint}")
-
-
 def _build_runner(config: Config) -> Runner:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
@@ -248,7 +200,7 @@ def _build_runner(config: Config) -> Runner:
     try:
         return RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
     except KeyError as error:
-        message = " ".join(str(error.args[0]).split()) if error.args else ""
+        message = one_line(error.args[0]) if error.args else ""
         if "is not in the" not in message:
             raise
         # What follows is advice for authors of registries.

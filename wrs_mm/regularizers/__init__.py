@@ -2,6 +2,8 @@
 
 One file each, with one function: it takes a recipe's ``optim_wrapper`` and its options, and returns the arm's
 ``optim_wrapper``. Nothing else of a recipe changes, so a difference between two arms is the regularizer's.
+
+What suits a recipe, it says itself, by a key of its own: ``regularizers = dict(wrs=dict(frozen_bn='fold'))``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 
 REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {"none": none, "wd": wd, "wrs": wrs}
+
+RECIPE_KEY = "regularizers"
+"""The key of a config that says the options of its arms, by regularizer; no Runner reads it."""
 
 
 def names() -> tuple[str, ...]:
@@ -58,21 +63,43 @@ def check(name: str, **options: Any) -> None:
     REGULARIZERS[name](plain, **options)
 
 
-def apply(cfg: Config, name: str, **options: Any) -> Config:
-    """A recipe with one of the regularizers: a new config that differs in ``optim_wrapper`` only.
+def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
+    """The options that a recipe itself gives its arms, by regularizer.
+
+    Raises:
+        OptionError: A regularizer or an option does not exist; the line names the recipe's file.
+    """
+    said = cfg.get(RECIPE_KEY) or {}
+    try:
+        if not isinstance(said, Mapping):
+            raise OptionError(f"write dict(wrs=dict(...)), not {said!r}")
+        for name, options in said.items():
+            if not isinstance(options, Mapping):
+                raise OptionError(f"write {name}=dict(...), not {options!r}")
+            check(name, **options)
+    except OptionError as error:
+        raise OptionError(f"{cfg.filename or 'the config'}: {RECIPE_KEY}: {error}") from error
+    return {name: dict(options) for name, options in said.items()}
+
+
+def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
+    """An arm of a recipe: a new config that differs in ``optim_wrapper`` only.
 
     Args:
         cfg: The recipe; left as it is.
         name: The regularizer.
-        **options: Its options.
+        **options: Its options, over those that the recipe gives it (:func:`recipe_options`).
 
     Raises:
         OptionError: The regularizer or an option does not exist, or does not go with this recipe.
     """
+    options = {**recipe_options(cfg).get(name, {}), **options}
     check(name, **options)
     arm = copy.deepcopy(cfg)
+    # An arm has no arms.
+    arm.pop(RECIPE_KEY, None)
     arm.optim_wrapper = REGULARIZERS[name](copy.deepcopy(cfg.optim_wrapper.to_dict()), **options)
-    imports = arm.setdefault("custom_imports", {"imports": [], "allow_failed_imports": False})
+    imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
     if "wrs_mm" not in imports["imports"]:
-        imports["imports"] = [*imports["imports"], "wrs_mm"]
+        arm.custom_imports = {**imports, "imports": [*imports["imports"], "wrs_mm"]}
     return arm

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from wrs_mm.errors import OptionError
+from wrs_mm.values import type_name
 
-CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
-DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
-FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
+_CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
+_DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
+_FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
 
 
 def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -17,23 +18,18 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     Raises:
         OptionError: The recipe's wrapper or constructor is one that ours cannot stand in for.
     """
-    own = _bare(optim_wrapper.get("type", "OptimWrapper"))
+    own = type_name(optim_wrapper.get("type", "OptimWrapper"))
     amp = "Amp" if own.startswith("Amp") else ""
-    if own.removeprefix("Amp") not in FAMILIES:
+    if own.removeprefix("Amp") not in _FAMILIES:
         raise OptionError(f"the recipe's optim_wrapper is a {own}, which {kind} cannot stand in for")
-    constructor = _bare(optim_wrapper.get("constructor", DEFAULT_CONSTRUCTOR))
-    if constructor not in (CONSTRUCTOR, DEFAULT_CONSTRUCTOR):
+    constructor = type_name(optim_wrapper.get("constructor", _DEFAULT_CONSTRUCTOR))
+    if constructor not in (_CONSTRUCTOR, _DEFAULT_CONSTRUCTOR):
         raise OptionError(
             f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
             "remove it, or say its settings in paramwise_cfg"
         )
     rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
-    return {**rest, "type": amp + kind, "constructor": CONSTRUCTOR}
-
-
-def _bare(kind: Any) -> str:
-    """The name of a class; configs in mmengine's new style give the class itself, or its import path."""
-    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}
 
 
 def with_decay_mult(optim_wrapper: dict[str, Any], mult: float) -> dict[str, Any]:

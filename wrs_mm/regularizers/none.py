@@ -8,7 +8,7 @@ from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_type
 
 
 def none(optim_wrapper: dict[str, Any], frozen_bn: str = "skip") -> dict[str, Any]:
-    """The arm ``none``.
+    """No regularizer: scale-invariant weights have no weight decay, all others keep the recipe's.
 
     Args:
         optim_wrapper: The recipe's.

@@ -6,12 +6,13 @@ from typing import Any
 
 from wrs_mm.errors import OptionError
 from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_type
+from wrs_mm.values import is_number
 
 
 def wd(
     optim_wrapper: dict[str, Any], weight_decay: float | None = None, frozen_bn: str = "skip"
 ) -> dict[str, Any]:
-    """The arm ``wd``.
+    """Weight decay, as the recipe has it.
 
     Args:
         optim_wrapper: The recipe's.
@@ -24,7 +25,7 @@ def wd(
     """
     if weight_decay is None:
         return optim_wrapper
-    if isinstance(weight_decay, bool) or not isinstance(weight_decay, (int, float)) or weight_decay < 0:
+    if not is_number(weight_decay) or weight_decay < 0:
         raise OptionError(f"wd: weight_decay must be a number ≥ 0, not {weight_decay!r}")
     recipe = optim_wrapper["optimizer"].get("weight_decay")
     if not recipe:

@@ -18,7 +18,9 @@ def wrs(
     min_norm: float = 1e-8,
     other_decay: bool = True,
 ) -> dict[str, Any]:
-    """The arm ``wrs``; the options are those of ``wrs=dict(…)``, see ``WRSOptimWrapper``.
+    """Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
+
+    The options are those of ``wrs=dict(…)``, see ``WRSOptimWrapper``.
 
     Raises:
         OptionError: An option's value is out of its range.

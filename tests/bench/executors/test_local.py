@@ -8,8 +8,8 @@ import pytest
 import torch
 from benches import Bench
 
+from wrs_mm.bench import commands
 from wrs_mm.bench.executors.local import LocalExecutor
-from wrs_mm.cli import bench
 from wrs_mm.errors import OptionError
 
 
@@ -59,7 +59,7 @@ def test_several_processes_train_one_run_and_diverge_together(here):
     here.recipe("nan", iterations=20, hook="break_at=7, how='diverge'")
     here.plan("steady", "nan", regularizers="[wd]")
     plan, work = Path("plan.yaml"), Path("work")
-    assert bench.run(plan, work, lambda: LocalExecutor(1, 2, gpus=[])) == 0
+    assert commands.run(plan, work, lambda: LocalExecutor(1, 2, gpus=[])) == 0
     done = here.result("steady__wd__seed0")
     assert (done.status.value, done.processes, done.iteration) == ("done", 2, 20)
     assert done.metrics["mIoU"] > 0

@@ -9,6 +9,7 @@ import pytest
 from small_plans import SMALL
 from small_recipe import RECIPE, write_recipe
 
+from wrs_mm import regularizers
 from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import load_plan
@@ -27,15 +28,18 @@ def test_arms_that_change_what_they_declare_earn_no_warning(write_small):
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ("", None),
-        ("train_cfg = dict(max_iters=5)", "train_cfg.max_iters (5 against —)"),
-        ("optim_wrapper = dict(optimizer=dict(lr=0.5))", "optim_wrapper.optimizer.lr (0.5 against 0.01)"),
-        ("optim_wrapper = dict(type='AmpWRSOptimWrapper')", "optim_wrapper.type (AmpWRSOptimWrapper against"),
-        ("unread = 3", None),
+        ({}, None),
+        ({"optimizer": {"type": "SGD", "lr": 0.5}}, "optim_wrapper.optimizer.lr (0.5 against 0.01)"),
+        ({"type": "AmpWRSOptimWrapper"}, "optim_wrapper.type (AmpWRSOptimWrapper against"),
     ],
 )
-def test_an_overlay_that_changes_more_than_its_arm_is_noticed(extra, expected, write_small, tmp_path):
-    write_recipe(tmp_path, "small_wrs", f"_base_ = './small.py'\n{extra}\n")
+def test_a_regularizer_that_changes_more_than_it_declares_is_noticed(
+    extra, expected, write_small, monkeypatch
+):
+    wrs = regularizers.REGULARIZERS["wrs"]
+    monkeypatch.setitem(
+        regularizers.REGULARIZERS, "wrs", lambda optim_wrapper: {**wrs(optim_wrapper), **extra}
+    )
     found = _warnings(write_small())
     if expected is None:
         assert found == []

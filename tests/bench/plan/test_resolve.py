@@ -79,14 +79,17 @@ def test_weight_decay_of_an_arm_is_set_against_that_of_the_optimizer_it_trains_w
     assert config.optim_wrapper.paramwise_cfg.scale_invariant_decay_mult == pytest.approx(2)
 
 
-def test_an_overlay_beside_the_recipe_is_its_arm_and_takes_the_settings_too(configs, tmp_path):
-    overlay = "_base_ = './small.py'\noptim_wrapper = dict(type='WRSOptimWrapper', wrs=dict(interval=5))\n"
-    write_recipe(tmp_path, "small_wrs", overlay)
-    plan = PLAN.replace("[wd]", "[wd, wrs, {wrs: {target: init}}]")
-    _, overlaid, applied = configs("learning_rates: [0.3]\ncfg_options: {load_from: x.pth}\n", plan)
-    assert overlaid.optim_wrapper.wrs == {"interval": 5}
-    assert applied.optim_wrapper.wrs == {"target": "init"}
-    assert overlaid.optim_wrapper.optimizer.lr == 0.3 and overlaid.load_from == "x.pth"
+def test_an_arm_has_the_recipes_own_options_and_the_plans_over_them_whatever_lies_beside_it(
+    configs, tmp_path
+):
+    write_recipe(tmp_path, text=f"{RECIPE}\nregularizers = dict(wrs=dict(interval=5, target='init'))\n")
+    write_recipe(tmp_path, "small_wrs", "_base_ = './small.py'\nload_from = 'other.pth'\n")
+    plan = PLAN.replace("[wd]", "[wd, wrs, {wrs: {target: 0.5}}]")
+    _, said, merged = configs("learning_rates: [0.3]\ncfg_options: {load_from: x.pth}\n", plan)
+    assert said.optim_wrapper.wrs == {"interval": 5, "target": "init"}
+    assert merged.optim_wrapper.wrs == {"interval": 5, "target": 0.5}
+    assert said.optim_wrapper.optimizer.lr == 0.3 and said.load_from == "x.pth"
+    assert "regularizers" not in said
 
 
 @pytest.mark.parametrize(

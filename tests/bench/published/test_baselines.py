@@ -173,12 +173,12 @@ def _without_ours(table: str) -> list[object]:
 def test_the_command_fills_the_places_of_a_document(tmp_path: Path, capsys) -> None:
     page = tmp_path / "doc.md"
     page.write_text("before\n<!-- gpu-hours -->old<!-- /gpu-hours -->\nafter\n")
-    assert main.main(["bench", "published", "--into", str(page)]) == 0
+    assert main.main(["bench", "baselines", "--into", str(page)]) == 0
     text = page.read_text()
     assert text.startswith("before\n<!-- gpu-hours -->\n| recipe |") and text.endswith("-->\nafter\n")
     assert "old" not in text
     # A second time changes nothing.
-    assert main.main(["bench", "published", "--into", str(page)]) == 0
+    assert main.main(["bench", "baselines", "--into", str(page)]) == 0
     assert page.read_text() == text
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from wrs_mm import regularizers
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
 from wrs_mm.bench.plan.mistakes import Mistake
@@ -17,6 +16,7 @@ from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
@@ -79,17 +79,10 @@ def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) ->
 
 
 def _arm(spec: RunSpec, source: Path, read: _Read) -> Config:
-    """The recipe as the arm of a spec.
-
-    An arm without options is the overlay ``<recipe>_<arm>.py`` beside the recipe, where there is one: it
-    knows what suits the recipe (with frozen BN, weight rescaling must fold), and is what a person trains.
-    """
-    overlay = source.with_name(f"{source.stem}_{spec.regularizer}.py")
-    if not spec.options and overlay.is_file():
-        return _with_optimizer(spec, overlay, read)
+    """The recipe as the arm of a spec: the recipe's own options for it, and the spec's over them."""
     config = _with_optimizer(spec, source, read)
     with _blame(spec, "regularizer"):
-        return regularizers.apply(config, spec.regularizer, **spec.options)
+        return apply_regularizer(config, spec.regularizer, **spec.options)
 
 
 def _with_optimizer(spec: RunSpec, source: Path, read: _Read) -> Config:

@@ -1,4 +1,4 @@
-"""``wrs-mm bench published``: the reference tables, printed or put into a document.
+"""``wrs-mm bench baselines``: the reference tables, printed or put into a document.
 
 A document says where by comments: the table «published» stands between ``<!-- published -->`` and
 ``<!-- /published -->``, the table «gpu-hours» likewise. What is between them is replaced.

@@ -1,0 +1,25 @@
+"""``wrs-mm data``: what is made where; ``data check`` is tested in tests/datasets/test_check.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wrs_mm.cli import data, main
+
+
+@pytest.mark.parametrize("dataset", ["mini", "real", "standin"])
+@pytest.mark.parametrize("words", [["data", "make"], ["data"]])
+def test_each_set_is_made_below_the_root_and_its_folders_are_printed(
+    dataset: str, words: list[str], monkeypatch, capsys
+):
+    monkeypatch.setitem(data.MAKERS, dataset, lambda root: [root / dataset, root / "other"])
+    assert main.main([*words, dataset, "--root", "there"]) == 0
+    assert capsys.readouterr().out == f"there/{dataset}\nthere/other\n"
+
+
+def test_the_root_is_data_unless_said_otherwise(monkeypatch, capsys):
+    monkeypatch.setitem(data.MAKERS, "mini", lambda root: [root])
+    assert main.main(["data", "make", "mini"]) == 0
+    assert Path(capsys.readouterr().out.strip()) == Path("data")

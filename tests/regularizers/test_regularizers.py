@@ -1,0 +1,140 @@
+"""One place makes the arms: from the recipe, what it says of its arms, and the options given.
+
+Also what the regularizers share (``_optim_wrapper.py``). Overlays are held against it in
+tests/configs/test_overlays.py.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from wrs_mm import regularizers
+from wrs_mm.errors import OptionError
+from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer
+from wrs_mm.regularizers.overlay import overlay
+
+SGD = {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}
+
+
+def recipe(**keys: object) -> Config:
+    return Config({"optim_wrapper": {"type": "OptimWrapper", "optimizer": SGD}, "model": {"a": 1}, **keys})
+
+
+def read(folder: Path, text: str) -> Config:
+    (folder / "mine.py").write_text(text)
+    return Config.fromfile(folder / "mine.py")
+
+
+def test_an_arm_differs_in_optim_wrapper_only_and_leaves_the_recipe_as_it_is():
+    cfg = recipe(custom_imports={"imports": ["mine"], "allow_failed_imports": False})
+    before = copy.deepcopy(cfg.to_dict())
+    for name in regularizers.names():
+        arm = apply_regularizer(cfg, name)
+        assert {k: v for k, v in arm.items() if k not in ("optim_wrapper", "custom_imports")} == {
+            "model": {"a": 1}
+        }
+        assert arm.custom_imports == {"imports": ["mine", "wrs_mm"], "allow_failed_imports": False}
+    assert cfg.to_dict() == before
+
+
+def test_an_arm_imports_what_it_is_made_of():
+    assert apply_regularizer(recipe(), "wrs").custom_imports.imports == ["wrs_mm"]
+
+
+def test_a_recipe_without_the_key_has_the_regularizers_defaults():
+    assert apply_regularizer(recipe(), "wrs").optim_wrapper.wrs == {}
+    assert "scale_invariance" not in apply_regularizer(recipe(), "none").optim_wrapper
+
+
+def test_the_recipes_options_hold_and_given_ones_come_over_them():
+    cfg = recipe(regularizers={"wrs": {"frozen_bn": "fold", "target": "init"}, "none": {"frozen_bn": "fold"}})
+    assert apply_regularizer(cfg, "wrs").optim_wrapper.wrs == {"frozen_bn": "fold", "target": "init"}
+    given = apply_regularizer(cfg, "wrs", target=2.0, interval=5).optim_wrapper.wrs
+    assert given == {"frozen_bn": "fold", "target": 2.0, "interval": 5}
+    assert apply_regularizer(cfg, "none").optim_wrapper.scale_invariance == {"frozen_bn": "fold"}
+    assert "scale_invariance" not in apply_regularizer(cfg, "none", frozen_bn="skip").optim_wrapper
+
+
+def test_an_arm_has_no_arms():
+    cfg = recipe(regularizers={"wrs": {"frozen_bn": "fold"}})
+    assert all(RECIPE_KEY not in apply_regularizer(cfg, name) for name in regularizers.names())
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("dict(wsr=dict(target='init'))", "there is no regularizer 'wsr'; there are none, wd, wrs"),
+        ("dict(wrs=dict(targte='init'))", "the regularizer 'wrs' has no option 'targte': its options are "),
+        ("dict(wrs=dict(interval=0))", "interval"),
+        ("dict(wrs='init')", r"write wrs=dict\(...\), not 'init'"),
+        ("['wrs']", r"write dict\(wrs=dict\(...\)\), not \['wrs'\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["wrs", "wd"])
+def test_a_mistake_in_the_key_is_one_line_with_the_recipes_file(
+    said: str, message: str, name: str, tmp_path: Path
+):
+    cfg = read(tmp_path, f"optim_wrapper = dict(optimizer=dict({SGD}))\nregularizers = {said}\n")
+    with pytest.raises(OptionError, match=rf"mine\.py: regularizers: .*{message}") as caught:
+        apply_regularizer(cfg, name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("wsr", {}, "there is no regularizer 'wsr'"),
+        ("wrs", {"targte": 1}, "the regularizer 'wrs' has no option 'targte'"),
+        ("wd", {"weight_decay": -1}, "weight_decay must be a number ≥ 0"),
+    ],
+)
+def test_a_mistake_in_the_options_given_does_not_blame_the_recipe(name: str, options: dict, message: str):
+    with pytest.raises(OptionError, match=f"^(wd: )?{message}"):
+        apply_regularizer(recipe(regularizers={"wrs": {"target": "init"}}), name, **options)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "message"),
+    [
+        ({"type": "ApexOptimWrapper"}, "is a ApexOptimWrapper, which WRSOptimWrapper cannot stand in for"),
+        ({"constructor": "LearningRateDecayOptimizerConstructor"}, "WRSOptimWrapper needs its own"),
+    ],
+)
+def test_a_recipe_whose_wrapper_does_more_is_refused(wrapper: dict, message: str):
+    with pytest.raises(OptionError, match=message):
+        apply_regularizer(recipe(optim_wrapper={"optimizer": SGD, **wrapper}), "wrs")
+
+
+@pytest.mark.parametrize("name", regularizers.names())
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "",
+        "paramwise_cfg=dict(norm_decay_mult=0.), ",
+        # What an overlay cannot add to, it replaces.
+        "type='WRSOptimWrapper', wrs=dict(interval=7), ",
+    ],
+)
+def test_an_overlay_says_what_makes_the_arm_of_its_recipe(name: str, wrapper: str, tmp_path: Path):
+    text = (
+        f"optim_wrapper = dict({wrapper}optimizer=dict({', '.join(f'{k}={v!r}' for k, v in SGD.items())}))\n"
+    )
+    cfg = read(tmp_path, f"{text}custom_imports = dict(imports=['json'], allow_failed_imports=False)\n")
+    file = tmp_path / f"mine_{name}.py"
+    file.write_text(overlay(cfg, name, tmp_path / "mine.py"))
+    assert Config.fromfile(file).to_dict() == apply_regularizer(cfg, name).to_dict()
+    first, second, third, *_ = file.read_text().splitlines()
+    assert (
+        first.startswith("# ") and second == f"# Written by `wrs-mm config mine.py --arm {name} --overlay`."
+    )
+    assert third == "_base_ = './mine.py'"
+
+
+def test_an_overlay_of_a_toolboxs_recipe_inherits_it_by_name():
+    text = overlay(recipe(), "wrs", "mmdet::retinanet/retinanet_r50_fpn_1x_coco")
+    assert "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n" in text
+    assert "wrs_mm" in text

@@ -1,0 +1,34 @@
+"""The arm ``wd``: the recipe as it is, or another strength on the scale-invariant weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrs_mm.errors import OptionError
+from wrs_mm.regularizers.wd import wd
+
+RECIPE = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
+
+
+@pytest.mark.parametrize("frozen_bn", ["skip", "fold"])
+def test_without_a_strength_the_recipe_is_left_as_it_is(frozen_bn: str):
+    assert wd(RECIPE, frozen_bn=frozen_bn) == RECIPE
+
+
+def test_a_strength_is_a_factor_on_the_recipes_for_scale_invariant_weights_only():
+    arm = wd(RECIPE, weight_decay=1e-3, frozen_bn="fold")
+    assert arm["optimizer"] == RECIPE["optimizer"]
+    assert arm["paramwise_cfg"] == {"scale_invariant_decay_mult": pytest.approx(10)}
+    assert arm["scale_invariance"] == {"frozen_bn": "fold"}
+
+
+@pytest.mark.parametrize("strength", [-1, True, "1e-4", float("nan"), float("inf")])
+def test_a_strength_is_a_number_of_at_least_zero(strength: object):
+    with pytest.raises(OptionError, match="weight_decay must be a number ≥ 0"):
+        wd(RECIPE, weight_decay=strength)
+
+
+@pytest.mark.parametrize("recipe", [{"type": "SGD", "lr": 0.1}, {"type": "SGD", "weight_decay": 0}])
+def test_a_recipe_without_weight_decay_has_none_to_multiply(recipe: dict):
+    with pytest.raises(OptionError, match="the recipe has no weight_decay"):
+        wd({"type": "OptimWrapper", "optimizer": recipe}, weight_decay=1e-3)
