@@ -22,7 +22,8 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-KEY = "random_states"
+RANDOM_STATES = "random_states"
+"""Their key in a checkpoint."""
 
 
 def random_state() -> dict[str, Any]:
@@ -96,13 +97,13 @@ class RandomStateHook(Hook):
         if states is None:
             return  # someone saved by hand, between two iterations: no state of the other ranks
         sampler = getattr(runner.train_dataloader, "sampler", None)
-        checkpoint[KEY] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
+        checkpoint[RANDOM_STATES] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
 
     # -- restoring ------------------------------------------------------------------------------------
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the states for later: much happens between loading and the first batch."""
-        self._resumed = checkpoint.get(KEY)
+        self._resumed = checkpoint.get(RANDOM_STATES)
 
     def before_train(self, runner: Runner) -> None:
         """Say what a resumed run cannot repeat; put back the sampler's seed."""
