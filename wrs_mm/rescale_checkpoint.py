@@ -228,7 +228,7 @@ def rescale_state(
         "weights": len(verdicts),
         "rescaled": tuple(chosen),
         "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
-        "filters_left_alone": rescaler.left_alone,
+        "filters_left_alone": rescaler.skipped,
         "weights_left_alone": kept,
     }
 

@@ -58,7 +58,7 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f"{type(self).__name__} needs type='WRSOptimWrapper' or 'ScaleInvariantOptimWrapper' in "
                 f"optim_wrapper, not {wrapper_cfg['type']!r}"
             )
-        groups = merge_groups(self._one_group_each(model))
+        groups = _merge_groups(self._one_group_each(model))
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": groups})
         mult = wrapper_class.default_decay_mult if self.decay_mult is None else float(self.decay_mult)
         add_partner_groups(optimizer, mult, float(self.other_decay_mult))
@@ -73,7 +73,7 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return groups
 
 
-def merge_groups(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merge_groups(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join groups that are equal but for their parameters, in the order in which they first come up."""
     merged: list[dict[str, Any]] = []
     for group in groups:

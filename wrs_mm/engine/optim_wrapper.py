@@ -35,7 +35,7 @@ from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import RescaleOptions, ScaleInvariantDecay, ScaleInvariantWeights, WeightRescaler
 from wrs_mm.rescaling.options import SELECTION
 
-STATE = "wrs"
+_STATE = "wrs"
 """The key of the method's state in a checkpoint, beside the optimizer's own."""
 
 
@@ -84,7 +84,7 @@ class MethodOptimWrapper(OptimWrapper):
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's state, and under ``'wrs'`` the method's."""
-        return {**super().state_dict(), STATE: self.method.state_dict()}
+        return {**super().state_dict(), _STATE: self.method.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state of :meth:`state_dict`.
@@ -95,7 +95,7 @@ class MethodOptimWrapper(OptimWrapper):
             ModelError: The state is of another model.
         """
         state_dict = dict(state_dict)
-        own = state_dict.pop(STATE, None)
+        own = state_dict.pop(_STATE, None)
         if own is None:
             raise OptionError(
                 f"the checkpoint's optimizer state is of a run without {type(self).__name__}: "

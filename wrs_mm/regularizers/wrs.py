@@ -19,7 +19,9 @@ def wrs(
     min_norm: float = 1e-8,
     other_decay: bool = True,
 ) -> dict[str, Any]:
-    """The arm ``wrs``; all options but the last are those of :class:`~wrs_mm.rescaling.RescaleOptions`.
+    """Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
+
+    All options but the last are those of :class:`~wrs_mm.rescaling.RescaleOptions`.
 
     Args:
         optim_wrapper: The recipe's.

@@ -91,7 +91,7 @@ class Bucket:
         self.eps = torch.tensor(eps, dtype=dtype, device=device)
 
     @property
-    def left_alone(self) -> dict[str, Tensor]:
+    def skipped(self) -> dict[str, Tensor]:
         """Masks ``(slots,)`` of the filters that the last rescale left as they were, by reason."""
         finite = torch.isfinite(self.norms)
         dead = finite & (self.norms <= self.smallest)

@@ -81,7 +81,7 @@ class ScaleInvariantWeights:
             raise ModelError("the model is in eval mode: call model.train() before the observed forward")
         with observe(self.model) as observation:
             yield
-        self._conclude(merge(gather(observation)))
+        self._conclude(merge(_gather(observation)))
 
     def _conclude(self, observation: Observation) -> None:
         self.observation = observation
@@ -115,7 +115,7 @@ class ScaleInvariantWeights:
         self._conclude(Observation(weights, norms))
 
 
-def gather(observation: Observation) -> list[Observation]:
+def _gather(observation: Observation) -> list[Observation]:
     """The observations of all processes."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return [observation]

@@ -11,7 +11,7 @@ from wrs_mm.errors import OptionError
 from wrs_mm.values import is_number, is_whole_number
 
 GRANULARITIES = ("filter", "layer")
-FROZEN_BN = ("skip", "fold")
+_FROZEN_BN = ("skip", "fold")
 
 SELECTION = ("granularity", "frozen_bn")
 """The options on which it depends what weights are selected."""
@@ -45,7 +45,7 @@ class RescaleOptions:
 
     def __post_init__(self) -> None:
         _check_choice("granularity", self.granularity, GRANULARITIES)
-        _check_choice("frozen_bn", self.frozen_bn, FROZEN_BN)
+        _check_choice("frozen_bn", self.frozen_bn, _FROZEN_BN)
         if self.target not in ("unit", "init") and not (is_number(self.target) and self.target > 0):
             raise OptionError(f"target must be 'unit', 'init' or a number > 0, not {self.target!r}")
         if not (is_whole_number(self.interval) and self.interval >= 1):

@@ -28,7 +28,7 @@ from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_p
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten
 
-LEFT_ALONE = ("dead", "nonfinite", "unfoldable")
+_SKIPPED = ("dead", "nonfinite", "unfoldable")
 
 
 class WeightRescaler:
@@ -82,10 +82,10 @@ class WeightRescaler:
         return self.weights.selected
 
     @property
-    def left_alone(self) -> dict[str, int]:
+    def skipped(self) -> dict[str, int]:
         """How many filters the last rescale left as they were: dead, non-finite, or not to be folded."""
-        masks = [bucket.left_alone for bucket in self._buckets]
-        return {key: sum(int(mask[key].sum()) for mask in masks) for key in LEFT_ALONE}
+        masks = [bucket.skipped for bucket in self._buckets]
+        return {key: sum(int(mask[key].sum()) for mask in masks) for key in _SKIPPED}
 
     def observing(self) -> AbstractContextManager[None]:
         """Find the scale-invariant weights in the first training forward; see ScaleInvariantWeights.
@@ -98,7 +98,7 @@ class WeightRescaler:
 
     def _begin(self) -> None:
         """Once the weights are known: remember their norms, switch their weight decay."""
-        refuse_unusable(self.weights)
+        _refuse_unusable(self.weights)
         weights = self.weights.selected_parameters
         if self.options.target == "init" and not self.targets:
             self.targets = {
@@ -181,7 +181,7 @@ class WeightRescaler:
         self.weights.load_state_dict(state["found"])
 
 
-def refuse_unusable(weights: ScaleInvariantWeights) -> None:
+def _refuse_unusable(weights: ScaleInvariantWeights) -> None:
     """Raise ModelError where WRS has nothing to do, or would do it to a weight that is computed."""
     assert weights.observation is not None
     computed = computed_weights(weights.observation)
