@@ -22,7 +22,10 @@ from torch.optim import Optimizer
 
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.buckets import Bucket
-from wrs_mm.rescaling.functional import filter_norms, wide
+from wrs_mm.rescaling.functional import (
+    filter_norms,
+    wide,
+)
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
