@@ -1,4 +1,4 @@
-"""What a rescale does and what it leaves alone."""
+"""What a rescale does and what it leaves alone: WeightRescaler, and the buckets that do its arithmetic."""
 
 from __future__ import annotations
 
