@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wrs_mm.engine.random_state_hook import KEY as RANDOM_STATE
+from wrs_mm.engine.random_state_hook import RANDOM_STATES
 from wrs_mm.errors import CheckpointError, OptionError
 from wrs_mm.files import open_atomically
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
@@ -29,7 +29,7 @@ from wrs_mm.rescaling import Verdict, WeightRescaler
 from wrs_mm.rescaling.functional import number_of_filters
 from wrs_mm.values import one_line
 
-_TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATE)
+_TRAINING_STATE = ("optimizer", "param_schedulers", "message_hub", "ema_state_dict", RANDOM_STATES)
 """What a checkpoint holds to go on with a training: momentum and averages are of the old norms."""
 
 _NOT_IN_OLD_CHECKPOINTS = "num_batches_tracked"
@@ -232,7 +232,7 @@ def rescale_state(
         "weights": len(verdicts),
         "rescaled": tuple(chosen),
         "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
-        "filters_skipped": rescaler.left_alone,
+        "filters_skipped": rescaler.skipped,
         "weights_skipped": kept,
     }
 

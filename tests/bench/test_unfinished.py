@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benches import Bench
 
+from wrs_mm.bench import commands
 from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.bench import commands
 
 
 class TakenBack:

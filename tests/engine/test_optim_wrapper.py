@@ -1,81 +1,41 @@
-"""The wrappers inside a real mmengine Runner."""
+"""The wrappers: one method, found weights, and nothing but the optimizer's step from then on."""
 
 from __future__ import annotations
 
 import copy
-import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.hooks import Hook
-from mmengine.model import BaseModel
-from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, build_optim_wrapper
+from torch import nn
+from toy_training import (
+    CONSTRUCTOR,
+    INVARIANT,
+    Network,
+    PlainNetwork,
+    build,
+    decay_by_name,
+    filter_norms,
+    runner,
+    step,
+    wrapper_config,
+)
 
-import wrs_mm  # noqa: F401
+import wrs_mm
+from wrs_mm.engine import (
+    AmpScaleInvariantOptimWrapper,
+    AmpWRSOptimWrapper,
+    ScaleInvariantOptimWrapper,
+    WRSOptimWrapper,
+)
 from wrs_mm.errors import ModelError, OptionError
-
-CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
-
-
-class Images(Dataset):
-    """Random crops: what a batch holds depends on numpy's random numbers, as an augmentation would."""
-
-    metainfo: ClassVar[dict] = {}
-
-    def __len__(self) -> int:
-        return 12
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(index)
-        image = torch.randn(3, 10, 10, generator=generator)
-        return {"x": image + 0.1 * torch.randn(3, 1, 1)}
-
-
-class Network(BaseModel):
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU())
-        self.block = nn.Sequential(nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6), nn.Dropout(0.2))
-        self.head = nn.Linear(6, 2)
-
-    def forward(self, x: Tensor, mode: str = "tensor") -> Any:
-        y = self.head(self.block(self.stem(x)).mean((2, 3)))
-        if mode == "loss":
-            return {"loss": (y - 1).square().mean()}
-        return y
-
-
-INVARIANT = ("stem.0.weight", "block.0.weight")
-
-
-def wrapper_config(kind: str = "WRSOptimWrapper", **more: Any) -> dict[str, Any]:
-    optimizer = {"type": "SGD", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
-    return {"type": kind, "constructor": CONSTRUCTOR, "optimizer": optimizer, **more}
-
-
-def build(model: nn.Module, kind: str = "WRSOptimWrapper", **more: Any) -> Any:
-    return build_optim_wrapper(model, ConfigDict(wrapper_config(kind, **more)))
-
-
-def step(model: Network, wrapper: Any, x: Tensor | None = None) -> None:
-    x = torch.randn(4, 3, 10, 10) if x is None else x
-    model.train_step({"x": x}, wrapper)
-
-
-def filter_norms(model: nn.Module) -> Tensor:
-    parameters = dict(model.named_parameters())
-    return torch.cat([parameters[name].detach().flatten(1).norm(dim=1) for name in INVARIANT])
-
-
-def decay_by_name(model: nn.Module, wrapper: Any) -> dict[str, float]:
-    decay = {id(p): g["weight_decay"] for g in wrapper.optimizer.param_groups for p in g["params"]}
-    return {name: decay[id(p)] for name, p in model.named_parameters()}
 
 
 def test_wrs_needs_three_lines_and_rescales_after_each_update() -> None:
@@ -88,40 +48,13 @@ def test_wrs_needs_three_lines_and_rescales_after_each_update() -> None:
         assert decay == (0.0 if name in INVARIANT else 0.01), name
 
 
-@pytest.mark.parametrize(("mult", "expected"), [(0.0, 0.0), (0.5, 0.005), (1.0, 0.01)])
-def test_the_decay_of_scale_invariant_weights_is_a_factor_of_its_own(mult: float, expected: float) -> None:
-    model = Network()
-    paramwise = {"scale_invariant_decay_mult": mult, "norm_decay_mult": 0.0}
-    wrapper = build(model, "ScaleInvariantOptimWrapper", paramwise_cfg=paramwise)
-    before = filter_norms(model)
-    step(model, wrapper)
-    assert not torch.allclose(filter_norms(model), torch.ones(12), rtol=1e-3)
-    assert before.shape == (12,)
-    decay = decay_by_name(model, wrapper)
-    assert all(decay[name] == pytest.approx(expected) for name in INVARIANT)
-    assert decay["stem.1.weight"] == 0.0 and decay["head.weight"] == 0.01
-
-
-def test_equal_settings_share_a_group() -> None:
-    wrapper = build(Network(), paramwise_cfg={"norm_decay_mult": 0.0, "bias_lr_mult": 2.0})
-    sizes = [len(group["params"]) for group in wrapper.optimizer.param_groups]
-    assert len(sizes) == 6 and sizes[3:] == [0, 0, 0]
-
-
-def test_other_decay_false_switches_all_of_it_off() -> None:
-    model = Network()
-    wrapper = build(model, wrs={"other_decay": False})
-    step(model, wrapper)
-    assert set(decay_by_name(model, wrapper).values()) == {0.0}
-
-
 def test_accumulated_gradients_are_one_update() -> None:
     model = Network()
     wrapper = build(model, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 4)
     for expected in (0, 1, 1, 2):
         step(model, wrapper)
-        assert wrapper.rescaler.updates == expected
+        assert wrapper.method.updates == expected
 
 
 def test_clipping_goes_with_it() -> None:
@@ -136,9 +69,8 @@ def test_clipping_goes_with_it() -> None:
     [
         ({"wrs": {"granularty": "filter"}}, "no option 'granularty'"),
         ({"wrs": {"target": "one"}}, "target must be"),
-        ({"wrs": {"other_decay": 0}}, "other_decay must be"),
+        ({"wrs": {"other_decay": False}}, r"paramwise_cfg=dict\(other_decay_mult=…\)"),
         ({"wrs": "filter"}, "dict of options"),
-        ({"paramwise_cfg": {"scale_invariant_decay_mult": -1}}, "must be a number"),
     ],
 )
 def test_unknown_options_and_values_are_refused(config: dict[str, Any], message: str) -> None:
@@ -146,76 +78,154 @@ def test_unknown_options_and_values_are_refused(config: dict[str, Any], message:
         build(Network(), **config)
 
 
-def test_the_wrong_constructor_wrapper_or_machine_is_named() -> None:
-    with pytest.raises(OptionError, match="WRSOptimWrapper"):
-        build(Network(), "OptimWrapper")
-    wrapper = build_optim_wrapper(
-        Network(), ConfigDict({**wrapper_config(), "constructor": "DefaultOptimWrapperConstructor"})
-    )
-    with pytest.raises(OptionError, match=f"constructor='{CONSTRUCTOR}'"):
-        step(Network(), wrapper)
-    if not torch.cuda.is_available():
-        with pytest.raises(OptionError, match="needs a GPU: use type='WRSOptimWrapper'"):
-            build(Network(), "AmpWRSOptimWrapper")
+@pytest.mark.parametrize("kind", ["WRSOptimWrapper", "ScaleInvariantOptimWrapper"])
+def test_a_wrapper_without_its_constructor_fails_when_it_is_built(kind: str) -> None:
+    config = wrapper_config(kind)
+    del config["constructor"]
+    with pytest.raises(OptionError, match=f"^{kind} needs constructor='{CONSTRUCTOR}'.*$") as error:
+        build_optim_wrapper(Network(), ConfigDict(config))
+    assert "\n" not in str(error.value)
 
 
-def test_a_model_without_batch_norm_is_refused() -> None:
-    class Plain(Network):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem[1], self.block[1] = nn.Identity(), nn.Identity()
-
-    model = Plain()
-    with pytest.raises(ModelError, match="no batch normalization"):
-        step(model, build(model))
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("kind", ["WRSOptimWrapper", "ScaleInvariantOptimWrapper"])
+def test_mixed_precision_without_a_gpu_names_the_wrapper_to_use(kind: str) -> None:
+    with pytest.raises(OptionError, match=f"needs a GPU: use type='{kind}'"):
+        build(Network(), f"Amp{kind}")
 
 
-class Kill(Hook):
-    """Ends a training in the middle, as a signal would."""
-
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        if runner.iter + 1 == self.iteration:
-            raise KeyboardInterrupt
-
-
-def runner(work_dir: Path, by_epoch: bool, name: str, **more: Any) -> Runner:
-    torch.manual_seed(0)
-    sampler = {"type": "DefaultSampler" if by_epoch else "InfiniteSampler", "shuffle": True}
-    loader = {"batch_size": 3, "num_workers": 0, "sampler": sampler}
-    loader["collate_fn"] = {"type": "default_collate"}
-    train_cfg: dict[str, Any] = {"by_epoch": by_epoch, "val_interval": 1 if by_epoch else 4}
-    train_cfg.update({"max_epochs": 4} if by_epoch else {"max_iters": 16})
-    hooks = {"checkpoint": {"type": "CheckpointHook", "by_epoch": by_epoch, "interval": 1 if by_epoch else 4}}
-    return Runner(
-        model=Network(), work_dir=str(work_dir), train_dataloader={**loader, "dataset": Images()},
-        train_cfg=train_cfg, optim_wrapper=ConfigDict(wrapper_config(wrs={"target": "init"})),
-        param_scheduler={"type": "CosineAnnealingLR", "T_max": 16, "by_epoch": False},
-        default_hooks=hooks, randomness={"seed": 3, "deterministic": True}, experiment_name=name,
-        log_level=logging.ERROR, default_scope="mmengine",
-        custom_hooks=[{"type": "RandomStateHook"}, *more.pop("custom_hooks", [])], **more,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "more", "message"),
+    [
+        ("WRSOptimWrapper", {}, "no batch normalization"),
+        (
+            "ScaleInvariantOptimWrapper",
+            {"paramwise_cfg": {"scale_invariant_decay_mult": 0}},
+            "nothing to act on",
+        ),
+    ],
+)
+def test_a_model_without_batch_norm_is_refused(kind: str, more: dict[str, Any], message: str) -> None:
+    model = PlainNetwork()
+    with pytest.raises(ModelError, match=message):
+        step(model, build(model, kind, **more))
 
 
-@pytest.mark.parametrize("by_epoch", [True, False], ids=["epochs", "iterations"])
-def test_a_run_killed_and_resumed_is_the_run_bit_for_bit(tmp_path: Path, by_epoch: bool) -> None:
-    kind = "epochs" if by_epoch else "iterations"
-    whole = runner(tmp_path / "whole", by_epoch, f"whole-{kind}")
-    whole.train()
-    killed = runner(tmp_path / "killed", by_epoch, f"killed-{kind}", custom_hooks=[Kill(10)])
-    with pytest.raises(KeyboardInterrupt):
-        killed.train()
-    torch.manual_seed(99)
-    resumed = runner(tmp_path / "killed", by_epoch, f"resumed-{kind}", resume=True)
-    resumed.train()
-    assert resumed.iter == whole.iter == 16
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
-    momentum = [s["momentum_buffer"] for s in whole.optim_wrapper.optimizer.state.values()]
-    again = [s["momentum_buffer"] for s in resumed.optim_wrapper.optimizer.state.values()]
-    assert sorted(map(float, (m.sum() for m in momentum))) == sorted(map(float, (m.sum() for m in again)))
+def test_weight_decay_as_it_is_suits_any_model() -> None:
+    model = PlainNetwork()
+    step(model, build(model, "ScaleInvariantOptimWrapper"))
+
+
+# -- one training step --------------------------------------------------------------------------------
+
+
+class CallsOfOurs:
+    """Which functions of wrs_mm are called, and which of them within the optimizer's step."""
+
+    def __init__(self) -> None:
+        self.all: set[str] = set()
+        self.outside_the_step: set[str] = set()
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        package = str(Path(wrs_mm.__file__).parent)
+        if event != "call" or not frame.f_code.co_filename.startswith(package):
+            return
+        self.all.add(frame.f_code.co_name)
+        caller: FrameType | None = frame
+        while caller is not None and caller.f_code.co_name != "step_and_then":
+            caller = caller.f_back
+        if caller is None:
+            self.outside_the_step.add(frame.f_code.co_name)
+
+
+def watched_step(model: Network, wrapper: Any) -> CallsOfOurs:
+    calls = CallsOfOurs()
+    sys.setprofile(calls)
+    try:
+        step(model, wrapper)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("kind", ["WRSOptimWrapper", "ScaleInvariantOptimWrapper"])
+def test_after_the_first_step_only_the_optimizers_step_runs_anything_of_ours(kind: str) -> None:
+    model = Network()
+    wrapper = build(model, kind)
+    assert "_observed_optim_context" in watched_step(model, wrapper).outside_the_step
+    for _ in range(2):
+        calls = watched_step(model, wrapper)
+        assert calls.outside_the_step == set()
+        assert ("rescale" in calls.all) == (kind == "WRSOptimWrapper")
+
+
+def test_once_the_weights_are_known_the_context_is_mmengines_own() -> None:
+    for kind in (WRSOptimWrapper, ScaleInvariantOptimWrapper):
+        assert kind.optim_context is OptimWrapper.optim_context
+    for kind in (AmpWRSOptimWrapper, AmpScaleInvariantOptimWrapper):
+        assert kind.optim_context is AmpOptimWrapper.optim_context
+    model = Network()
+    wrapper = build(model)
+    assert wrapper.optim_context.__func__ is not OptimWrapper.optim_context
+    step(model, wrapper)
+    assert wrapper.optim_context.__func__ is OptimWrapper.optim_context
+    resumed = build(Network())
+    resumed.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    assert resumed.optim_context.__func__ is OptimWrapper.optim_context
+
+
+def test_a_context_that_a_subclass_adds_is_entered_in_every_step() -> None:
+    entered = []
+
+    class Counting(WRSOptimWrapper):
+        @contextmanager
+        def optim_context(self, model: nn.Module) -> Iterator[None]:
+            entered.append(self.method.weights.found)
+            with super().optim_context(model):
+                yield
+
+    model = Network()
+    wrapper = build(model, Counting)
+    for _ in range(3):
+        step(model, wrapper)
+    assert entered == [False, True, True]
+
+
+def test_a_forward_that_fails_is_watched_again() -> None:
+    model = Network()
+    wrapper = build(model)
+    with pytest.raises(RuntimeError):
+        step(model, wrapper, torch.randn(4, 5, 10, 10))
+    step(model, wrapper)
+    torch.testing.assert_close(filter_norms(model), torch.ones(12), rtol=1e-6, atol=0)
+
+
+def test_the_log_says_how_many_weights_were_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("wrs_mm.engine.optim_wrapper.print_log", lambda text, logger: lines.append(text))
+    model = Network()
+    wrapper = build(model)
+    step(model, wrapper)
+    step(model, wrapper)
+    assert lines == ["2 of 3 convolution and linear weights are scale-invariant, 2 are selected"]
+
+
+def test_mixed_precision_rescales_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    amp = "mmengine.optim.optimizer.amp_optimizer_wrapper"
+    monkeypatch.setattr(f"{amp}.is_cuda_available", lambda: True)
+    monkeypatch.setattr(f"{amp}.GradScaler", lambda **options: torch.amp.GradScaler("cpu", **options))
+    model = Network()
+    wrapper = build(model, "AmpWRSOptimWrapper", dtype="bfloat16", wrs={"target": 2})
+    for _ in range(3):
+        step(model, wrapper)
+        torch.testing.assert_close(filter_norms(model), torch.full((12,), 2.0), rtol=1e-6, atol=0)
+    resumed_model = Network()
+    resumed = build(resumed_model, "AmpWRSOptimWrapper", dtype="bfloat16", wrs={"target": 2})
+    resumed.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    assert resumed.method.updates == 3 and "loss_scaler" in wrapper.state_dict()
+
+
+# -- averages and resuming ----------------------------------------------------------------------------
 
 
 def test_the_averaged_model_starts_from_the_rescaled_one(tmp_path: Path) -> None:
@@ -236,3 +246,55 @@ def test_a_checkpoint_without_wrs_is_not_resumed_silently() -> None:
     )
     with pytest.raises(OptionError, match="load_from instead of resuming"):
         build(model).load_state_dict(plain.state_dict())
+
+
+def stepped(kind: str = "WRSOptimWrapper", **more: Any) -> Any:
+    model = Network()
+    wrapper = build(model, kind, **more)
+    step(model, wrapper)
+    return wrapper
+
+
+def test_a_checkpoint_of_the_other_method_is_not_resumed() -> None:
+    state = stepped("ScaleInvariantOptimWrapper").state_dict()
+    with pytest.raises(OptionError, match=r"another regularizer.*load_from instead of resuming"):
+        build(Network()).load_state_dict(state)
+
+
+def test_a_checkpoint_of_another_decay_is_not_resumed() -> None:
+    state = stepped().state_dict()
+    wrapper = build(Network(), paramwise_cfg={"scale_invariant_decay_mult": 0.5})
+    with pytest.raises(OptionError, match=r"decay_mult=0\.0, this run has 0\.5"):
+        wrapper.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"found": {"weights": {}, "norms": {}}},
+        {"options": {"granularity": "filter"}, "updates": 1, "found": {}, "targets": {}},
+    ],
+)
+@pytest.mark.parametrize("kind", ["WRSOptimWrapper", "ScaleInvariantOptimWrapper"])
+def test_a_checkpoint_of_an_earlier_version_says_to_begin_a_new_run(kind: str, old: dict[str, Any]) -> None:
+    state = {**stepped(kind).state_dict(), "wrs": old}
+    with pytest.raises(
+        OptionError, match=r"another version of wrs-mm: .*load_from instead of resuming"
+    ) as error:
+        build(Network(), kind).load_state_dict(state)
+    assert "\n" not in str(error.value)
+
+
+def test_a_resumed_weight_keeps_its_own_momentum() -> None:
+    model = Network()
+    wrapper = build(model)
+    for _ in range(3):
+        step(model, wrapper)
+    resumed_model = Network()
+    resumed = build(resumed_model)
+    resumed.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    others = dict(resumed_model.named_parameters())
+    for name, parameter in model.named_parameters():
+        mine = wrapper.optimizer.state[parameter]["momentum_buffer"]
+        assert torch.equal(resumed.optimizer.state[others[name]]["momentum_buffer"], mine), name
+    assert decay_by_name(resumed_model, resumed) == decay_by_name(model, wrapper)

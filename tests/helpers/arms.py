@@ -138,8 +138,8 @@ def check_arm(subject: Subject, arm: str) -> None:
         else:
             assert its == recipe[name], name
     if arm == "wrs":
-        assert {v.name for v in wrapper.rescaler.rescaled} == before.keys()
-        assert not any(wrapper.rescaler.left_alone.values())
+        assert {v.name for v in wrapper.method.rescaled} == before.keys()
+        assert not any(wrapper.method.skipped.values())
         target = config.optim_wrapper.wrs.get("target", "unit")
         wanted = {name: 1.0 if target == "unit" else norms for name, norms in before.items()}
         assert largest_difference(after, wanted) < MOVED

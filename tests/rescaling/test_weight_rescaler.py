@@ -1,4 +1,4 @@
-"""What a rescale does and what it leaves alone."""
+"""What a rescale does and what it leaves alone: WeightRescaler, and the buckets that do its arithmetic."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_frozen_batch_norm_is_folded() -> None:
         torch.testing.assert_close(norms(model), start, rtol=1e-9, atol=0)
 
 
-def test_zero_nearly_dead_and_nonfinite_filters_are_left_alone_and_counted() -> None:
+def test_zero_nearly_dead_and_nonfinite_filters_are_skipped_and_counted() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     rescaler = WeightRescaler(model, optimizer)
@@ -123,7 +123,7 @@ def test_zero_nearly_dead_and_nonfinite_filters_are_left_alone_and_counted() -> 
     rescaler.rescale()
     torch.testing.assert_close(model[0].weight[:4], kept, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(model[1].running_var[:4], statistics)
-    assert rescaler.left_alone == {"dead": 2, "nonfinite": 2, "unfoldable": 0}
+    assert rescaler.skipped == {"dead": 2, "nonfinite": 2, "unfoldable": 0}
 
 
 def test_a_variance_that_float32_cannot_hold_leaves_its_filter_alone() -> None:
@@ -135,7 +135,7 @@ def test_a_variance_that_float32_cannot_hold_leaves_its_filter_alone() -> None:
         model[0].weight[0] *= 1e4  # c = 1e-4: c² (var + ε) is far below 10⁻³ ε
         model[1].running_var[0] = 1e-5
     rescaler.rescale()
-    assert rescaler.left_alone["unfoldable"] == 1
+    assert rescaler.skipped["unfoldable"] == 1
     assert float(model[0].weight[0].norm()) == pytest.approx(1e4, rel=1e-3)
     assert float(model[1].running_var[0]) == pytest.approx(1e-5)
 
@@ -290,4 +290,4 @@ def test_a_filter_that_was_zero_when_training_began_is_not_given_that_norm_again
         model[0].weight[0] = 1
     rescaler.rescale()
     assert bool((model[0].weight[0] == 1).all())
-    assert rescaler.left_alone["dead"] == 1
+    assert rescaler.skipped["dead"] == 1

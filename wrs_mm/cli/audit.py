@@ -20,7 +20,8 @@ from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.files import write_text
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
-from wrs_mm.rescaling import Verdict
+from wrs_mm.rescaling import RescaleOptions, Verdict
+from wrs_mm.rescaling.options import SELECTION
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,11 +98,9 @@ def run(args: argparse.Namespace) -> int:
 def wrs_options_of(config: Any) -> dict[str, str]:
     """Granularity and frozen_bn of a config's own arm, or the defaults."""
     wrapper = config.get("optim_wrapper") or {}
-    options = wrapper.get("wrs") or wrapper.get("scale_invariance") or {}
-    return {
-        "granularity": options.get("granularity", "filter"),
-        "frozen_bn": options.get("frozen_bn", "skip"),
-    }
+    said = wrapper.get("wrs") or wrapper.get("scale_invariance") or {}
+    options = RescaleOptions(**{name: said[name] for name in SELECTION if name in said})
+    return {name: getattr(options, name) for name in SELECTION}
 
 
 def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:

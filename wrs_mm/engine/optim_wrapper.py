@@ -8,182 +8,183 @@ mixed precision      ``AmpScaleInvariantOptimWrapper``        ``AmpWRSOptimWrapp
 ===================  =======================================  ==========================
 
 All need ``constructor='ScaleInvariantOptimWrapperConstructor'``, which tells them the model.
+
+One training step, from the Runner to the equations:
+
+1. ``model.train_step`` enters ``optim_context``. In the first step the method watches the forward and finds
+   the scale-invariant weights; from the second on the context is mmengine's own.
+2. ``update_params``: the loss goes backward, and the optimizer makes its step.
+3. The step is followed by what the method hung to it
+   (:func:`~wrs_mm.rescaling.optimizer.after_step`): with WRS, rescale and fold.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
+from torch.optim import Optimizer
 
-from wrs_mm.errors import ModelError, OptionError
-from wrs_mm.rescaling import ScaleInvariantWeights, WeightRescaler
-from wrs_mm.rescaling.optimizer import move_to_partner_groups
-from wrs_mm.rescaling.options import check_rescaler_options
+from wrs_mm.errors import OptionError
+from wrs_mm.rescaling import RescaleOptions, ScaleInvariantDecay, ScaleInvariantWeights, WeightRescaler
+from wrs_mm.rescaling.options import SELECTION
 
-CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
-STATE = "wrs"
-"""The key of a wrapper's state in a checkpoint, beside the optimizer's own."""
+_STATE = "wrs"
+"""The key of the method's state in a checkpoint, beside the optimizer's own."""
 
 
-class ScaleInvariance:
-    """Mixin for an OptimWrapper: finds the scale-invariant weights in the first training forward.
+class Method(Protocol):
+    """What a wrapper holds: it finds the scale-invariant weights, and then acts on them by itself."""
+
+    weights: ScaleInvariantWeights
+
+    def observing(self) -> AbstractContextManager[None]:
+        """The context of the first training forward, in which the weights are found."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of it."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from it; called before the optimizer's state is loaded."""
+
+
+class MethodOptimWrapper(OptimWrapper):
+    """An OptimWrapper that holds a method: lets it watch the first forward, saves it with the optimizer.
 
     Args:
-        scale_invariance: Options of :class:`~wrs_mm.rescaling.ScaleInvariantWeights`:
-            ``granularity`` and ``frozen_bn``.
+        method: Made for the wrapper's optimizer.
         **kwargs: The OptimWrapper's own arguments.
-
-    Raises:
-        OptionError: An option is unknown or its value out of its range.
     """
 
     default_decay_mult = 1.0
     """Factor on the weight decay of scale-invariant weights where ``paramwise_cfg`` names none."""
 
-    def __init__(self, *, scale_invariance: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, method: Method, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._options = dict(scale_invariance or {})
-        check_options("scale_invariance", self._options, ScaleInvariantWeights)
-        self.weights: ScaleInvariantWeights | None = None
-        self.decay_mult = self.default_decay_mult
-
-    def attach(self, model: nn.Module, decay_mult: float) -> None:
-        """Take note of the model whose parameters the optimizer has (called by the constructor).
-
-        Raises:
-            ModelError: The model is sharded.
-        """
-        self.decay_mult = decay_mult
-        self.weights = ScaleInvariantWeights(model, **self._options)
-
-    def _known_weights(self) -> ScaleInvariantWeights:
-        if self.weights is None:
-            name = type(self).__name__
-            raise OptionError(f"{name} needs constructor='{CONSTRUCTOR}' beside its type in optim_wrapper")
-        return self.weights
+        self.method = method
+        # On the instance, where it hides the class's own, and only until the weights are found.
+        self.__dict__["optim_context"] = self._observed_optim_context
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Context of a training forward; the first one is observed."""
-        weights = self._known_weights()
-        first = not weights.found
-        with super().optim_context(model), self._observing():  # type: ignore[misc]
+    def _observed_optim_context(self, model: nn.Module) -> Iterator[None]:
+        with type(self).optim_context(self, model), self.method.observing():
             yield
-        if first:
-            print_log(describe(weights), logger="current")
+        self._stop_observing()
+        print_log(_describe(self.method.weights), logger="current")
 
-    @contextmanager
-    def _observing(self) -> Iterator[None]:
-        weights = self._known_weights()
-        first = not weights.found
-        with weights.observing():
-            yield
-        if first:
-            self._move()
-
-    def _move(self) -> None:
-        weights = self._known_weights()
-        if self.decay_mult != 1 and not weights.selected:
-            raise ModelError(
-                "scale_invariant_decay_mult has nothing to act on: no weight of this model is "
-                "scale-invariant; `wrs-mm audit CONFIG` says why for each"
-            )
-        parameters = dict(weights.model.named_parameters())
-        move_to_partner_groups(self.optimizer, [parameters[v.name] for v in weights.selected])  # type: ignore[attr-defined]
-
-    def _own_state(self) -> dict[str, Any]:
-        return {"found": self._known_weights().state_dict()}
-
-    def _load_own_state(self, state: dict[str, Any]) -> None:
-        weights = self._known_weights()
-        weights.load_state_dict(state["found"])
-        if weights.found:
-            self._move()
+    def _stop_observing(self) -> None:
+        """From now on ``optim_context`` is the class's own, that is mmengine's."""
+        self.__dict__.pop("optim_context", None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, and under ``'wrs'`` what was found."""
-        state = super().state_dict()  # type: ignore[misc]
-        state[STATE] = self._own_state()
-        return state
+        """The optimizer's state, and under ``'wrs'`` the method's."""
+        return {**super().state_dict(), _STATE: self.method.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state of :meth:`state_dict`.
 
         Raises:
-            OptionError: The state is of a run without this wrapper, or with other options.
+            OptionError: The state is of a run without this wrapper or with other options, or of another
+                version of wrs-mm.
+            ModelError: The state is of another model.
         """
         state_dict = dict(state_dict)
-        own = state_dict.pop(STATE, None)
-        if own is None or ("options" in own) != ("options" in self._own_state()):
+        own = state_dict.pop(_STATE, None)
+        if own is None:
             raise OptionError(
                 f"the checkpoint's optimizer state is of a run without {type(self).__name__}: "
                 "begin a new run from its weights with load_from instead of resuming it"
             )
-        # Which group a weight is in decides where its state belongs: move first, load then.
-        self._load_own_state(own)
-        super().load_state_dict(state_dict)  # type: ignore[misc]
+        # Which group a weight is in decides where its state belongs: the method moves it first.
+        self.method.load_state_dict(own)
+        if self.method.weights.found:
+            self._stop_observing()
+        super().load_state_dict(state_dict)
 
 
-class Rescaling(ScaleInvariance):
-    """Mixin for an OptimWrapper: weight rescaling after each update of the optimizer.
+@OPTIM_WRAPPERS.register_module()
+class ScaleInvariantOptimWrapper(MethodOptimWrapper):
+    """OptimWrapper that applies ``scale_invariant_decay_mult``.
 
     Args:
-        wrs: Options of :class:`~wrs_mm.rescaling.WeightRescaler`: ``granularity``, ``target``, ``interval``,
-            ``frozen_bn``, ``min_norm``; and ``other_decay`` (default True): False switches weight decay off
-            on all parameters, not only on the rescaled ones.
+        optimizer: The optimizer.
+        model: The model that trains; from the constructor, as is ``decay_mult``.
+        decay_mult: Factor on the weight decay of its scale-invariant weights.
+        scale_invariance: ``granularity`` and ``frozen_bn`` of :class:`~wrs_mm.rescaling.RescaleOptions`.
         **kwargs: The OptimWrapper's own arguments.
 
     Raises:
-        OptionError: An option is unknown or its value out of its range.
+        OptionError: The constructor is another, an option is unknown, or a value out of its range.
+        ModelError: The model is sharded.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        model: nn.Module | None = None,
+        decay_mult: float = MethodOptimWrapper.default_decay_mult,
+        scale_invariance: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        options = RescaleOptions.from_dict(scale_invariance or {}, "scale_invariance", SELECTION)
+        method = ScaleInvariantDecay(
+            _given(model, type(self)),
+            optimizer,
+            granularity=options.granularity,
+            frozen_bn=options.frozen_bn,
+            decay_mult=decay_mult,
+        )
+        super().__init__(method, optimizer=optimizer, **kwargs)
+
+
+@OPTIM_WRAPPERS.register_module()
+class WRSOptimWrapper(MethodOptimWrapper):
+    """OptimWrapper with weight rescaling after each update of the optimizer.
+
+    Args:
+        optimizer: The optimizer.
+        model: The model that trains; from the constructor, as is ``decay_mult``.
+        decay_mult: Factor on the weight decay of its rescaled weights.
+        wrs: Options of :class:`~wrs_mm.rescaling.RescaleOptions`: ``granularity``, ``target``, ``interval``,
+            ``frozen_bn``, ``min_norm``.
+        **kwargs: The OptimWrapper's own arguments.
+
+    Raises:
+        OptionError: The constructor is another, an option is unknown, or a value out of its range.
+        ModelError: The model is sharded.
     """
 
     default_decay_mult = 0.0
 
-    def __init__(self, *, wrs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._options = wrs_options(wrs)
-        self.rescaler: WeightRescaler | None = None
-
-    def attach(self, model: nn.Module, decay_mult: float) -> None:
-        """Take note of the model whose parameters the optimizer has (called by the constructor).
-
-        Raises:
-            ModelError: The model is sharded.
-        """
-        self.decay_mult = decay_mult
-        self.rescaler = WeightRescaler(
-            model,
-            self.optimizer,  # type: ignore[attr-defined]
-            decay_mult=decay_mult,
-            **self._options,
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        model: nn.Module | None = None,
+        decay_mult: float = default_decay_mult,
+        wrs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(wrs, Mapping) and "other_decay" in wrs:
+            raise OptionError(
+                "wrs has no option 'other_decay': the factor on the weight decay of all other parameters is "
+                "paramwise_cfg=dict(other_decay_mult=…) in optim_wrapper; 0 switches it off, 1 is the default"
+            )
+        options = RescaleOptions.from_dict(wrs or {}, "wrs")
+        method = WeightRescaler(
+            _given(model, type(self)), optimizer, decay_mult=decay_mult, **asdict(options)
         )
-        self.weights = self.rescaler.weights
-
-    def _known_rescaler(self) -> WeightRescaler:
-        self._known_weights()
-        assert self.rescaler is not None  # set together with the weights
-        return self.rescaler
-
-    @contextmanager
-    def _observing(self) -> Iterator[None]:
-        with self._known_rescaler().observing():
-            yield
-
-    def _own_state(self) -> dict[str, Any]:
-        return self._known_rescaler().state_dict()
-
-    def _load_own_state(self, state: dict[str, Any]) -> None:
-        self._known_rescaler().load_state_dict(state)
+        super().__init__(method, optimizer=optimizer, **kwargs)
 
 
-class AmpChecked:
+class _NeedsGPU:
     """Mixin: mixed precision without an accelerator is the caller's mistake, not an assertion."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -197,65 +198,26 @@ class AmpChecked:
 
 
 @OPTIM_WRAPPERS.register_module()
-class ScaleInvariantOptimWrapper(ScaleInvariance, OptimWrapper):
-    """OptimWrapper that applies ``scale_invariant_decay_mult``. Arguments: see :class:`ScaleInvariance`."""
+class AmpScaleInvariantOptimWrapper(_NeedsGPU, ScaleInvariantOptimWrapper, AmpOptimWrapper):
+    """:class:`ScaleInvariantOptimWrapper` in mixed precision."""
 
 
 @OPTIM_WRAPPERS.register_module()
-class AmpScaleInvariantOptimWrapper(AmpChecked, ScaleInvariance, AmpOptimWrapper):
-    """The same in mixed precision."""
+class AmpWRSOptimWrapper(_NeedsGPU, WRSOptimWrapper, AmpOptimWrapper):
+    """:class:`WRSOptimWrapper` in mixed precision."""
 
 
-@OPTIM_WRAPPERS.register_module()
-class WRSOptimWrapper(Rescaling, OptimWrapper):
-    """OptimWrapper with weight rescaling. Arguments: see :class:`Rescaling`."""
+def _given(model: nn.Module | None, wrapper: type) -> nn.Module:
+    """The model that the constructor gave; mmengine's own constructor gives none."""
+    if model is None:
+        raise OptionError(
+            f"{wrapper.__name__} needs constructor='ScaleInvariantOptimWrapperConstructor' beside its type "
+            "in optim_wrapper"
+        )
+    return model
 
 
-@OPTIM_WRAPPERS.register_module()
-class AmpWRSOptimWrapper(AmpChecked, Rescaling, AmpOptimWrapper):
-    """The same in mixed precision."""
-
-
-def wrs_options(wrs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options of ``wrs=dict(…)`` that are the rescaler's own.
-
-    Raises:
-        OptionError: One is unknown or out of its range, or ``wrs`` is no dict.
-    """
-    options = check_options("wrs", wrs or {}, WeightRescaler, extra=("other_decay",), own=("decay_mult",))
-    other_decay(options)
-    options.pop("other_decay", None)
-    check_rescaler_options(**options)
-    return options
-
-
-def other_decay(wrs: Mapping[str, Any] | None) -> bool:
-    """The option ``wrs=dict(other_decay=…)``: whether other parameters keep their weight decay.
-
-    Raises:
-        OptionError: It is neither True nor False.
-    """
-    value = wrs.get("other_decay", True) if isinstance(wrs, Mapping) else True
-    if not isinstance(value, bool):
-        raise OptionError(f"other_decay must be True or False, not {value!r}")
-    return value
-
-
-def check_options(
-    key: str, options: object, target: type, extra: tuple[str, ...] = (), own: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """A copy of the options, after a check that each is an argument of the class (beside ``extra``)."""
-    if not isinstance(options, Mapping):
-        raise OptionError(f"{key} must be a dict of options, not {options!r}")
-    names = [*inspect.signature(target).parameters, *extra]
-    known = [name for name in names if name not in ("model", "optimizer", *own)]
-    for name in options:
-        if name not in known:
-            raise OptionError(f"{key} has no option {name!r}; its options are {', '.join(known)}")
-    return dict(options)
-
-
-def describe(weights: ScaleInvariantWeights) -> str:
+def _describe(weights: ScaleInvariantWeights) -> str:
     """A line for the log: how many weights were found, and which were not used at all."""
     unused = [v.name for v in weights.verdicts if v.reason == "not used in this loss"]
     invariant = sum(v.scale_invariant for v in weights.verdicts)

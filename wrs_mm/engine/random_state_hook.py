@@ -22,7 +22,8 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-KEY = "random_states"
+RANDOM_STATES = "random_states"
+"""Their key in a checkpoint."""
 
 
 def random_state() -> dict[str, Any]:
@@ -80,7 +81,7 @@ class RandomStateHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Gather where an iteration-based checkpoint is due; only rank 0 writes it."""
-        if any(iteration_checkpoint_due(runner, hook) for hook in checkpoint_hooks(runner)):
+        if any(_iteration_checkpoint_due(runner, hook) for hook in _checkpoint_hooks(runner)):
             self._gather()
 
     def after_train_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -96,13 +97,13 @@ class RandomStateHook(Hook):
         if states is None:
             return  # someone saved by hand, between two iterations: no state of the other ranks
         sampler = getattr(runner.train_dataloader, "sampler", None)
-        checkpoint[KEY] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
+        checkpoint[RANDOM_STATES] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
 
     # -- restoring ------------------------------------------------------------------------------------
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the states for later: much happens between loading and the first batch."""
-        self._resumed = checkpoint.get(KEY)
+        self._resumed = checkpoint.get(RANDOM_STATES)
 
     def before_train(self, runner: Runner) -> None:
         """Say what a resumed run cannot repeat; put back the sampler's seed."""
@@ -111,13 +112,15 @@ class RandomStateHook(Hook):
             return
         workers = runner.train_dataloader.num_workers
         if self._resumed is None:
-            warn("the checkpoint holds no random-number states: this run is not the one that was interrupted")
+            _warn(
+                "the checkpoint holds no random-number states: this run is not the one that was interrupted"
+            )
         elif len(self._resumed["ranks"]) != get_world_size():
             count = len(self._resumed["ranks"])
-            warn(f"the checkpoint is of {count} processes: random numbers go on from new states")
+            _warn(f"the checkpoint is of {count} processes: random numbers go on from new states")
             self._resumed = None
         elif workers:
-            warn(
+            _warn(
                 f"num_workers={workers}: worker processes draw random numbers of their own, so this run is "
                 "not bit for bit the one that was interrupted (num_workers=0 is)"
             )
@@ -133,7 +136,7 @@ class RandomStateHook(Hook):
         if iterator is None:
             set_random_state(state)
         else:
-            runner.train_loop.dataloader_iterator = restore_after(iterator, runner.iter, state)
+            runner.train_loop.dataloader_iterator = _restore_after(iterator, runner.iter, state)
 
     def restore_now(self) -> None:
         """Restore already before the training proper begins, for who validates then; later once more."""
@@ -154,7 +157,7 @@ class RandomStateHook(Hook):
             self._before_val = None
 
 
-def restore_after(batches: Iterator, count: int, state: dict[str, Any]) -> Iterator:
+def _restore_after(batches: Iterator, count: int, state: dict[str, Any]) -> Iterator:
     """The same batches, with the random state put back before number ``count`` is loaded."""
     for _ in range(count):
         yield next(batches)
@@ -162,12 +165,12 @@ def restore_after(batches: Iterator, count: int, state: dict[str, Any]) -> Itera
     yield from batches
 
 
-def checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
+def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
     """The runner's checkpoint hooks."""
     return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
 
 
-def iteration_checkpoint_due(runner: Runner, hook: CheckpointHook) -> bool:
+def _iteration_checkpoint_due(runner: Runner, hook: CheckpointHook) -> bool:
     """Whether the hook saves after this iteration (as in its ``after_train_iter``)."""
     if hook.by_epoch:
         return False
@@ -176,6 +179,6 @@ def iteration_checkpoint_due(runner: Runner, hook: CheckpointHook) -> bool:
     )
 
 
-def warn(message: str) -> None:
+def _warn(message: str) -> None:
     """A line in the run's log."""
     print_log(message, logger="current", level=30)

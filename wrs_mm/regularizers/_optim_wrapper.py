@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wrs_mm.engine.constructor import DECAY_MULT
 from wrs_mm.errors import OptionError
 from wrs_mm.values import type_name
 
@@ -32,7 +33,7 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}
 
 
-def with_decay_mult(optim_wrapper: dict[str, Any], mult: float) -> dict[str, Any]:
-    """The same optim_wrapper with a factor on the weight decay of scale-invariant weights."""
+def with_decay_mult(optim_wrapper: dict[str, Any], mult: float, key: str = DECAY_MULT) -> dict[str, Any]:
+    """The same optim_wrapper with a factor on weight decay, by default that of scale-invariant weights."""
     paramwise = dict(optim_wrapper.get("paramwise_cfg") or {})
-    return {**optim_wrapper, "paramwise_cfg": {**paramwise, "scale_invariant_decay_mult": mult}}
+    return {**optim_wrapper, "paramwise_cfg": {**paramwise, key: mult}}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from wrs_mm.engine.optim_wrapper import wrs_options
-from wrs_mm.regularizers._optim_wrapper import with_type
+from wrs_mm.engine.constructor import OTHER_DECAY_MULT
+from wrs_mm.errors import OptionError
+from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_type
+from wrs_mm.rescaling import RescaleOptions
 
 
 def wrs(
@@ -20,20 +21,22 @@ def wrs(
 ) -> dict[str, Any]:
     """Weight rescaling of scale-invariant weights; weight decay on all others, as the recipe has it.
 
-    The options are those of ``wrs=dict(…)``, see ``WRSOptimWrapper``.
+    All options but the last are those of :class:`~wrs_mm.rescaling.RescaleOptions`.
+
+    Args:
+        optim_wrapper: The recipe's.
+        granularity: As in RescaleOptions.
+        target: As in RescaleOptions.
+        interval: As in RescaleOptions.
+        frozen_bn: As in RescaleOptions.
+        min_norm: As in RescaleOptions.
+        other_decay: False switches the weight decay of all other parameters off too.
 
     Raises:
         OptionError: An option's value is out of its range.
     """
-    options = {
-        "granularity": granularity,
-        "target": target,
-        "interval": interval,
-        "frozen_bn": frozen_bn,
-        "min_norm": min_norm,
-        "other_decay": other_decay,
-    }
-    wrs_options(options)
-    defaults = {name: p.default for name, p in inspect.signature(wrs).parameters.items()}
-    said = {name: value for name, value in options.items() if value != defaults[name]}
-    return {**with_type(optim_wrapper, "WRSOptimWrapper"), "wrs": said}
+    options = RescaleOptions(granularity, target, interval, frozen_bn, min_norm)
+    if not isinstance(other_decay, bool):
+        raise OptionError(f"other_decay must be True or False, not {other_decay!r}")
+    arm = {**with_type(optim_wrapper, "WRSOptimWrapper"), "wrs": options.changes()}
+    return arm if other_decay else with_decay_mult(arm, 0.0, OTHER_DECAY_MULT)

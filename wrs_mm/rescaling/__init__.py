@@ -5,7 +5,19 @@ from __future__ import annotations
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.observation import Observation, merge
 from wrs_mm.rescaling.observer import observe
+from wrs_mm.rescaling.options import RescaleOptions
+from wrs_mm.rescaling.scale_invariant_decay import ScaleInvariantDecay
 from wrs_mm.rescaling.verdicts import Verdict, judge
 from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
-__all__ = ["Observation", "ScaleInvariantWeights", "Verdict", "WeightRescaler", "judge", "merge", "observe"]
+__all__ = [
+    "Observation",
+    "RescaleOptions",
+    "ScaleInvariantDecay",
+    "ScaleInvariantWeights",
+    "Verdict",
+    "WeightRescaler",
+    "judge",
+    "merge",
+    "observe",
+]

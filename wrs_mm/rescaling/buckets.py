@@ -40,13 +40,13 @@ class Bucket:
         self.norms = torch.ones(sum(self.slots), dtype=dtype, device=device)
         self.factors = torch.ones(sum(self.slots) + 1, dtype=dtype, device=device)
         """One more than slots: channels that no rescaled filter feeds have factor 1."""
-        if rescaler.target == "init":
+        if rescaler.options.target == "init":
             self.targets = torch.cat([rescaler.targets[v.name] for v in verdicts]).to(dtype)
         else:
-            target = 1.0 if rescaler.target == "unit" else float(rescaler.target)
+            target = 1.0 if rescaler.options.target == "unit" else float(rescaler.options.target)
             self.targets = torch.full_like(self.norms, target)
         # A filter whose own target is 0 was zero when training began: dead, whatever its norm.
-        self.smallest = (rescaler.min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
+        self.smallest = (rescaler.options.min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
         self.largest = torch.full_like(self.factors, torch.finfo(dtype).max)
         self.chunks = self._make_chunks()
         self._link_norm_layers(rescaler, verdicts, device, dtype)
@@ -91,7 +91,7 @@ class Bucket:
         self.eps = torch.tensor(eps, dtype=dtype, device=device)
 
     @property
-    def left_alone(self) -> dict[str, Tensor]:
+    def skipped(self) -> dict[str, Tensor]:
         """Masks ``(slots,)`` of the filters that the last rescale left as they were, by reason."""
         finite = torch.isfinite(self.norms)
         dead = finite & (self.norms <= self.smallest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.models import refuse_sharded, unwrap
 from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, merge
 from wrs_mm.rescaling.observer import observe
-from wrs_mm.rescaling.options import FROZEN_BN, GRANULARITIES, check_choice
+from wrs_mm.rescaling.options import RescaleOptions
 from wrs_mm.rescaling.verdicts import Verdict, judge
 
 
@@ -26,19 +26,26 @@ class ScaleInvariantWeights:
         granularity: ``'filter'``, each output channel on its own, or ``'layer'``, the whole weight.
         frozen_bn: What becomes of weights that feed a frozen BN: ``'skip'`` leaves them out, ``'fold'``
             takes them in (whoever rescales them must fold).
+        then: Called as soon as the weights are known, be it from a forward or from a saved state.
 
     Raises:
         OptionError: An option's value is unknown.
         ModelError: The model is sharded.
     """
 
-    def __init__(self, model: nn.Module, granularity: str = "filter", frozen_bn: str = "skip") -> None:
-        check_choice("granularity", granularity, GRANULARITIES)
-        check_choice("frozen_bn", frozen_bn, FROZEN_BN)
+    def __init__(
+        self,
+        model: nn.Module,
+        granularity: str = "filter",
+        frozen_bn: str = "skip",
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        RescaleOptions(granularity=granularity, frozen_bn=frozen_bn)
         refuse_sharded(model)
         self.model = unwrap(model)
         self.granularity = granularity
         self.frozen_bn = frozen_bn
+        self._then = then
         self.observation: Observation | None = None
         self.verdicts: tuple[Verdict, ...] = ()
 
@@ -49,8 +56,14 @@ class ScaleInvariantWeights:
 
     @property
     def selected(self) -> list[Verdict]:
-        """The weights that are to be rescaled, in the order of the model's parameters."""
+        """The verdicts on the selected weights, in the order of the model's parameters."""
         return [verdict for verdict in self.verdicts if verdict.rescaled]
+
+    @property
+    def selected_parameters(self) -> list[nn.Parameter]:
+        """The selected weights themselves, in the same order."""
+        parameters = dict(self.model.named_parameters())
+        return [parameters[verdict.name] for verdict in self.selected]
 
     @contextmanager
     def observing(self) -> Iterator[None]:
@@ -68,11 +81,12 @@ class ScaleInvariantWeights:
             raise ModelError("the model is in eval mode: call model.train() before the observed forward")
         with observe(self.model) as observation:
             yield
-        self._conclude(merge(gather(observation)))
+        self._conclude(merge(_gather(observation)))
 
     def _conclude(self, observation: Observation) -> None:
         self.observation = observation
         self.verdicts = tuple(judge(observation, self.granularity, self.frozen_bn))
+        self._then()
 
     def state_dict(self) -> dict[str, Any]:
         """What was found, in plain Python, or ``{}`` before the first forward."""
@@ -101,7 +115,7 @@ class ScaleInvariantWeights:
         self._conclude(Observation(weights, norms))
 
 
-def gather(observation: Observation) -> list[Observation]:
+def _gather(observation: Observation) -> list[Observation]:
     """The observations of all processes."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return [observation]

@@ -15,27 +15,28 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-MARK = "scale_invariant"
+_MARK = "scale_invariant"
 """The key that tells a partner group from the group that it was made for."""
 
 
-def add_partner_groups(optimizer: Optimizer, decay_mult: float) -> None:
-    """Give each parameter group an empty partner whose weight decay is multiplied.
+def add_partner_groups(optimizer: Optimizer, decay_mult: float, other_decay_mult: float = 1.0) -> None:
+    """Give each parameter group an empty partner, with a weight decay of its own.
 
-    Call it before a learning rate scheduler is made. Optimizers without weight decay are left as they are.
+    Call it before a learning rate scheduler is made. An optimizer that has partner groups keeps them; groups
+    without weight decay get none.
 
     Args:
         optimizer: Any torch optimizer.
         decay_mult: Factor on the weight decay of the weights that will move over.
+        other_decay_mult: Factor on the weight decay of those that stay.
     """
-    if decay_mult == 1 or any(MARK in group for group in optimizer.param_groups):
+    if decay_mult == other_decay_mult == 1 or any(_MARK in group for group in optimizer.param_groups):
         return
     for group in [group for group in optimizer.param_groups if "weight_decay" in group]:
+        decay = group["weight_decay"]
         partner = {key: value for key, value in group.items() if key != "params"}
-        group[MARK] = False
-        partner.update(params=[], weight_decay=group["weight_decay"] * decay_mult)
-        partner[MARK] = True
-        optimizer.add_param_group(partner)
+        optimizer.add_param_group({**partner, "params": [], "weight_decay": decay * decay_mult, _MARK: True})
+        group.update({"weight_decay": decay * other_decay_mult, _MARK: False})
 
 
 def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> None:
@@ -49,8 +50,8 @@ def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> N
         weights: Parameters of the optimizer.
     """
     moving = {id(weight) for weight in weights}
-    groups = [group for group in optimizer.param_groups if group.get(MARK) is False]
-    partners = [group for group in optimizer.param_groups if group.get(MARK) is True]
+    groups = [group for group in optimizer.param_groups if group.get(_MARK) is False]
+    partners = [group for group in optimizer.param_groups if group.get(_MARK) is True]
     for group, partner in zip(groups, partners, strict=True):
         partner["params"] += [p for p in group["params"] if id(p) in moving]
         group["params"] = [p for p in group["params"] if id(p) not in moving]

@@ -1,44 +1,114 @@
-"""The options of weight rescaling, and their checks."""
+"""The options of weight rescaling: names, defaults and checks; a run keeps them to its end."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from wrs_mm.errors import OptionError
+from wrs_mm.values import is_number, is_whole_number
 
 GRANULARITIES = ("filter", "layer")
-FROZEN_BN = ("skip", "fold")
+_FROZEN_BN = ("skip", "fold")
+
+SELECTION = ("granularity", "frozen_bn")
+"""The options on which it depends what weights are selected."""
+
+LAYOUT = 2
+"""Of the saved states. The first said no layout."""
 
 
-def check_rescaler_options(
-    granularity: object = "filter",
-    target: object = "unit",
-    interval: object = 1,
-    frozen_bn: object = "skip",
-    min_norm: object = 1e-8,
-) -> None:
-    """Check the options of :class:`WeightRescaler` without a model.
+@dataclass(frozen=True)
+class RescaleOptions:
+    """How the selected weights are rescaled. Whatever takes, saves or lists options does it by these fields.
+
+    Attributes:
+        granularity: Each output channel's norm (``'filter'``, the paper's weight vector), or the whole
+            weight's (``'layer'``).
+        target: Norm 1 (``'unit'``), the norm when training began (``'init'``), or a number > 0.
+        interval: Rescale after every that many updates.
+        frozen_bn: Leave weights before a frozen BN alone (``'skip'``), or rescale them and fold, which keeps
+            the network's function (``'fold'``).
+        min_norm: Share of the target at and below which a filter is dead, and left alone.
 
     Raises:
         OptionError: A value is out of its range.
     """
-    check_choice("granularity", granularity, GRANULARITIES)
-    check_choice("frozen_bn", frozen_bn, FROZEN_BN)
-    if not (target in ("unit", "init") or (is_number(target) and target > 0)):  # type: ignore[operator]
-        raise OptionError(f"target must be 'unit', 'init' or a number > 0, not {target!r}")
-    if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
-        raise OptionError(f"interval must be a whole number ≥ 1, not {interval!r}")
-    if not (is_number(min_norm) and 0 <= min_norm < 1):  # type: ignore[operator]
-        raise OptionError(f"min_norm must be a number in [0, 1), not {min_norm!r}")
+
+    granularity: str = "filter"
+    target: str | float = "unit"
+    interval: int = 1
+    frozen_bn: str = "skip"
+    min_norm: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_choice("granularity", self.granularity, GRANULARITIES)
+        _check_choice("frozen_bn", self.frozen_bn, _FROZEN_BN)
+        if self.target not in ("unit", "init") and not (is_number(self.target) and self.target > 0):
+            raise OptionError(f"target must be 'unit', 'init' or a number > 0, not {self.target!r}")
+        if not (is_whole_number(self.interval) and self.interval >= 1):
+            raise OptionError(f"interval must be a whole number ≥ 1, not {self.interval!r}")
+        if not (is_number(self.min_norm) and 0 <= self.min_norm < 1):
+            raise OptionError(f"min_norm must be a number in [0, 1), not {self.min_norm!r}")
+
+    @classmethod
+    def from_dict(cls, given: object, owner: str, names: Collection[str] | None = None) -> RescaleOptions:
+        """Options as a caller wrote them, the others at their defaults.
+
+        Args:
+            given: A mapping from names to values.
+            owner: How an error calls what has these options.
+            names: The options that it has; all unless said otherwise.
+
+        Raises:
+            OptionError: It is no mapping, or a name or value is wrong.
+        """
+        if not isinstance(given, Mapping):
+            raise OptionError(f"{owner} must be a dict of options, not {given!r}")
+        known = [f.name for f in dataclasses.fields(cls) if names is None or f.name in names]
+        for name in given:
+            if name not in known:
+                raise OptionError(f"{owner} has no option {name!r}; its options are {', '.join(known)}")
+        return cls(**given)
+
+    def changes(self) -> dict[str, Any]:
+        """The options whose values are not their defaults."""
+        values = dataclasses.asdict(self)
+        return {f.name: values[f.name] for f in dataclasses.fields(self) if values[f.name] != f.default}
 
 
-def is_number(value: object) -> bool:
-    """Whether it is a real, finite number (and no bool)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def check_same_run(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Refuse to go on from a saved state that is not of this run: a run keeps all its options to its end.
+
+    Args:
+        state: With its ``layout`` and ``options``.
+        options: This run's, by name.
+
+    Raises:
+        OptionError: The state is in another layout, or of a run with other options.
+    """
+    if state.get("layout") != LAYOUT:
+        raise OptionError(
+            "the checkpoint's optimizer state is of another version of wrs-mm: begin a new run from its "
+            "weights with load_from instead of resuming it"
+        )
+    saved = state["options"]
+    if saved.keys() != options.keys():
+        raise OptionError(
+            "the checkpoint's optimizer state is of a run with another regularizer: begin a new run from its "
+            "weights with load_from instead of resuming it"
+        )
+    for name, value in options.items():
+        if saved[name] != value:
+            raise OptionError(
+                f"the checkpoint was trained with {name}={saved[name]!r}, this run has {value!r}: "
+                "resume with the same option, or begin a new run with load_from"
+            )
 
 
-def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise OptionError unless the value is one of the choices."""
+def _check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
         raise OptionError(f"{option} must be {listed}, not {value!r}")

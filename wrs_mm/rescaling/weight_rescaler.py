@@ -3,19 +3,24 @@
 Liu et al., «Weight Rescaling: Effective and Robust Regularization for Deep Neural Networks with Batch
 Normalization», arXiv 2102.03497. That norms go to 1 is the paper's; that it is each filter's, after every
 update, with weight decay left on all other parameters, is our reading of it. The fold into BN is ours.
+
+One step: ``optimizer.step()`` → :func:`~wrs_mm.rescaling.optimizer.after_step` →
+:meth:`WeightRescaler.rescale` → :meth:`~wrs_mm.rescaling.buckets.Bucket.rescale`, which works out the
+equations that stand at the head of :mod:`~wrs_mm.rescaling.functional`: norms ``‖w_i‖₂``, factors
+``c_i = target_i / ‖w_i‖₂``, the rescale ``w_i ← c_i w_i``, and the fold of each BN's ``mean_i``, ``var_i``.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wrs_mm.errors import ModelError, OptionError
+from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.buckets import Bucket
 from wrs_mm.rescaling.functional import (
     filter_norms,
@@ -23,10 +28,10 @@ from wrs_mm.rescaling.functional import (
 )
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
-from wrs_mm.rescaling.options import check_rescaler_options
+from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten
 
-LEFT_ALONE = ("dead", "nonfinite", "unfoldable")
+_SKIPPED = ("dead", "nonfinite", "unfoldable")
 
 
 class WeightRescaler:
@@ -38,17 +43,12 @@ class WeightRescaler:
     Args:
         model: The model that trains.
         optimizer: Its optimizer; any of torch's interface.
-        granularity: ``'filter'`` takes each filter's norm (the paper's weight vector), ``'layer'`` the whole
-            weight's.
-        target: ``'unit'``, norm 1; ``'init'``, the norm that it had when training began; or a number > 0.
-        interval: Rescale after every that many updates.
-        frozen_bn: ``'skip'`` leaves weights alone whose BN is frozen (normalizes with stored statistics);
-            ``'fold'`` rescales them and folds, which keeps the network's function.
-        min_norm: A filter whose norm is at most this share of its target is dead, and left alone.
         decay_mult: Factor on the weight decay of the rescaled weights; 1 leaves the groups as they are.
+        **options: Those of :class:`~wrs_mm.rescaling.RescaleOptions`: ``granularity``, ``target``,
+            ``interval``, ``frozen_bn``, ``min_norm``.
 
     Raises:
-        OptionError: An option's value is out of its range.
+        OptionError: An option is unknown or its value out of its range.
         ModelError: The model is sharded.
 
     Example:
@@ -64,23 +64,14 @@ class WeightRescaler:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        optimizer: Optimizer,
-        *,
-        granularity: str = "filter",
-        target: str | float = "unit",
-        interval: int = 1,
-        frozen_bn: str = "skip",
-        min_norm: float = 1e-8,
-        decay_mult: float = 0.0,
+        self, model: nn.Module, optimizer: Optimizer, *, decay_mult: float = 0.0, **options: Any
     ) -> None:
-        check_rescaler_options(granularity, target, interval, frozen_bn, min_norm)
-        self.weights = ScaleInvariantWeights(model, granularity, frozen_bn)
+        self.options = RescaleOptions.from_dict(options, type(self).__name__)
+        self.weights = ScaleInvariantWeights(
+            model, self.options.granularity, self.options.frozen_bn, then=self._begin
+        )
         self.optimizer = optimizer
-        self.target = target
-        self.interval = interval
-        self.min_norm = min_norm
+        self.decay_mult = decay_mult
         self.updates = 0
         self.targets: dict[str, Tensor] = {}
         self._buckets: list[Bucket] = []
@@ -94,43 +85,36 @@ class WeightRescaler:
         return self.weights.selected
 
     @property
-    def left_alone(self) -> dict[str, int]:
+    def skipped(self) -> dict[str, int]:
         """How many filters the last rescale left as they were: dead, non-finite, or not to be folded."""
-        masks = [bucket.left_alone for bucket in self._buckets]
-        return {key: sum(int(mask[key].sum()) for mask in masks) for key in LEFT_ALONE}
+        masks = [bucket.skipped for bucket in self._buckets]
+        return {key: sum(int(mask[key].sum()) for mask in masks) for key in _SKIPPED}
 
-    @contextmanager
-    def observing(self) -> Iterator[None]:
+    def observing(self) -> AbstractContextManager[None]:
         """Find the scale-invariant weights in the first training forward; see ScaleInvariantWeights.
 
         Raises:
             ModelError: Nothing can be rescaled, or a convolution's weight is computed (``weight_norm``,
                 weight standardization).
         """
-        if self.weights.found:
-            yield
-            return
-        with self.weights.observing():
-            yield
-        refuse_unusable(self.weights)
-        self._take_over()
+        return self.weights.observing()
 
-    def _take_over(self) -> None:
+    def _begin(self) -> None:
         """Once the weights are known: remember their norms, switch their weight decay."""
-        parameters = dict(self.weights.model.named_parameters())
-        chosen = {verdict.name: parameters[verdict.name] for verdict in self.rescaled}
-        if self.target == "init" and not self.targets:
+        _refuse_unusable(self.weights)
+        weights = self.weights.selected_parameters
+        if self.options.target == "init" and not self.targets:
             self.targets = {
-                v.name: filter_norms(chosen[v.name], v.transposed_groups, self.weights.granularity)
-                for v in self.rescaled
+                v.name: filter_norms(weight, v.transposed_groups, self.options.granularity)
+                for v, weight in zip(self.rescaled, weights, strict=True)
             }
-        move_to_partner_groups(self.optimizer, chosen.values())
+        move_to_partner_groups(self.optimizer, weights)
 
     def _after_update(self) -> None:
         if not self.weights.found:
             return
         self.updates += 1
-        if self.updates % self.interval == 0:
+        if self.updates % self.options.interval == 0:
             self.rescale()
 
     def rescale(self) -> None:
@@ -146,7 +130,7 @@ class WeightRescaler:
         """Not if the weight, or with ``frozen_bn='skip'`` a BN after it, was frozen in mid-training."""
         if not self._parameters[verdict.name].requires_grad:
             return False
-        if self.weights.frozen_bn == "fold":
+        if self.options.frozen_bn == "fold":
             return True
         return all(self._modules[norm].training for norm in verdict.norm_layers if norm in self._modules)
 
@@ -172,19 +156,15 @@ class WeightRescaler:
 
     # -- state ----------------------------------------------------------------------------------------
 
-    def options(self) -> dict[str, Any]:
+    def _shared(self) -> dict[str, Any]:
         """The options that a resumed run must share."""
-        return {
-            "granularity": self.weights.granularity,
-            "target": self.target,
-            "interval": self.interval,
-            "frozen_bn": self.weights.frozen_bn,
-        }
+        return {**asdict(self.options), "decay_mult": self.decay_mult}
 
     def state_dict(self) -> dict[str, Any]:
         """Options, number of updates, what was found and the targets; tensors and plain Python only."""
         return {
-            "options": self.options(),
+            "layout": LAYOUT,
+            "options": self._shared(),
             "updates": self.updates,
             "found": self.weights.state_dict(),
             "targets": self.targets,
@@ -194,25 +174,17 @@ class WeightRescaler:
         """Continue where the state was taken. Load it before the optimizer's own state.
 
         Raises:
-            OptionError: The run was trained with other options.
+            OptionError: The run was trained with other options, or by another version of wrs-mm.
             ModelError: The state is of another model.
         """
-        for key, value in self.options().items():
-            saved = state["options"].get(key)
-            if saved != value:
-                raise OptionError(
-                    f"the checkpoint was trained with wrs {key}={saved!r}, this run has {value!r}: "
-                    "resume with the same option, or begin a new run with load_from"
-                )
+        check_same_run(state, self._shared())
         self.updates = state["updates"]
         devices = {name: p.device for name, p in self.weights.model.named_parameters()}
         self.targets = {name: t.to(devices.get(name, t.device)) for name, t in state["targets"].items()}
         self.weights.load_state_dict(state["found"])
-        if self.weights.found:
-            self._take_over()
 
 
-def refuse_unusable(weights: ScaleInvariantWeights) -> None:
+def _refuse_unusable(weights: ScaleInvariantWeights) -> None:
     """Raise ModelError where WRS has nothing to do, or would do it to a weight that is computed."""
     assert weights.observation is not None
     computed = computed_weights(weights.observation)
