@@ -62,10 +62,10 @@ def test_brute_force_confirms_a_config_and_a_wrong_verdict_is_named(
     assert main.main(call) == 0
     content = json.loads(path.read_text())
     assert content["verify"] == {"dtype": "float64", "tolerance": 1e-9, "disagreements": []}
-    moved = {w["scale_invariant"]: [] for w in content["weights"]}
+    changes = {w["scale_invariant"]: [] for w in content["weights"]}
     for weight in content["weights"]:
-        moved[weight["scale_invariant"]].append(weight["loss_moved"])
-    assert max(moved[True]) < 1e-12 < 1e-9 < min(moved[False])
+        changes[weight["scale_invariant"]].append(weight["loss_change"])
+    assert max(changes[True]) < 1e-12 < 1e-9 < min(changes[False])
     assert "agrees with every verdict" in capsys.readouterr().out
 
     wrong = {"rpn_head.rpn_conv.weight": True, "backbone.conv1.weight": False}
@@ -155,11 +155,11 @@ def test_a_table_of_80_columns_keeps_names_and_reasons_whole() -> None:
     assert any("`x[0]`" in line for line in lines), "brackets are not markup"
 
 
-def test_a_wide_table_has_one_line_a_weight_and_says_what_the_loss_does_not_feel() -> None:
+def test_a_wide_table_has_one_line_a_weight_and_says_what_does_not_affect_the_loss() -> None:
     head, first, second = printed(200)
-    assert head.split() == ["invariant", "loss", "moved", "weight", "shape", "reason"]
+    assert head.split() == ["invariant", "loss", "change", "weight", "shape", "reason"]
     assert first.split()[:4] == ["yes", "2.6e-16", LONG, "256×256×3×3"]
-    assert second.startswith("no") and "not felt" in second
+    assert second.startswith("no") and "no effect" in second
 
 
 # -- brute force --------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_a_missed_and_a_wrongly_found_weight_contradict(quick: bool) -> None:
         assert brute_force.verify(model, batch, turned, quick=quick).disagreements(turned) == [right.name]
 
 
-def test_the_whole_weight_and_each_filter_are_told_apart() -> None:
+def test_the_whole_weight_and_each_filter_are_different_questions() -> None:
     model = Segmentor(nn.Conv2d(2, 8, 1, bias=False), nn.GroupNorm(2, 8))
     by_filter, found = checked(model)
     assert not by_filter[0].scale_invariant and found.disagreements(by_filter) == []
@@ -219,7 +219,7 @@ def test_the_whole_weight_and_each_filter_are_told_apart() -> None:
 def test_filters_of_a_transposed_convolution_with_groups_are_multiplied_by_output_channel() -> None:
     verdicts, found = checked(Segmentor(nn.ConvTranspose2d(2, 4, 1, groups=2), nn.BatchNorm2d(4)))
     assert verdicts[0].scale_invariant and verdicts[0].transposed_groups == 2
-    assert found.disagreements(verdicts) == [] and found.moved[verdicts[0].name] < 1e-12
+    assert found.disagreements(verdicts) == [] and found.loss_change[verdicts[0].name] < 1e-12
 
 
 def test_branches_that_start_at_zero_are_woken() -> None:
@@ -227,17 +227,17 @@ def test_branches_that_start_at_zero_are_woken() -> None:
     nn.init.zeros_(model.layers[1].weight)
     nn.init.zeros_(model.layers[2].weight)
     verdicts, found = checked(model)
-    assert all(found.felt(v.name) for v in verdicts)
+    assert all(found.affects_loss(v.name) for v in verdicts)
     assert found.disagreements(verdicts) == []
     assert not model.layers[2].weight.any(), "the model itself is left alone"
 
 
-def test_a_weight_felt_too_little_to_move_the_loss_does_not_contradict() -> None:
+def test_a_weight_that_affects_the_loss_too_little_does_not_contradict() -> None:
     model = Segmentor(nn.Conv2d(2, 4, 1, bias=False), nn.Conv2d(4, 4, 1))
     model.layers[1].bias.data.fill_(1.0)
     model.layers[1].weight.data.fill_(1e-12)
     verdicts, found = checked(model)
-    assert found.moved[verdicts[0].name] < found.tolerance
+    assert found.loss_change[verdicts[0].name] < found.tolerance
     assert found.disagreements(verdicts) == []
 
 
@@ -247,7 +247,7 @@ def test_rounding_does_not_flip_what_a_loss_picks() -> None:
             return x * (x / 49 * 49 == x)  # equal but for rounding
 
     verdicts, found = checked(Segmentor(nn.Conv2d(2, 4, 1, bias=False), nn.BatchNorm2d(4), Picky()))
-    assert verdicts[0].scale_invariant and found.moved[verdicts[0].name] == 0.0
+    assert verdicts[0].scale_invariant and found.loss_change[verdicts[0].name] == 0.0
 
 
 def test_float32_inside_a_float64_model_is_widened() -> None:
@@ -258,7 +258,7 @@ def test_float32_inside_a_float64_model_is_widened() -> None:
             return y
 
     verdicts, found = checked(Segmentor(nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), Narrow()))
-    assert found.dtype is torch.float64 and found.moved[verdicts[0].name] < 1e-12
+    assert found.dtype is torch.float64 and found.loss_change[verdicts[0].name] < 1e-12
 
 
 def test_a_loss_that_does_not_repeat_proves_nothing_and_says_so() -> None:

@@ -101,7 +101,7 @@ def test_channels_are_followed_through_cat_and_shuffle_even_in_an_empty_batch(jo
     a, b = judge(observation)
     assert a.scale_invariant and b.scale_invariant, a.reason
     expected = (0, 1, 2, 3, -1, -1, -1, -1) if join == "cat" else (0, -1, 1, -1, 2, -1, 3, -1)
-    assert a.links[0].filters == expected
+    assert a.feeds[0].filters == expected
 
 
 @pytest.mark.parametrize("join", ["batch", "add", "used elsewhere"])
@@ -139,7 +139,7 @@ def test_a_weight_used_twice_needs_a_norm_layer_each_time() -> None:
 def test_transposed_convolutions_are_read_by_output_channel(groups: int) -> None:
     model = nn.Sequential(nn.ConvTranspose2d(4, 6, 3, groups=groups), nn.BatchNorm2d(6))
     verdict = verdicts(model, torch.randn(2, 4, 8, 8))["0.weight"]
-    assert verdict.scale_invariant and verdict.links[0].filters == tuple(range(6))
+    assert verdict.scale_invariant and verdict.feeds[0].filters == tuple(range(6))
 
 
 def test_linear_before_batch_norm_1d() -> None:
@@ -158,7 +158,7 @@ def test_group_norm_is_invariant_by_layer_not_by_filter() -> None:
     assert verdicts(one_each, x)["0.weight"].scale_invariant
 
 
-def test_frozen_batch_norm_is_felt_unless_it_is_folded() -> None:
+def test_frozen_batch_norm_breaks_it_unless_it_is_folded() -> None:
     model = sequence()
     model[1].eval()
     x = torch.randn(2, 3, 8, 8)

@@ -1,8 +1,4 @@
-"""``wrs-mm audit``: the verdict on every convolution and linear weight of a config's model.
-
-The model is built with random weights and fed a made-up batch, so nothing is downloaded. ``--verify`` holds
-the verdicts against brute force: multiply filters by random factors, and see how far the loss moves.
-"""
+"""Verdicts held against brute force: multiply filters by random factors, and compare the losses."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ from wrs_mm.rescaling.labels import map_tensors
 from wrs_mm.rescaling.observation import WeightFacts
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
-"""A loss that moves by less than this share of itself did not move."""
+"""A loss that changes by at most this share of itself counts as unchanged."""
 
 RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 """A gradient of which less than this share points along the filters does not change their scale."""
@@ -44,40 +40,40 @@ class Verification:
 
     Attributes:
         dtype: The precision in which the model could run.
-        tolerance: Relative movement of the loss below which it counts as unmoved.
-        moved: By weight, the relative movement of the loss when its filters are multiplied. Weights found
-            scale-invariant are multiplied together (one by one where that moves the loss). None: not
+        tolerance: The relative change of the loss up to which it counts as unchanged.
+        loss_change: By weight, the relative change of the loss when its filters are multiplied. Weights found
+            scale-invariant are multiplied together (one by one where that changes the loss). None: not
             multiplied, because the gradient shows already that the loss changes.
         radial: By weight, the share of the loss's gradient that points along its filters (0 to 1);
-            None where the loss has no gradient, which is a weight that it does not feel.
+            None where the loss has no gradient, which is a weight that does not affect it.
     """
 
     dtype: torch.dtype
     tolerance: float
-    moved: dict[str, float | None]
+    loss_change: dict[str, float | None]
     radial: dict[str, float | None]
 
-    def felt(self, name: str) -> bool:
+    def affects_loss(self, name: str) -> bool:
         """Whether the loss depends on the weight at all."""
         return self.radial[name] is not None
 
     def disagreements(self, verdicts: Sequence[Verdict]) -> list[str]:
         """Names of weights whose verdict brute force contradicts.
 
-        A loss that does not move contradicts a «no» only if it feels the weight, and only in other
-        directions than the scale: a branch that contributes nothing cannot move it, and one that
-        contributes next to nothing (RetinaNet's last level at its small initial weights) moves it by
+        A loss that does not change contradicts a «no» only if the weight affects it, and only in other
+        directions than the scale: a branch that contributes nothing cannot change it, and one that
+        contributes next to nothing (RetinaNet's last level at its small initial weights) changes it by
         less than the tolerance.
         """
         wrong = []
         for verdict in verdicts:
-            moved = self.moved[verdict.name]
-            unmoved = moved is not None and moved <= self.tolerance
+            change = self.loss_change[verdict.name]
+            unchanged = change is not None and change <= self.tolerance
             if verdict.scale_invariant:
-                contradicted = not unmoved
+                contradicted = not unchanged
             else:
                 radial = self.radial[verdict.name]
-                contradicted = unmoved and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
+                contradicted = unchanged and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
             if contradicted:
                 wrong.append(verdict.name)
         return wrong
@@ -96,7 +92,7 @@ def verify(
 
     In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
     layer made negligible, its γ and β random and weights that start at zero no longer zero: a branch whose
-    γ is 0 is felt by no loss.
+    γ is 0 affects no loss.
 
     Args:
         model: The model of the verdicts.
@@ -132,22 +128,22 @@ def verify(
         radial = radial_shares(subject, loss, verdicts, granularity)
         parameters = dict(subject.named_parameters())
 
-        def movement(chosen: Sequence[Verdict]) -> float:
+        def change_of_loss(chosen: Sequence[Verdict]) -> float:
             with multiplied(parameters, chosen, granularity, generator), torch.no_grad():
-                moved = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
-            return moved if math.isfinite(moved) else math.inf
+                change = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
+            return change if math.isfinite(change) else math.inf
 
         tolerance = TOLERANCES[dtype]
         invariant = [v for v in verdicts if v.scale_invariant]
-        together = movement(invariant) if invariant else 0.0
-        moved: dict[str, float | None] = {v.name: together if v.scale_invariant else None for v in verdicts}
+        together = change_of_loss(invariant) if invariant else 0.0
+        loss_change = {v.name: together if v.scale_invariant else None for v in verdicts}
         by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
         if quick:
             enough = RADIAL_TOLERANCES[dtype]
             by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 1) <= enough}
         for name in progress(list(by_name)):
-            moved[name] = movement([by_name[name]])
-    return Verification(dtype, tolerance, moved, radial)
+            loss_change[name] = change_of_loss([by_name[name]])
+    return Verification(dtype, tolerance, loss_change, radial)
 
 
 def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
@@ -294,6 +290,3 @@ def multiplied(
         with torch.no_grad():
             for name, values in saved.items():
                 parameters[name].copy_(values)
-
-
-# -- the command --------------------------------------------------------------------------------------

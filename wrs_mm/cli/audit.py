@@ -110,7 +110,7 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
     table = Table(box=None, pad_edge=False)
     table.add_column("invariant")
     if verification is not None:
-        table.add_column("loss moved", justify="right")
+        table.add_column("loss change", justify="right")
     table.add_column("weight", overflow="fold")
     if not stacked:
         table.add_column("shape")
@@ -118,9 +118,9 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
     for verdict in verdicts:
         row = ["yes" if verdict.scale_invariant else "no"]
         if verification is not None:
-            moved = verification.moved[verdict.name]
-            felt = verification.felt(verdict.name) and moved is not None
-            row.append(f"{moved:.1e}" if felt else "not felt")
+            change = verification.loss_change[verdict.name]
+            affects = verification.affects_loss(verdict.name) and change is not None
+            row.append(f"{change:.1e}" if affects else "no effect")
         # Square brackets would be rich's markup.
         name, reason = escape(verdict.name), escape(verdict.reason)
         shape = "×".join(map(str, verdict.shape))
@@ -147,9 +147,9 @@ def write_json(
             "reason": verdict.reason,
         }
         if verification is not None:
-            moved = verification.moved[verdict.name]
-            entry["loss_moved"] = moved if moved is not None and math.isfinite(moved) else None
-            entry["felt"] = verification.felt(verdict.name)
+            change = verification.loss_change[verdict.name]
+            entry["loss_change"] = change if change is not None and math.isfinite(change) else None
+            entry["affects_loss"] = verification.affects_loss(verdict.name)
         weights.append(entry)
     content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
     if verification is not None:

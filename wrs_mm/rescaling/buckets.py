@@ -49,9 +49,9 @@ class Bucket:
         self.smallest = (rescaler.min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
         self.largest = torch.full_like(self.factors, torch.finfo(dtype).max)
         self.chunks = self._make_chunks()
-        self._link_norm_layers(rescaler, verdicts, device, dtype)
+        self._index_norm_layers(rescaler, verdicts, device, dtype)
 
-    def _link_norm_layers(
+    def _index_norm_layers(
         self, rescaler: WeightRescaler, verdicts: list[Verdict], device: torch.device, dtype: torch.dtype
     ) -> None:
         """Index vectors: which slot and which bias belong to each channel of each BN with statistics."""
@@ -64,20 +64,20 @@ class Bucket:
         self.biases: list[Tensor] = []
         first_slot, first_bias = 0, 0
         for verdict, slots in zip(verdicts, self.slots, strict=True):
-            for link in verdict.links:
-                if observation.norms[link.norm].mean is None:
+            for feed in verdict.feeds:
+                if observation.norms[feed.norm].mean is None:
                     continue
-                channels = slot_of.setdefault(link.norm, [nothing] * len(link.filters))
-                shifts = bias_of.setdefault(link.norm, [-1] * len(link.filters))
-                if link.bias is not None and link.bias not in biases:
-                    biases[link.bias] = first_bias
-                    self.biases.append(rescaler._parameters[link.bias])
+                channels = slot_of.setdefault(feed.norm, [nothing] * len(feed.filters))
+                shifts = bias_of.setdefault(feed.norm, [-1] * len(feed.filters))
+                if feed.bias is not None and feed.bias not in biases:
+                    biases[feed.bias] = first_bias
+                    self.biases.append(rescaler._parameters[feed.bias])
                     first_bias += self.biases[-1].numel()
-                for channel, filter_index in enumerate(link.filters):
+                for channel, filter_index in enumerate(feed.filters):
                     if filter_index >= 0:
                         channels[channel] = first_slot + (0 if self.layer else filter_index)
-                        if link.bias is not None:
-                            shifts[channel] = biases[link.bias] + filter_index
+                        if feed.bias is not None:
+                            shifts[channel] = biases[feed.bias] + filter_index
             first_slot += slots
         means = [holder_of(rescaler._modules, observation.norms[norm].mean) for norm in slot_of]
         variances = [holder_of(rescaler._modules, observation.norms[norm].var) for norm in slot_of]
@@ -91,7 +91,7 @@ class Bucket:
         self.eps = torch.tensor(eps, dtype=dtype, device=device)
 
     @property
-    def left_alone(self) -> dict[str, Tensor]:
+    def skipped(self) -> dict[str, Tensor]:
         """Masks ``(slots,)`` of the filters that the last rescale left as they were, by reason."""
         finite = torch.isfinite(self.norms)
         dead = finite & (self.norms <= self.smallest)
@@ -199,6 +199,6 @@ class RescaledWeight:
 
 def holder_of(modules: dict[str, nn.Module], buffer: str | None) -> tuple[dict[str, Any], str]:
     """The buffers of the module that holds a buffer, and its name there (its tensor may be replaced)."""
-    assert buffer is not None  # only norm layers with statistics are linked
+    assert buffer is not None  # only norm layers with statistics are looked up
     prefix, _, name = buffer.rpartition(".")
     return modules[prefix]._buffers, name

@@ -50,10 +50,10 @@ def filter_norms(weight: Tensor, transposed_groups: int = 0, granularity: str = 
     """
     filters, inside = filter_view(weight.detach(), transposed_groups)
     dims = tuple(range(filters.dim())) if granularity == "layer" else inside
-    return torch.linalg.vector_norm(filters, dim=dims, dtype=wide(weight.dtype)).reshape(-1)
+    return torch.linalg.vector_norm(filters, dim=dims, dtype=norm_dtype(weight.dtype)).reshape(-1)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
+def norm_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype in which norms of a weight of ``dtype`` are computed: float32 or wider."""
     return torch.promote_types(dtype, torch.float32)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.models import refuse_sharded, unwrap
-from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, merge
+from wrs_mm.rescaling.observation import Feed, NormFacts, Observation, WeightFacts, merge
 from wrs_mm.rescaling.observer import observe
 from wrs_mm.rescaling.options import FROZEN_BN, GRANULARITIES, check_choice
 from wrs_mm.rescaling.verdicts import Verdict, judge
@@ -88,8 +88,8 @@ class ScaleInvariantWeights:
             return
         weights = {}
         for name, facts in state["weights"].items():
-            links = [Link(k["norm"], k["bias"], tuple(k["filters"])) for k in facts["links"]]
-            weights[name] = WeightFacts(**{**facts, "links": links, "shape": tuple(facts["shape"])})
+            feeds = [Feed(f["norm"], f["bias"], tuple(f["filters"])) for f in facts["feeds"]]
+            weights[name] = WeightFacts(**{**facts, "feeds": feeds, "shape": tuple(facts["shape"])})
         own = {name: tuple(p.shape) for name, p in self.model.named_parameters()}
         wrong = [n for n, w in weights.items() if "(computed weight)" not in n and own.get(n) != w.shape]
         if wrong:

@@ -11,7 +11,7 @@ from wrs_mm.errors import ModelError
 
 
 @dataclass
-class Link:
+class Feed:
     """One way in which a weight feeds one norm layer.
 
     Attributes:
@@ -34,14 +34,14 @@ class NormFacts:
         var: Name of the buffer with its running variance.
         eps: Its ε.
         frozen: It normalized with stored statistics at least once.
-        foreign: Per channel, whether anything but a filter fed it at least once.
+        other_inputs: Per channel, whether anything but a filter fed it at least once.
     """
 
     mean: str | None
     var: str | None
     eps: float
     frozen: bool
-    foreign: list[bool]
+    other_inputs: list[bool]
 
 
 @dataclass
@@ -53,9 +53,9 @@ class WeightFacts:
         transposed_groups: Number of groups of a transposed convolution; 0 for all others.
         trained: It requires a gradient.
         used: It was used at all.
-        links: The norm layers that it feeds.
-        objections: Why it is not scale-invariant, at any granularity.
-        filter_objections: Why its filters are not scale-invariant each on its own.
+        feeds: The norm layers that it feeds.
+        reasons: Why it is not scale-invariant, at any granularity.
+        filter_reasons: Why its filters are not scale-invariant each on its own.
         grouped_norms: Norm layers that are invariant to the scale of the whole weight only.
     """
 
@@ -63,9 +63,9 @@ class WeightFacts:
     transposed_groups: int
     trained: bool
     used: bool = False
-    links: list[Link] = field(default_factory=list)
-    objections: list[str] = field(default_factory=list)
-    filter_objections: list[str] = field(default_factory=list)
+    feeds: list[Feed] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    filter_reasons: list[str] = field(default_factory=list)
     grouped_norms: list[str] = field(default_factory=list)
 
     @property
@@ -119,7 +119,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
                 merged.norms[name] = copy.deepcopy(norm)
                 continue
             seen.frozen |= norm.frozen
-            seen.foreign = [a or b for a, b in zip(seen.foreign, norm.foreign, strict=True)]
+            seen.other_inputs = [a or b for a, b in zip(seen.other_inputs, norm.other_inputs, strict=True)]
     order = {name: i for i, name in enumerate(first.weights)}
     merged.weights = dict(
         sorted(merged.weights.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
@@ -127,7 +127,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
     return merged
 
 
-WEIGHT_LISTS = ("links", "objections", "filter_objections", "grouped_norms")
+WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms")
 
 
 def parameters_only(observation: Observation) -> dict[str, tuple]:

@@ -42,7 +42,7 @@ from wrs_mm.rescaling.labels import (
     varying,
 )
 from wrs_mm.rescaling.models import DEFORMABLE, has_class_name, unwrap, weights_of
-from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, add_once
+from wrs_mm.rescaling.observation import Feed, NormFacts, Observation, WeightFacts, add_once
 
 CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3, F.linear: 0}
 TRANSPOSED = {F.conv_transpose1d: 1, F.conv_transpose2d: 2, F.conv_transpose3d: 3}
@@ -114,7 +114,7 @@ class Observer(TorchFunctionMode):
             return
         for tensor in tensors_in(args):
             if not (self._deformable and id(tensor) in self._parameters):
-                self._object_to(tensor, f"`{function.__name__}`")
+                self._rule_out(tensor, f"`{function.__name__}`")
 
     # -- one operation --------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Observer(TorchFunctionMode):
         if name.startswith("deform_conv2d") and len(args) > 4:
             # torchvision's operator: input, weight, offset, mask, bias, …; its bias is zeros for none.
             for other in (args[2], args[3]):
-                self._object_to(other, "the offsets of a deformable convolution")
+                self._rule_out(other, "the offsets of a deformable convolution")
             self._convolve(result, args[0], args[1], None, 2)
             return
         if func is F.batch_norm or func is F.instance_norm:
@@ -161,7 +161,7 @@ class Observer(TorchFunctionMode):
             self._normalize_layer(args[0], argument(args, kwargs, 1, "normalized_shape"))
         elif not self._passes(name, func, args, kwargs, result, flowing):
             for tensor in flowing:
-                self._object_to(tensor, f"`{name}`")
+                self._rule_out(tensor, f"`{name}`")
 
     def _passes(
         self,
@@ -307,20 +307,20 @@ class Observer(TorchFunctionMode):
     ) -> None:
         """A convolution or linear layer: its output is labelled with its weight's filters."""
         kind = "convolution" if spatial else "linear layer"
-        self._object_to(x, f"the {kind} {self._where()}")
+        self._rule_out(x, f"the {kind} {self._where()}")
         flow = self._flows.get(weight)
         if flow is None:
             flow = self._adopt(weight, transposed_groups)
         self._mark_used(flow)
         channels = self._output_labels(flow.labels, weight, transposed_groups)
         if channels is None:
-            self._object_to(weight, f"a {kind} that mixes its filters")
+            self._rule_out(weight, f"a {kind} that mixes its filters")
             return
         biases: dict[int, str] = {}
         if bias is not None:
             name = self._parameters.get(id(bias))
             if name is None:
-                self._object_to(weight, f"a {kind} whose bias is computed")
+                self._rule_out(weight, f"a {kind} whose bias is computed")
                 return
             biases = dict.fromkeys(self._weights_in(channels), name)
         dim = result.dim() - 1 - spatial
@@ -379,7 +379,7 @@ class Observer(TorchFunctionMode):
     def _where(self) -> str:
         return (self._stack[-1] if self._stack else "") or "the model"
 
-    def _object_to(self, tensor: Tensor | None, what: str) -> None:
+    def _rule_out(self, tensor: Tensor | None, what: str) -> None:
         flow = self._flows.get(tensor) if isinstance(tensor, Tensor) else None
         if flow is None:
             return
@@ -389,7 +389,7 @@ class Observer(TorchFunctionMode):
             facts = self.observation.weights[self._names[index]]
             facts.used = True
             carried = ", bias and all," if index in flow.biases else ""
-            add_once(facts.objections, f"{subject}{carried} into {what}{place} before any norm layer")
+            add_once(facts.reasons, f"{subject}{carried} into {what}{place} before any norm layer")
         if id(tensor) not in self._parameters:
             del self._flows[tensor]
 
@@ -406,23 +406,23 @@ class Observer(TorchFunctionMode):
         name = mean_name.rpartition(".")[0] if mean_name else self._where()
         channels = x.size(1)
         if labels is not None and any(d != 1 for d in varying(labels)):
-            self._object_to(x, f"{name}, with several filters in one channel,")
+            self._rule_out(x, f"{name}, with several filters in one channel,")
             labels = None
         numbers = [0] * channels if labels is None else labels.flatten().expand(channels).tolist()
         facts = self.observation.norms.setdefault(
             name, NormFacts(mean_name, var_name, eps, False, [False] * channels)
         )
         facts.frozen |= frozen
-        facts.foreign = [old or not n for old, n in zip(facts.foreign, numbers, strict=True)]
+        facts.other_inputs = [old or not n for old, n in zip(facts.other_inputs, numbers, strict=True)]
         if labels is None or flow is None:
             return
         for index in self._weights_in(labels):
             start, weight = self._starts[index], self.observation.weights[self._names[index]]
             count = weight.num_filters
             filters = tuple(n - start if start <= n < start + count else -1 for n in numbers)
-            add_once(weight.links, Link(name, flow.biases.get(index), filters))
+            add_once(weight.feeds, Feed(name, flow.biases.get(index), filters))
             if mean is not None and (mean_name is None or var_name is None):
-                weight.objections.append(f"the statistics of {name} are no buffers of the model")
+                weight.reasons.append(f"the statistics of {name} are no buffers of the model")
 
     def _normalize_group(self, x: Tensor, groups: int) -> None:
         """GroupNorm: invariant to what scales a whole group."""
@@ -438,17 +438,17 @@ class Observer(TorchFunctionMode):
         if all(d >= first for d in varying(flow.labels)):
             self._normalize_jointly(x, flow, "LayerNorm over its channels")
         else:
-            self._object_to(x, "`layer_norm`")
+            self._rule_out(x, "`layer_norm`")
 
     def _normalize_jointly(self, x: Tensor, flow: Flow, what: str) -> None:
         weights = self._weights_in(flow.labels)
         alone = len(weights) == 1 and bool(flow.labels.all())
         if not alone or flow.biases:
-            self._object_to(x, what)
+            self._rule_out(x, what)
             return
         facts = self.observation.weights[self._names[weights[0]]]
         text = f"it feeds {what} ({self._where()}): invariant as a group, not as a filter"
-        add_once(facts.filter_objections, text)
+        add_once(facts.filter_reasons, text)
         add_once(facts.grouped_norms, self._where())
 
 

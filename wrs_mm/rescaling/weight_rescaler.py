@@ -19,7 +19,7 @@ from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.rescaling.buckets import Bucket
 from wrs_mm.rescaling.functional import (
     filter_norms,
-    wide,
+    norm_dtype,
 )
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
@@ -96,7 +96,7 @@ class WeightRescaler:
     @property
     def left_alone(self) -> dict[str, int]:
         """How many filters the last rescale left as they were: dead, non-finite, or not to be folded."""
-        masks = [bucket.left_alone for bucket in self._buckets]
+        masks = [bucket.skipped for bucket in self._buckets]
         return {key: sum(int(mask[key].sum()) for mask in masks) for key in LEFT_ALONE}
 
     @contextmanager
@@ -163,7 +163,7 @@ class WeightRescaler:
         kinds: dict[tuple, list[Verdict]] = {}
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
-            kinds.setdefault((parameter.device, wide(parameter.dtype)), []).append(verdict)
+            kinds.setdefault((parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
         return [Bucket(self, group, *kind) for kind, group in kinds.items()]
 
     def detach(self) -> None:
