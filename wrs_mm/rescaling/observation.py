@@ -52,6 +52,7 @@ class WeightFacts:
         shape: The parameter's shape.
         transposed_groups: Number of groups of a transposed convolution; 0 for all others.
         trained: It requires a gradient.
+        computed_by: Name of the module that computes it; None for a parameter of the model.
         used: It was used at all.
         feeds: The norm layers that it feeds.
         reasons: Why it is not scale-invariant, at any granularity.
@@ -62,6 +63,7 @@ class WeightFacts:
     shape: tuple[int, ...]
     transposed_groups: int
     trained: bool
+    computed_by: str | None = None
     used: bool = False
     feeds: list[Feed] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -135,5 +137,5 @@ def parameters_only(observation: Observation) -> dict[str, tuple]:
     return {
         name: (facts.shape, facts.trained)
         for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
+        if facts.computed_by is None
     }

@@ -47,7 +47,7 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
     return [
         judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
         for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
+        if facts.computed_by is None
     ]
 
 
