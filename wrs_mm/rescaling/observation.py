@@ -1,13 +1,13 @@
-"""What one forward showed of a model's weights: plain data, merged over processes."""
+"""What one forward showed of a model's weights: plain data, merged over processes, saved in checkpoints."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from wrs_mm.errors import ModelError
+from wrs_mm.errors import CheckpointError, ModelError
 
 
 @dataclass
@@ -80,7 +80,13 @@ class WeightFacts:
 
 @dataclass
 class Observation:
-    """Everything that one forward showed: facts by weight and by norm layer. Picklable."""
+    """Everything that one forward showed. Picklable.
+
+    Attributes:
+        weights: Facts by name: of every convolution and linear weight, in the order of the model's
+            parameters; of others that were used as one; and of weights that a module computes.
+        norms: Facts by name of the norm layer.
+    """
 
     weights: dict[str, WeightFacts] = field(default_factory=dict)
     norms: dict[str, NormFacts] = field(default_factory=dict)
@@ -99,7 +105,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
         ModelError: The processes do not train the same model.
     """
     first = observations[0]
-    own = [parameters_only(o) for o in observations]
+    own = [_parameters_only(o) for o in observations]
     if any(o != own[0] for o in own):
         raise ModelError(
             "the processes train different models: build the same model, with the same frozen parts, on each"
@@ -112,7 +118,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
                 merged.weights[name] = copy.deepcopy(facts)
                 continue
             known.used |= facts.used
-            for key in WEIGHT_LISTS:
+            for key in _WEIGHT_LISTS:
                 for item in getattr(facts, key):
                     add_once(getattr(known, key), item)
         for name, norm in observation.norms.items():
@@ -129,13 +135,40 @@ def merge(observations: Sequence[Observation]) -> Observation:
     return merged
 
 
-WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms")
+_WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms")
 
 
-def parameters_only(observation: Observation) -> dict[str, tuple]:
+def _parameters_only(observation: Observation) -> dict[str, tuple]:
     """What of an observation must not depend on the batch: the weights and whether they are trained."""
     return {
         name: (facts.shape, facts.trained)
         for name, facts in observation.weights.items()
         if facts.computed_by is None
     }
+
+
+_FORMAT = 2
+"""Of what :func:`to_plain` gives; counted up when facts change their names or their meaning."""
+
+
+def to_plain(observation: Observation) -> dict[str, Any]:
+    """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
+    return {"format": _FORMAT, **asdict(observation)}
+
+
+def from_plain(plain: Mapping[str, Any]) -> Observation:
+    """The observation that :func:`to_plain` was given.
+
+    Raises:
+        CheckpointError: Another version of this package wrote it.
+    """
+    if plain.get("format") != _FORMAT:
+        raise CheckpointError(
+            "the checkpoint holds the scale-invariant weights in the format of another version of wrs-mm: "
+            "begin a new run from its weights with load_from instead of resuming it"
+        )
+    weights = {}
+    for name, facts in plain["weights"].items():
+        feeds = [Feed(**{**feed, "filters": tuple(feed["filters"])}) for feed in facts["feeds"]]
+        weights[name] = WeightFacts(**{**facts, "feeds": feeds, "shape": tuple(facts["shape"])})
+    return Observation(weights, {name: NormFacts(**facts) for name, facts in plain["norms"].items()})

@@ -23,6 +23,7 @@ class Verdict:
         reason: Why, in words.
         transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
         feeds: How it feeds them.
+        used: The loss used it at all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Verdict:
     reason: str
     transposed_groups: int = 0
     feeds: tuple[Feed, ...] = ()
+    used: bool = True
 
 
 def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
@@ -54,9 +56,9 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
 def computed_weights(observation: Observation) -> list[str]:
     """Names of modules that compute the weight of a convolution which feeds a norm layer."""
     return [
-        name.partition(" (computed weight)")[0]
-        for name, facts in observation.weights.items()
-        if "(computed weight)" in name and facts.feeds
+        facts.computed_by
+        for facts in observation.weights.values()
+        if facts.computed_by is not None and facts.feeds
     ]
 
 
@@ -127,6 +129,7 @@ def judge_weight(
         reason,
         facts.transposed_groups,
         tuple(facts.feeds),
+        facts.used,
     )
 
 
