@@ -16,22 +16,18 @@ from torch.overrides import TorchFunctionMode
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.synthetic import seeded
 from wrs_mm.rescaling import Verdict
-from wrs_mm.rescaling.functional import filter_view, rescale_
+from wrs_mm.rescaling.functional import filter_view, number_of_filters, rescale_
 from wrs_mm.rescaling.labels import map_tensors
-from wrs_mm.rescaling.observation import WeightFacts
 
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 """A loss that changes by at most this share of itself counts as unchanged."""
 
-RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
+_RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 """A gradient of which less than this share points along the filters does not change their scale."""
 
-NEGLIGIBLE_EPS = 1e-30
-FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
-STACKED_BELOW = 120
-"""A narrower terminal gets each reason on a line of its own."""
-
-NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+_NEGLIGIBLE_EPS = 1e-30
+_FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
+_NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Verification:
                 contradicted = not unchanged
             else:
                 radial = self.radial[verdict.name]
-                contradicted = unchanged and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
+                contradicted = unchanged and radial is not None and radial <= _RADIAL_TOLERANCES[self.dtype]
             if contradicted:
                 wrong.append(verdict.name)
         return wrong
@@ -108,10 +104,10 @@ def verify(
         ConfigError: Two forwards with the same random numbers give two losses.
     """
     for dtype in (torch.float64, torch.float32):
-        subject = prepare(model, dtype, seed)
+        subject = _prepare(model, dtype, seed)
         try:
-            with default_dtype(dtype):
-                loss = repeatable_loss(subject, batch, dtype)
+            with _default_dtype(dtype):
+                loss = _repeatable_loss(subject, batch, dtype)
                 reference = float(loss().detach())
         except (RuntimeError, TypeError, IndexError) as error:
             if dtype is torch.float64:
@@ -119,41 +115,41 @@ def verify(
             raise ConfigError(f"the loss of the model cannot be computed: {error}") from error
         break
     generator = torch.Generator().manual_seed(seed)
-    with default_dtype(dtype):
+    with _default_dtype(dtype):
         again = float(loss().detach())
         if not math.isclose(reference, again, rel_tol=1e-12):
             raise ConfigError(
                 f"the loss is not repeatable ({reference!r}, then {again!r}), so nothing can be verified"
             )
-        radial = radial_shares(subject, loss, verdicts, granularity)
+        radial = _radial_shares(subject, loss, verdicts, granularity)
         parameters = dict(subject.named_parameters())
 
         def change_of_loss(chosen: Sequence[Verdict]) -> float:
-            with multiplied(parameters, chosen, granularity, generator), torch.no_grad():
+            with _multiplied(parameters, chosen, granularity, generator), torch.no_grad():
                 change = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
             return change if math.isfinite(change) else math.inf
 
-        tolerance = TOLERANCES[dtype]
+        tolerance = _TOLERANCES[dtype]
         invariant = [v for v in verdicts if v.scale_invariant]
         together = change_of_loss(invariant) if invariant else 0.0
         loss_change = {v.name: together if v.scale_invariant else None for v in verdicts}
         by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
         if quick:
-            enough = RADIAL_TOLERANCES[dtype]
+            enough = _RADIAL_TOLERANCES[dtype]
             by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 1) <= enough}
         for name in progress(list(by_name)):
             loss_change[name] = change_of_loss([by_name[name]])
     return Verification(dtype, tolerance, loss_change, radial)
 
 
-def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
+def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
-    with Detached():
+    with _Detached():
         subject = copy.deepcopy(model).to(dtype)
     with seeded(seed), torch.no_grad():
         for module in subject.modules():
-            if isinstance(module, NORM_LAYERS):
-                module.eps = NEGLIGIBLE_EPS
+            if isinstance(module, _NORM_LAYERS):
+                module.eps = _NEGLIGIBLE_EPS
                 if module.weight is not None:
                     module.weight.uniform_(0.5, 1.5)
                 if module.bias is not None:
@@ -165,7 +161,7 @@ def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     return subject
 
 
-class Detached(TorchFunctionMode):
+class _Detached(TorchFunctionMode):
     """Lets a model be copied that keeps tensors of its last forward, as CondInst's head does."""
 
     def __torch_function__(
@@ -176,24 +172,24 @@ class Detached(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
+def _repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
     """The training loss as a function of the weights alone: same data, random numbers and buffers."""
     data = model.data_preprocessor(copy.deepcopy(batch), training=True)
-    data = to_dtype(data, dtype)
+    data = _to_dtype(data, dtype)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
     def loss() -> Tensor:
         with torch.no_grad():
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        with seeded(0), Widened() if dtype is torch.float64 else nullcontext():
+        with seeded(0), _Widened() if dtype is torch.float64 else nullcontext():
             losses = model(**copy.deepcopy(data), mode="loss")
             return model.parse_losses(losses)[0]
 
     return loss
 
 
-class Widened(TorchFunctionMode):
+class _Widened(TorchFunctionMode):
     """Makes float64 of every float32 result.
 
     Assigners and priors of mmdet name float32 themselves, and in a float64 model the two do not mix.
@@ -207,24 +203,24 @@ class Widened(TorchFunctionMode):
         )
 
 
-def to_dtype(value: Any, dtype: torch.dtype) -> Any:
+def _to_dtype(value: Any, dtype: torch.dtype) -> Any:
     """Nested data with floating tensors in another precision, in place for data samples."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, (list, tuple)):
-        return type(value)(to_dtype(item, dtype) for item in value)
+        return type(value)(_to_dtype(item, dtype) for item in value)
     if isinstance(value, dict):
-        return {key: to_dtype(item, dtype) for key, item in value.items()}
+        return {key: _to_dtype(item, dtype) for key, item in value.items()}
     if hasattr(value, "items") and hasattr(value, "set_field"):
         for key, item in value.items():
-            setattr(value, key, to_dtype(item, dtype))
+            setattr(value, key, _to_dtype(item, dtype))
     elif hasattr(value, "tensor") and isinstance(value.tensor, Tensor):
         value.tensor = value.tensor.to(dtype)
     return value
 
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """New tensors, such as priors, in this precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -234,7 +230,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def radial_shares(
+def _radial_shares(
     model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict], granularity: str
 ) -> dict[str, float | None]:
     """By weight, how much of the loss's gradient changes the scale of its filters.
@@ -266,7 +262,7 @@ def radial_shares(
 
 
 @contextmanager
-def multiplied(
+def _multiplied(
     parameters: dict[str, nn.Parameter],
     chosen: Sequence[Verdict],
     granularity: str,
@@ -280,9 +276,8 @@ def multiplied(
     saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
     for verdict in chosen:
         weight = parameters[verdict.name]
-        facts = WeightFacts(verdict.shape, verdict.transposed_groups, True)
-        count = 1 if granularity == "layer" else facts.num_filters
-        factors = FACTORS[torch.randint(len(FACTORS), (count,), generator=generator)]
+        count = 1 if granularity == "layer" else number_of_filters(weight, verdict.transposed_groups)
+        factors = _FACTORS[torch.randint(len(_FACTORS), (count,), generator=generator)]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield

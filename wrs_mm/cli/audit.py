@@ -15,12 +15,15 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from wrs_mm.audit.brute_force import STACKED_BELOW, Verification, verify
+from wrs_mm.audit.brute_force import Verification, verify
 from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import Verdict
+
+_STACKED_BELOW = 120
+"""A narrower terminal gets each reason on a line of its own."""
 
 
 def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +109,7 @@ def wrs_options_of(config: Any) -> dict[str, str]:
 
 def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
     """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
-    stacked = width < STACKED_BELOW
+    stacked = width < _STACKED_BELOW
     table = Table(box=None, pad_edge=False)
     table.add_column("invariant")
     if verification is not None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALLEST_VARIANCE = 1e-3
-"""Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < SMALLEST_VARIANCE · ε``."""
+_SMALLEST_VARIANCE = 1e-3
+"""Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < _SMALLEST_VARIANCE · ε``."""
 
 
 def filter_view(weight: Tensor, transposed_groups: int = 0) -> tuple[Tensor, tuple[int, ...]]:
@@ -122,7 +122,7 @@ def largest_foldable_norm(var: Tensor, eps: Tensor | float, targets: Tensor | fl
     Returns:
         ``(n,)`` norms.
     """
-    return targets * ((var + eps) / (SMALLEST_VARIANCE * eps)).sqrt()
+    return targets * ((var + eps) / (_SMALLEST_VARIANCE * eps)).sqrt()
 
 
 def number_of_filters(weight: Tensor, transposed_groups: int) -> int:

@@ -82,7 +82,6 @@ class ScaleInvariantWeights:
 
         Raises:
             ModelError: The state is of another model.
-            CheckpointError: Another version of this package wrote it.
         """
         if not state:
             return

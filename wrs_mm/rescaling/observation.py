@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from wrs_mm.errors import CheckpointError, ModelError
+from wrs_mm.errors import ModelError
 
 
 @dataclass
@@ -69,13 +69,6 @@ class WeightFacts:
     reasons: list[str] = field(default_factory=list)
     filter_reasons: list[str] = field(default_factory=list)
     grouped_norms: list[str] = field(default_factory=list)
-
-    @property
-    def num_filters(self) -> int:
-        """The number of filters, that is of output channels."""
-        if self.transposed_groups:
-            return self.shape[1] * self.transposed_groups
-        return self.shape[0]
 
 
 @dataclass
@@ -147,26 +140,13 @@ def _parameters_only(observation: Observation) -> dict[str, tuple]:
     }
 
 
-_FORMAT = 2
-"""Of what :func:`to_plain` gives; counted up when facts change their names or their meaning."""
-
-
 def to_plain(observation: Observation) -> dict[str, Any]:
     """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
-    return {"format": _FORMAT, **asdict(observation)}
+    return asdict(observation)
 
 
 def from_plain(plain: Mapping[str, Any]) -> Observation:
-    """The observation that :func:`to_plain` was given.
-
-    Raises:
-        CheckpointError: Another version of this package wrote it.
-    """
-    if plain.get("format") != _FORMAT:
-        raise CheckpointError(
-            "the checkpoint holds the scale-invariant weights in the format of another version of wrs-mm: "
-            "begin a new run from its weights with load_from instead of resuming it"
-        )
+    """The observation that :func:`to_plain` was given."""
     weights = {}
     for name, facts in plain["weights"].items():
         feeds = [Feed(**{**feed, "filters": tuple(feed["filters"])}) for feed in facts["feeds"]]

@@ -156,11 +156,13 @@ class Observer(TorchFunctionMode):
     def _normalize_channels(self, operation: Operation, own_statistics: bool) -> None:
         names = ("input", "running_mean", "running_var")
         x, mean, var = (operation.argument(i, name) for i, name in enumerate(names))
+        self._rule_out_all_but(x, operation)
         eps = operation.argument(7, "eps", 1e-5)
         self._recorder.normalize(x, mean, var, eps, not own_statistics, self._module)
 
     def _group_norm(self, operation: Operation, result: Tensor) -> None:
         x, groups = operation.argument(0, "input"), operation.argument(1, "num_groups")
+        self._rule_out_all_but(x, operation)
         if operation.flow_of(x) is None:
             return
         if x.size(1) == groups:
@@ -171,6 +173,7 @@ class Observer(TorchFunctionMode):
 
     def _layer_norm(self, operation: Operation, result: Tensor) -> None:
         x, shape = operation.argument(0, "input"), operation.argument(1, "normalized_shape")
+        self._rule_out_all_but(x, operation)
         flow = operation.flow_of(x)
         if flow is None:
             return
@@ -178,6 +181,12 @@ class Observer(TorchFunctionMode):
             self._recorder.normalize_jointly(x, "LayerNorm over its channels", self._module)
         else:
             self._recorder.rule_out(x, self._in_module(operation.name))
+
+    def _rule_out_all_but(self, x: Tensor, operation: Operation) -> None:
+        """A norm layer's γ and β, where they are computed, are not normalized."""
+        for tensor, _ in operation.inputs:
+            if tensor is not x:
+                self._recorder.rule_out(tensor, self._in_module(operation.name))
 
 
 _LAYERS: Mapping[Any, Callable[[Observer, Operation, Any], None]] = {

@@ -64,11 +64,11 @@ class Operation:
 
 
 Rule = Callable[[Operation], Sequence[Flow] | None]
-FlowRule = Callable[[Operation, Flow], Flow | None]
+_FlowRule = Callable[[Operation, Flow], Flow | None]
 """The rule of an operation on one tensor: from the flow of that to the flow of its (first) result."""
 
 
-def of_first(rule: FlowRule, *, bias: bool) -> Rule:
+def _of_first(rule: _FlowRule, *, bias: bool) -> Rule:
     """The rule of an operation whose only input with labels is its first argument.
 
     Args:
@@ -84,7 +84,7 @@ def of_first(rule: FlowRule, *, bias: bool) -> Rule:
     return answer
 
 
-def of_either(rule: FlowRule, *, bias: bool) -> Rule:
+def _of_either(rule: _FlowRule, *, bias: bool) -> Rule:
     """The same where any of the arguments may be the one with labels."""
 
     def answer(operation: Operation) -> Sequence[Flow] | None:
@@ -93,7 +93,7 @@ def of_either(rule: FlowRule, *, bias: bool) -> Rule:
     return answer
 
 
-def _answer(rule: FlowRule, operation: Operation, bias: bool) -> Sequence[Flow] | None:
+def _answer(rule: _FlowRule, operation: Operation, bias: bool) -> Sequence[Flow] | None:
     flow = operation.flows[0]
     if flow.biases and not bias:
         return None
@@ -104,14 +104,14 @@ def _answer(rule: FlowRule, operation: Operation, bias: bool) -> Sequence[Flow] 
 # -- operations on one tensor ---------------------------------------------------------------------------
 
 
-def keep(operation: Operation, flow: Flow) -> Flow:
+def _keep(operation: Operation, flow: Flow) -> Flow:
     """Each value stays in its place, or is broadcast to further dimensions before it."""
     labels = flow.labels
     added = len(operation.shapes[0]) - labels.dim()
     return Flow(labels.view(*[1] * added, *labels.shape), flow.biases) if added > 0 else flow
 
 
-def pool(dimensions: int) -> FlowRule:
+def _pool(dimensions: int) -> _FlowRule:
     """Pooling or resampling over the last dimensions, along which one filter scales all values."""
 
     def rule(operation: Operation, flow: Flow) -> Flow | None:
@@ -121,43 +121,43 @@ def pool(dimensions: int) -> FlowRule:
     return rule
 
 
-def average_pool(dimensions: int) -> FlowRule:
+def _average_pool(dimensions: int) -> _FlowRule:
     """``avg_pool(input, kernel_size, stride, padding, …)``; a bias passes where no zeros are averaged in."""
 
     def rule(operation: Operation, flow: Flow) -> Flow | None:
         padding = operation.argument(3, "padding", 0)
         padded = any(padding) if isinstance(padding, (tuple, list)) else bool(padding)
-        return None if flow.biases and padded else pool(dimensions)(operation, flow)
+        return None if flow.biases and padded else _pool(dimensions)(operation, flow)
 
     return rule
 
 
-def resample(operation: Operation, flow: Flow) -> Flow | None:
+def _resample(operation: Operation, flow: Flow) -> Flow | None:
     """Pooling or resampling over all dimensions after the channels."""
-    return pool(operation.inputs[0][0].dim() - 2)(operation, flow)
+    return _pool(operation.inputs[0][0].dim() - 2)(operation, flow)
 
 
-def pad(operation: Operation, flow: Flow) -> Flow | None:
+def _pad(operation: Operation, flow: Flow) -> Flow | None:
     """``pad(input, pad, mode, value)``: with zeros, or with what is there."""
     constant = operation.argument(2, "mode", "constant") == "constant"
     if constant and operation.argument(3, "value") not in (None, 0):
         return None
-    return pool(len(operation.argument(1, "pad")) // 2)(operation, flow)
+    return _pool(len(operation.argument(1, "pad")) // 2)(operation, flow)
 
 
-def dropout(operation: Operation, flow: Flow) -> Flow | None:
+def _dropout(operation: Operation, flow: Flow) -> Flow | None:
     """``dropout(input, p, training)``; a bias passes where nothing is dropped."""
     return None if flow.biases and operation.argument(2, "training", True) else flow
 
 
-def clamp(operation: Operation, flow: Flow) -> Flow | None:
+def _clamp(operation: Operation, flow: Flow) -> Flow | None:
     """``clamp(input, min, max)`` at 0."""
     limits = operation.argument(1, "min"), operation.argument(2, "max")
     at_zero = all(limit is None or bool((torch.as_tensor(limit) == 0).all()) for limit in limits)
     return flow if at_zero else None
 
 
-def reduce(operation: Operation, flow: Flow) -> Flow | None:
+def _reduce(operation: Operation, flow: Flow) -> Flow | None:
     """``mean(input, dim, keepdim)`` and the like over dimensions along which one filter scales all values."""
     dims = operation.argument(1, "dim")
     dims = [dims] if isinstance(dims, int) else dims
@@ -174,17 +174,17 @@ def reduce(operation: Operation, flow: Flow) -> Flow | None:
 # -- operations on several tensors ----------------------------------------------------------------------
 
 
-def nothing(operation: Operation) -> Sequence[Flow]:
+def _nothing(operation: Operation) -> Sequence[Flow]:
     """No value of the input goes into the result."""
     return []
 
 
-def move(operation: Operation) -> Sequence[Flow] | None:
+def _move(operation: Operation) -> Sequence[Flow] | None:
     """Values change place. Run on labels, the operation itself says where each went."""
     return _run_on_labels(operation, lambda tensor: tensor)  # what has no labels is an index
 
 
-def join(operation: Operation) -> Sequence[Flow] | None:
+def _join(operation: Operation) -> Sequence[Flow] | None:
     """Several tensors become one; what has no labels joins as «scaled by no filter»."""
     return _run_on_labels(
         operation,
@@ -223,14 +223,14 @@ def _one_for_zero(value: Any) -> Any:
     return 1 if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value
 
 
-def copy(operation: Operation) -> Sequence[Flow] | None:
+def _copy(operation: Operation) -> Sequence[Flow] | None:
     """``copy_(self, source)``: all of the destination is overwritten."""
     destination, source = operation.args[:2]
     alone = len(operation.inputs) == 1 and operation.inputs[0][0] is source
     return operation.flows if alone and destination.shape == source.shape else None
 
 
-def add(operation: Operation) -> Sequence[Flow] | None:
+def _add(operation: Operation) -> Sequence[Flow] | None:
     """Sums of values that the same filter scales."""
     first, *others = operation.flows
     same = others and all(torch.equal(flow.labels, first.labels) for flow in others)
@@ -257,7 +257,7 @@ RULES: Mapping[str, Rule] = {
         new_full new_tensor new result_type _is_view is_tensor can_cast size_hint __class__ __dict__
         __delattr__
         """,
-        nothing,
+        _nothing,
     ),
     # Leave values as they are.
     **_each(
@@ -265,9 +265,9 @@ RULES: Mapping[str, Rule] = {
         contiguous clone detach detach_ data to type_as float double half bfloat16 cuda cpu alias positive
         pin_memory
         """,
-        of_first(keep, bias=True),
+        _of_first(_keep, bias=True),
     ),
-    "copy_": copy,
+    "copy_": _copy,
     # Change their places.
     **_each(
         """
@@ -276,9 +276,9 @@ RULES: Mapping[str, Rule] = {
         split_with_sizes tensor_split unsafe_chunk unsafe_split unbind narrow select index_select __getitem__
         roll flip pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
         """,
-        move,
+        _move,
     ),
-    **_each("cat concat concatenate stack hstack vstack dstack", join),
+    **_each("cat concat concatenate stack hstack vstack dstack", _join),
     # Scale them, value by value: positively homogeneous.
     **_each(
         """
@@ -286,40 +286,40 @@ RULES: Mapping[str, Rule] = {
         dropout_ dropout1d dropout2d dropout3d feature_dropout
         div div_ divide divide_ true_divide true_divide_ __itruediv__
         """,
-        of_first(keep, bias=False),
+        _of_first(_keep, bias=False),
     ),
-    **_each("mul mul_ multiply multiply_ imul __imul__", of_either(keep, bias=False)),
-    "dropout": of_first(dropout, bias=True),
-    **_each("clamp clamp_", of_first(clamp, bias=False)),
-    **_each("add add_ __iadd__ sub sub_ __isub__ subtract", add),
+    **_each("mul mul_ multiply multiply_ imul __imul__", _of_either(_keep, bias=False)),
+    "dropout": _of_first(_dropout, bias=True),
+    **_each("clamp clamp_", _of_first(_clamp, bias=False)),
+    **_each("add add_ __iadd__ sub sub_ __isub__ subtract", _add),
     # Combine neighbors within a channel.
     **_each(
         """
         max_pool1d max_pool1d_with_indices adaptive_max_pool1d adaptive_max_pool1d_with_indices
         adaptive_avg_pool1d
         """,
-        of_first(pool(1), bias=True),
+        _of_first(_pool(1), bias=True),
     ),
     **_each(
         """
         max_pool2d max_pool2d_with_indices adaptive_max_pool2d adaptive_max_pool2d_with_indices
         adaptive_avg_pool2d
         """,
-        of_first(pool(2), bias=True),
+        _of_first(_pool(2), bias=True),
     ),
     **_each(
         """
         max_pool3d max_pool3d_with_indices adaptive_max_pool3d adaptive_max_pool3d_with_indices
         adaptive_avg_pool3d
         """,
-        of_first(pool(3), bias=True),
+        _of_first(_pool(3), bias=True),
     ),
-    "avg_pool1d": of_first(average_pool(1), bias=True),
-    "avg_pool2d": of_first(average_pool(2), bias=True),
-    "avg_pool3d": of_first(average_pool(3), bias=True),
-    "interpolate": of_first(resample, bias=True),
-    "grid_sample": of_first(resample, bias=False),
-    "pad": of_first(pad, bias=False),
-    **_each("mean amax amin", of_first(reduce, bias=True)),
-    "sum": of_first(reduce, bias=False),
+    "avg_pool1d": _of_first(_average_pool(1), bias=True),
+    "avg_pool2d": _of_first(_average_pool(2), bias=True),
+    "avg_pool3d": _of_first(_average_pool(3), bias=True),
+    "interpolate": _of_first(_resample, bias=True),
+    "grid_sample": _of_first(_resample, bias=False),
+    "pad": _of_first(_pad, bias=False),
+    **_each("mean amax amin", _of_first(_reduce, bias=True)),
+    "sum": _of_first(_reduce, bias=False),
 }

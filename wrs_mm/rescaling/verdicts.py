@@ -45,9 +45,9 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
         granularity: ``'filter'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
     """
-    conflicts = shared_channels(observation)
+    conflicts = _shared_channels(observation)
     return [
-        judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
+        _judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
         for name, facts in observation.weights.items()
         if facts.computed_by is None
     ]
@@ -62,7 +62,7 @@ def computed_weights(observation: Observation) -> list[str]:
     ]
 
 
-def shared_channels(observation: Observation) -> dict[str, str]:
+def _shared_channels(observation: Observation) -> dict[str, str]:
     """Norm layers with statistics that cannot be folded for one weight alone, and why."""
     conflicts: dict[str, str] = {}
     feeds_of: dict[str, list[tuple[str, Feed]]] = {}
@@ -88,7 +88,7 @@ def shared_channels(observation: Observation) -> dict[str, str]:
     return conflicts
 
 
-def judge_weight(
+def _judge_weight(
     name: str,
     facts: WeightFacts,
     norms: Mapping[str, NormFacts],
