@@ -122,12 +122,16 @@ def _pool(dimensions: int) -> _FlowRule:
 
 
 def _average_pool(dimensions: int) -> _FlowRule:
-    """``avg_pool(input, kernel_size, stride, padding, …)``; a bias passes where no zeros are averaged in."""
+    """``avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)``.
+
+    A bias passes where every mean is over as many values as it is divided by.
+    """
 
     def rule(operation: Operation, flow: Flow) -> Flow | None:
         padding = operation.argument(3, "padding", 0)
         padded = any(padding) if isinstance(padding, (tuple, list)) else bool(padding)
-        return None if flow.biases and padded else _pool(dimensions)(operation, flow)
+        shifted = padded or operation.argument(6, "divisor_override") is not None
+        return None if flow.biases and shifted else _pool(dimensions)(operation, flow)
 
     return rule
 
