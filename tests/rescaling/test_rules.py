@@ -43,7 +43,7 @@ CASES: list[tuple[Callable, tuple]] = [
     (torch.clamp, (Y, 0.0)), (torch.clamp, (Y, None, 0.0)), (torch.clamp, (Y, -1.0, 1.0)),
     (torch.clamp, (Y, U)),
     (F.dropout, (Y, 0.5)), (F.dropout, (Y, 0.5, False)), (F.dropout2d, (Y, 0.5)),
-    (F.max_pool2d, (Y, 2)), (F.max_pool1d_with_indices, (Y, 2)), (F.avg_pool2d, (Y, 3, 2)),
+    (F.max_pool2d, (Y, 2)), (F.max_pool2d_with_indices, (Y, 2)), (F.avg_pool2d, (Y, 3, 2)),
     (F.avg_pool2d, (Y, 3, 2, 1)), (F.avg_pool2d, (Y, 3, 2, (0, 1))),
     (F.avg_pool2d, (Y, 2, 2, 0, False, True, 3)), (F.adaptive_avg_pool2d, (Y, 2)),
     (F.adaptive_max_pool2d, (Y, 3)), (F.interpolate, (Y, None, 2.0, "bilinear")), (F.grid_sample, (Y, GRID)),
@@ -185,10 +185,7 @@ def answer(case: Any, bias: bool, channels_last: bool) -> list[Tensor] | None:
 def test_a_rule_passes_what_scales_filter_by_filter_and_nothing_else(
     case: Any, bias: bool, channels_last: bool
 ) -> None:
-    try:
-        explained = candidates(case, bias, channels_last)
-    except RuntimeError:
-        pytest.skip("the operation does not take this shape")
+    explained = candidates(case, bias, channels_last)
     numbers = answer(case, bias, channels_last)
     if numbers is not None:
         for filters, which in zip(numbers, explained, strict=True):
