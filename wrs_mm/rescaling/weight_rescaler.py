@@ -164,7 +164,25 @@ class WeightRescaler:
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
             kinds.setdefault((parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
-        return [Bucket(self, group, *kind) for kind, group in kinds.items()]
+        observation = self.weights.observation
+        assert observation is not None  # nothing is rescaled before
+        return [
+            Bucket(
+                group,
+                self._parameters,
+                self._modules,
+                observation.norms,
+                [self._target_of(verdict) for verdict in group],
+                self.min_norm,
+                self.weights.granularity,
+            )
+            for group in kinds.values()
+        ]
+
+    def _target_of(self, verdict: Verdict) -> Tensor | float:
+        if self.target == "init":
+            return self.targets[verdict.name]
+        return 1.0 if self.target == "unit" else float(self.target)
 
     def detach(self) -> None:
         """Give the optimizer its own ``step`` back."""
