@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,3 +48,22 @@ class Branches(nn.Module):
         if self.join == "used elsewhere":
             return self.bn(a).mean() + a.mean() + self.bn(b).mean()
         raise ValueError(self.join)
+
+
+class Segmentor(nn.Module):
+    """What the audit asks of a model: a preprocessor, losses by name, and their sum."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.noise = 0.0
+
+    def data_preprocessor(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        return batch
+
+    def forward(self, inputs: Tensor, mode: str) -> dict[str, Tensor]:
+        self.noise += 0.1 if hasattr(self, "restless") else 0.0
+        return {"loss": self.layers(inputs).square().mul(torch.arange(4.0)).mean() + self.noise}
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return losses["loss"], losses
