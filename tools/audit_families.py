@@ -240,12 +240,15 @@ def compare(model: Any, batches: dict[str, Any]) -> dict[str, Any]:
         "invariant": sum(v.scale_invariant for v in verdicts),
         "rescaled": sum(v.rescaled for v in verdicts),
         "dtype": str(found.dtype).removeprefix("torch."),
-        "moved": max((found.moved[v.name] or 0.0 for v in verdicts if v.scale_invariant), default=None),
-        "felt": sum(found.felt(v.name) for v in verdicts),
+        "loss_change": max(
+            (found.loss_change[v.name] or 0.0 for v in verdicts if v.scale_invariant), default=None
+        ),
+        "affects_loss": sum(found.affects_loss(v.name) for v in verdicts),
         "disagreements": found.disagreements(verdicts),
         "differing": {what: names for what, names in differing.items() if names},
         "details": [
-            [v.name, v.scale_invariant, found.moved[v.name], found.radial[v.name], v.reason] for v in verdicts
+            [v.name, v.scale_invariant, found.loss_change[v.name], found.radial[v.name], v.reason]
+            for v in verdicts
         ],
     }
 
@@ -295,8 +298,8 @@ regions an image.
 | invariant | those of them that `wrs-mm audit` finds scale-invariant, filter by filter |
 | BN trained | the same after every frozen BN was made to normalize with the batch's statistics |
 | skip, fold | those that WRS rescales with `frozen_bn='skip'` and with `'fold'` |
-| moved | how far the loss moved, as a share of itself, when all invariant weights were multiplied together |
-| felt | the weights where this loss has a gradient at all: only for them can a «no» be confirmed |
+| loss change | how far the loss changed, as a share of it, with all invariant weights multiplied at once |
+| affect loss | the weights where this loss has a gradient at all: only for them can a «no» be confirmed |
 | agrees | whether brute force confirms every verdict, with BN as in the recipe and trained |
 | empty | whether the verdicts stay the same when one image, and when no image, holds an object |
 
@@ -307,7 +310,9 @@ asks whether the loss's gradient points along its filters, and multiplies it, al
 {summary}
 
 """
-COLUMNS = "| config | weights | invariant | BN trained | skip | fold | moved | felt | agrees | empty |"
+COLUMNS = (
+    "| config | weights | invariant | BN trained | skip | fold | loss change | affect loss | agrees | empty |"
+)
 RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|---|"
 CANNOT = "| cannot run: "
 
@@ -318,7 +323,7 @@ def row_of(name: str, result: dict[str, Any]) -> str:
         return f"| `{name}` {CANNOT}{result['error'].replace('|', '/')} |" + " |" * 8
     recipe = result["recipe"]
     passes = [recipe, *([result["trained"]] if "trained" in result else [])]
-    moved = max((p["moved"] for p in passes if p["moved"] is not None), default=None)
+    change = max((p["loss_change"] for p in passes if p["loss_change"] is not None), default=None)
     wrong = list(dict.fromkeys(n for p in passes for n in p["disagreements"]))
     differing = list(dict.fromkeys(what for p in passes for what in p["differing"]))
     precision = {p["dtype"] for p in passes} - {"float64"}
@@ -329,8 +334,8 @@ def row_of(name: str, result: dict[str, Any]) -> str:
         result["trained"]["invariant"] if "trained" in result else recipe["invariant"],
         recipe["rescaled"],
         result["fold"],
-        "" if moved is None else f"{moved:.0e}" if moved else "0",
-        max(p["felt"] for p in passes),
+        "" if change is None else f"{change:.0e}" if change else "0",
+        max(p["affects_loss"] for p in passes),
         ("**no**: " + ", ".join(wrong) if wrong else "yes") + "".join(f", in {p}" for p in precision),
         "**differs**: " + ", ".join(differing) if differing else "same",
     ]

@@ -60,9 +60,9 @@ def test_brute_force_agrees_with_every_verdict_whatever_the_batch_holds(structur
     assert found.dtype is torch.float64
     assert found.disagreements(verdicts) == []
     assert sum(v.scale_invariant for v in verdicts) == count
-    # A «no» is confirmed only where the loss feels the weight.
-    unfelt = [v.name for v in verdicts if not v.scale_invariant and not found.felt(v.name)]
-    assert len(unfelt) <= 3, unfelt
+    # A «no» is confirmed only where the weight affects the loss.
+    without_effect = [v.name for v in verdicts if not v.scale_invariant and not found.affects_loss(v.name)]
+    assert len(without_effect) <= 3, without_effect
     selected = {v.name for v in verdicts if v.scale_invariant}
     assert invariant(model, "first") == selected
     assert invariant(model, "all") == selected

@@ -1,26 +1,14 @@
-"""The verdicts on small modules, each for one rule; real models are in test_families and test_real_models."""
+"""What one forward of a small module shows; real models are in test_families and test_real_models."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
+from small_networks import Branches, sequence, verdicts
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from wrs_mm.errors import ModelError
-from wrs_mm.rescaling import Verdict, judge, merge, observe
-
-
-def verdicts(model: nn.Module, x: Tensor, **options: str) -> dict[str, Verdict]:
-    with observe(model) as observation:
-        model(x).square().mean()
-    return {v.name: v for v in judge(observation, **options)}
-
-
-def sequence(*between: nn.Module, bias: bool = False) -> nn.Sequential:
-    """A convolution, what comes between, and a BN."""
-    return nn.Sequential(nn.Conv2d(3, 6, 3, bias=bias), *between, nn.BatchNorm2d(6))
+from wrs_mm.rescaling import judge, observe
 
 
 @pytest.mark.parametrize(
@@ -65,33 +53,6 @@ def test_a_bias_passes_only_what_commutes_with_a_constant(between: list[nn.Modul
     assert verdict.scale_invariant is invariant, verdict.reason
 
 
-class Branches(nn.Module):
-    """Two convolutions whose outputs are joined before one BN."""
-
-    def __init__(self, join: str) -> None:
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(3, 4, 1, bias=False)
-        self.bn = nn.BatchNorm2d(8 if join in ("cat", "shuffle") else 4)
-        self.join = join
-
-    def forward(self, x: Tensor) -> Tensor:
-        a, b = self.a(x), self.b(x)
-        if self.join == "cat":
-            return self.bn(torch.cat([a, F.relu(b)], dim=1))
-        if self.join == "shuffle":
-            y = torch.stack([a, b], dim=2).flatten(1, 2)
-            return self.bn(y)
-        if self.join == "batch":
-            return self.bn(torch.cat([a, b], dim=0))
-        if self.join == "add":
-            return self.bn(a + b)
-        if self.join == "shared norm":
-            return self.bn(a) + self.bn(b)
-        if self.join == "used elsewhere":
-            return self.bn(a).mean() + a.mean() + self.bn(b).mean()
-        raise ValueError(self.join)
-
-
 @pytest.mark.parametrize("join", ["cat", "shuffle"])
 @pytest.mark.parametrize("batch", [0, 2])
 def test_channels_are_followed_through_cat_and_shuffle_even_in_an_empty_batch(join: str, batch: int) -> None:
@@ -101,20 +62,13 @@ def test_channels_are_followed_through_cat_and_shuffle_even_in_an_empty_batch(jo
     a, b = judge(observation)
     assert a.scale_invariant and b.scale_invariant, a.reason
     expected = (0, 1, 2, 3, -1, -1, -1, -1) if join == "cat" else (0, -1, 1, -1, 2, -1, 3, -1)
-    assert a.links[0].filters == expected
+    assert a.feeds[0].filters == expected
 
 
 @pytest.mark.parametrize("join", ["batch", "add", "used elsewhere"])
 def test_mixed_channels_and_other_uses_break_the_invariance(join: str) -> None:
     found = verdicts(Branches(join), torch.randn(2, 3, 8, 8))
     assert not found["a.weight"].scale_invariant
-
-
-def test_weights_that_share_statistics_are_invariant_but_not_rescaled() -> None:
-    found = verdicts(Branches("shared norm"), torch.randn(2, 3, 8, 8))
-    for verdict in found.values():
-        assert verdict.scale_invariant and not verdict.rescaled
-        assert "share the statistics of bn" in verdict.reason
 
 
 def test_a_weight_used_twice_needs_a_norm_layer_each_time() -> None:
@@ -139,43 +93,13 @@ def test_a_weight_used_twice_needs_a_norm_layer_each_time() -> None:
 def test_transposed_convolutions_are_read_by_output_channel(groups: int) -> None:
     model = nn.Sequential(nn.ConvTranspose2d(4, 6, 3, groups=groups), nn.BatchNorm2d(6))
     verdict = verdicts(model, torch.randn(2, 4, 8, 8))["0.weight"]
-    assert verdict.scale_invariant and verdict.links[0].filters == tuple(range(6))
+    assert verdict.scale_invariant and verdict.feeds[0].filters == tuple(range(6))
 
 
 def test_linear_before_batch_norm_1d() -> None:
     model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     found = verdicts(model, torch.randn(6, 5))
     assert found["0.weight"].scale_invariant and not found["2.weight"].scale_invariant
-
-
-def test_group_norm_is_invariant_by_layer_not_by_filter() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.GroupNorm(2, 8))
-    x = torch.randn(2, 3, 8, 8)
-    by_filter = verdicts(model, x)["0.weight"]
-    assert not by_filter.scale_invariant and "GroupNorm with 4 channels a group" in by_filter.reason
-    assert verdicts(model, x, granularity="layer")["0.weight"].scale_invariant
-    one_each = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(8, 8))
-    assert verdicts(one_each, x)["0.weight"].scale_invariant
-
-
-def test_frozen_batch_norm_is_felt_unless_it_is_folded() -> None:
-    model = sequence()
-    model[1].eval()
-    x = torch.randn(2, 3, 8, 8)
-    skipped = verdicts(model, x)["0.weight"]
-    assert not skipped.scale_invariant and not skipped.rescaled and "frozen" in skipped.reason
-    folded = verdicts(model, x, frozen_bn="fold")["0.weight"]
-    assert not folded.scale_invariant and folded.rescaled
-
-
-def test_weights_that_do_not_train_or_are_not_used_are_left_out() -> None:
-    model = sequence()
-    model[0].weight.requires_grad_(False)
-    verdict = verdicts(model, torch.randn(2, 3, 8, 8))["0.weight"]
-    assert verdict.scale_invariant and not verdict.rescaled and "not trained" in verdict.reason
-    model.unused = nn.Conv2d(3, 3, 1)
-    model.forward = lambda x: model[1](model[0](x))
-    assert verdicts(model, torch.randn(2, 3, 8, 8))["unused.weight"].reason == "not used in this loss"
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
@@ -214,31 +138,3 @@ def test_a_second_use_by_an_autograd_function_breaks_it_and_is_named() -> None:
     assert "_Exponential" in verdict.reason
     # What was put beside the functions for the observation is gone.
     assert float(_Exponential.apply(torch.zeros(()))) == 1
-
-
-def test_what_several_processes_saw_is_joined() -> None:
-    class Sometimes(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b = sequence(), sequence()
-
-        def forward(self, x: Tensor, leak: bool) -> Tensor:
-            if leak:
-                return self.b(x).mean() + self.a[0](x).mean()
-            return self.a(x).mean()
-
-    model, x = Sometimes(), torch.randn(2, 3, 8, 8)
-    seen = []
-    for leak in (False, True):
-        with observe(model) as observation:
-            model(x, leak)
-        seen.append(observation)
-    joined = {v.name: v.scale_invariant for v in judge(merge(seen))}
-    assert joined == {"a.0.weight": False, "b.0.weight": True}
-    assert joined == {v.name: v.scale_invariant for v in judge(merge(seen[::-1]))}
-    other = Sometimes()
-    other.a[0].weight.requires_grad_(False)
-    with observe(other) as observation:
-        other(x, False)
-    with pytest.raises(ModelError, match="different models"):
-        merge([*seen, observation])

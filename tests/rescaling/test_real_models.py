@@ -179,9 +179,9 @@ def test_biases_and_joined_branches_before_bn() -> None:
     # A convolution with a bias, joined with pooled images: cat → BN.
     joined = verdicts["backbone.encoder.1.conv.weight"]
     assert joined.scale_invariant and joined.rescaled
-    (link,) = joined.links
-    assert link.bias == "backbone.encoder.1.conv.bias" and link.norm == "backbone.encoder.1.bn"
-    assert link.filters == (*range(48), *[-1] * 16)
+    (feed,) = joined.feeds
+    assert feed.bias == "backbone.encoder.1.conv.bias" and feed.norm == "backbone.encoder.1.bn"
+    assert feed.filters == (*range(48), *[-1] * 16)
     rescaler = rescaled_keeps_its_output(model)
     assert len(rescaler.rescaled) == len(invariant(verdicts))
 
@@ -193,7 +193,7 @@ def test_a_transposed_convolution_with_groups() -> None:
     model.neck.deconv_layers[1].conv = grouped
     verdict = confirmed(model)["neck.deconv_layers.1.conv.weight"]
     assert verdict.scale_invariant and verdict.transposed_groups == 4
-    assert verdict.links[0].filters == tuple(range(256))
+    assert verdict.feeds[0].filters == tuple(range(256))
     rescaled_keeps_its_output(model)
     norms = grouped.weight.detach().view(4, 64, 64, 16).norm(dim=(1, 3))
     torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)

@@ -1,8 +1,4 @@
-"""``wrs-mm audit``: the verdict on every convolution and linear weight of a config's model.
-
-The model is built with random weights and fed a made-up batch, so nothing is downloaded. ``--verify`` holds
-the verdicts against brute force: multiply filters by random factors, and see how far the loss moves.
-"""
+"""Verdicts held against brute force: multiply filters by random factors, and compare the losses."""
 
 from __future__ import annotations
 
@@ -20,22 +16,18 @@ from torch.overrides import TorchFunctionMode
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.synthetic import seeded
 from wrs_mm.rescaling import Verdict
-from wrs_mm.rescaling.functional import filter_view, rescale_
+from wrs_mm.rescaling.functional import filter_view, number_of_filters, rescale_
 from wrs_mm.rescaling.labels import map_tensors
-from wrs_mm.rescaling.observation import WeightFacts
 
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
-"""A loss that moves by less than this share of itself did not move."""
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
+"""A loss that changes by at most this share of itself counts as unchanged."""
 
-RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
+_RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 """A gradient of which less than this share points along the filters does not change their scale."""
 
-NEGLIGIBLE_EPS = 1e-30
-FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
-STACKED_BELOW = 120
-"""A narrower terminal gets each reason on a line of its own."""
-
-NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+_NEGLIGIBLE_EPS = 1e-30
+_FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
+_NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -44,40 +36,40 @@ class Verification:
 
     Attributes:
         dtype: The precision in which the model could run.
-        tolerance: Relative movement of the loss below which it counts as unmoved.
-        moved: By weight, the relative movement of the loss when its filters are multiplied. Weights found
-            scale-invariant are multiplied together (one by one where that moves the loss). None: not
+        tolerance: The relative change of the loss up to which it counts as unchanged.
+        loss_change: By weight, the relative change of the loss when its filters are multiplied. Weights found
+            scale-invariant are multiplied together (one by one where that changes the loss). None: not
             multiplied, because the gradient shows already that the loss changes.
         radial: By weight, the share of the loss's gradient that points along its filters (0 to 1);
-            None where the loss has no gradient, which is a weight that it does not feel.
+            None where the loss has no gradient, which is a weight that does not affect it.
     """
 
     dtype: torch.dtype
     tolerance: float
-    moved: dict[str, float | None]
+    loss_change: dict[str, float | None]
     radial: dict[str, float | None]
 
-    def felt(self, name: str) -> bool:
+    def affects_loss(self, name: str) -> bool:
         """Whether the loss depends on the weight at all."""
         return self.radial[name] is not None
 
     def disagreements(self, verdicts: Sequence[Verdict]) -> list[str]:
         """Names of weights whose verdict brute force contradicts.
 
-        A loss that does not move contradicts a «no» only if it feels the weight, and only in other
-        directions than the scale: a branch that contributes nothing cannot move it, and one that
-        contributes next to nothing (RetinaNet's last level at its small initial weights) moves it by
+        A loss that does not change contradicts a «no» only if the weight affects it, and only in other
+        directions than the scale: a branch that contributes nothing cannot change it, and one that
+        contributes next to nothing (RetinaNet's last level at its small initial weights) changes it by
         less than the tolerance.
         """
         wrong = []
         for verdict in verdicts:
-            moved = self.moved[verdict.name]
-            unmoved = moved is not None and moved <= self.tolerance
+            change = self.loss_change[verdict.name]
+            unchanged = change is not None and change <= self.tolerance
             if verdict.scale_invariant:
-                contradicted = not unmoved
+                contradicted = not unchanged
             else:
                 radial = self.radial[verdict.name]
-                contradicted = unmoved and radial is not None and radial <= RADIAL_TOLERANCES[self.dtype]
+                contradicted = unchanged and radial is not None and radial <= _RADIAL_TOLERANCES[self.dtype]
             if contradicted:
                 wrong.append(verdict.name)
         return wrong
@@ -96,7 +88,7 @@ def verify(
 
     In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
     layer made negligible, its γ and β random and weights that start at zero no longer zero: a branch whose
-    γ is 0 is felt by no loss.
+    γ is 0 affects no loss.
 
     Args:
         model: The model of the verdicts.
@@ -112,10 +104,10 @@ def verify(
         ConfigError: Two forwards with the same random numbers give two losses.
     """
     for dtype in (torch.float64, torch.float32):
-        subject = prepare(model, dtype, seed)
+        subject = _prepare(model, dtype, seed)
         try:
-            with default_dtype(dtype):
-                loss = repeatable_loss(subject, batch, dtype)
+            with _default_dtype(dtype):
+                loss = _repeatable_loss(subject, batch, dtype)
                 reference = float(loss().detach())
         except (RuntimeError, TypeError, IndexError) as error:
             if dtype is torch.float64:
@@ -123,41 +115,41 @@ def verify(
             raise ConfigError(f"the loss of the model cannot be computed: {error}") from error
         break
     generator = torch.Generator().manual_seed(seed)
-    with default_dtype(dtype):
+    with _default_dtype(dtype):
         again = float(loss().detach())
         if not math.isclose(reference, again, rel_tol=1e-12):
             raise ConfigError(
                 f"the loss is not repeatable ({reference!r}, then {again!r}), so nothing can be verified"
             )
-        radial = radial_shares(subject, loss, verdicts, granularity)
+        radial = _radial_shares(subject, loss, verdicts, granularity)
         parameters = dict(subject.named_parameters())
 
-        def movement(chosen: Sequence[Verdict]) -> float:
-            with multiplied(parameters, chosen, granularity, generator), torch.no_grad():
-                moved = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
-            return moved if math.isfinite(moved) else math.inf
+        def change_of_loss(chosen: Sequence[Verdict]) -> float:
+            with _multiplied(parameters, chosen, granularity, generator), torch.no_grad():
+                change = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
+            return change if math.isfinite(change) else math.inf
 
-        tolerance = TOLERANCES[dtype]
+        tolerance = _TOLERANCES[dtype]
         invariant = [v for v in verdicts if v.scale_invariant]
-        together = movement(invariant) if invariant else 0.0
-        moved: dict[str, float | None] = {v.name: together if v.scale_invariant else None for v in verdicts}
+        together = change_of_loss(invariant) if invariant else 0.0
+        loss_change = {v.name: together if v.scale_invariant else None for v in verdicts}
         by_name = {v.name: v for v in verdicts if not v.scale_invariant or together > tolerance}
         if quick:
-            enough = RADIAL_TOLERANCES[dtype]
+            enough = _RADIAL_TOLERANCES[dtype]
             by_name = {n: v for n, v in by_name.items() if v.scale_invariant or (radial[n] or 1) <= enough}
         for name in progress(list(by_name)):
-            moved[name] = movement([by_name[name]])
-    return Verification(dtype, tolerance, moved, radial)
+            loss_change[name] = change_of_loss([by_name[name]])
+    return Verification(dtype, tolerance, loss_change, radial)
 
 
-def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
+def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
-    with Detached():
+    with _Detached():
         subject = copy.deepcopy(model).to(dtype)
     with seeded(seed), torch.no_grad():
         for module in subject.modules():
-            if isinstance(module, NORM_LAYERS):
-                module.eps = NEGLIGIBLE_EPS
+            if isinstance(module, _NORM_LAYERS):
+                module.eps = _NEGLIGIBLE_EPS
                 if module.weight is not None:
                     module.weight.uniform_(0.5, 1.5)
                 if module.bias is not None:
@@ -169,7 +161,7 @@ def prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     return subject
 
 
-class Detached(TorchFunctionMode):
+class _Detached(TorchFunctionMode):
     """Lets a model be copied that keeps tensors of its last forward, as CondInst's head does."""
 
     def __torch_function__(
@@ -180,24 +172,24 @@ class Detached(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
+def _repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
     """The training loss as a function of the weights alone: same data, random numbers and buffers."""
     data = model.data_preprocessor(copy.deepcopy(batch), training=True)
-    data = to_dtype(data, dtype)
+    data = _to_dtype(data, dtype)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
     def loss() -> Tensor:
         with torch.no_grad():
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        with seeded(0), Widened() if dtype is torch.float64 else nullcontext():
+        with seeded(0), _Widened() if dtype is torch.float64 else nullcontext():
             losses = model(**copy.deepcopy(data), mode="loss")
             return model.parse_losses(losses)[0]
 
     return loss
 
 
-class Widened(TorchFunctionMode):
+class _Widened(TorchFunctionMode):
     """Makes float64 of every float32 result.
 
     Assigners and priors of mmdet name float32 themselves, and in a float64 model the two do not mix.
@@ -211,24 +203,24 @@ class Widened(TorchFunctionMode):
         )
 
 
-def to_dtype(value: Any, dtype: torch.dtype) -> Any:
+def _to_dtype(value: Any, dtype: torch.dtype) -> Any:
     """Nested data with floating tensors in another precision, in place for data samples."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, (list, tuple)):
-        return type(value)(to_dtype(item, dtype) for item in value)
+        return type(value)(_to_dtype(item, dtype) for item in value)
     if isinstance(value, dict):
-        return {key: to_dtype(item, dtype) for key, item in value.items()}
+        return {key: _to_dtype(item, dtype) for key, item in value.items()}
     if hasattr(value, "items") and hasattr(value, "set_field"):
         for key, item in value.items():
-            setattr(value, key, to_dtype(item, dtype))
+            setattr(value, key, _to_dtype(item, dtype))
     elif hasattr(value, "tensor") and isinstance(value.tensor, Tensor):
         value.tensor = value.tensor.to(dtype)
     return value
 
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """New tensors, such as priors, in this precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -238,7 +230,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def radial_shares(
+def _radial_shares(
     model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict], granularity: str
 ) -> dict[str, float | None]:
     """By weight, how much of the loss's gradient changes the scale of its filters.
@@ -270,7 +262,7 @@ def radial_shares(
 
 
 @contextmanager
-def multiplied(
+def _multiplied(
     parameters: dict[str, nn.Parameter],
     chosen: Sequence[Verdict],
     granularity: str,
@@ -284,9 +276,8 @@ def multiplied(
     saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
     for verdict in chosen:
         weight = parameters[verdict.name]
-        facts = WeightFacts(verdict.shape, verdict.transposed_groups, True)
-        count = 1 if granularity == "layer" else facts.num_filters
-        factors = FACTORS[torch.randint(len(FACTORS), (count,), generator=generator)]
+        count = 1 if granularity == "layer" else number_of_filters(weight, verdict.transposed_groups)
+        factors = _FACTORS[torch.randint(len(_FACTORS), (count,), generator=generator)]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield
@@ -294,6 +285,3 @@ def multiplied(
         with torch.no_grad():
             for name, values in saved.items():
                 parameters[name].copy_(values)
-
-
-# -- the command --------------------------------------------------------------------------------------

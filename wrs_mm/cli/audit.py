@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from wrs_mm.audit.brute_force import STACKED_BELOW, Verification, verify
+from wrs_mm.audit.brute_force import Verification, verify
 from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.files import write_text
@@ -22,6 +22,9 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import RescaleOptions, Verdict
 from wrs_mm.rescaling.options import SELECTION
+
+_STACKED_BELOW = 120
+"""A narrower terminal gets each reason on a line of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,11 +108,11 @@ def wrs_options_of(config: Any) -> dict[str, str]:
 
 def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
     """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
-    stacked = width < STACKED_BELOW
+    stacked = width < _STACKED_BELOW
     table = Table(box=None, pad_edge=False)
     table.add_column("invariant")
     if verification is not None:
-        table.add_column("loss moved", justify="right")
+        table.add_column("loss change", justify="right")
     table.add_column("weight", overflow="fold")
     if not stacked:
         table.add_column("shape")
@@ -117,9 +120,9 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
     for verdict in verdicts:
         row = ["yes" if verdict.scale_invariant else "no"]
         if verification is not None:
-            moved = verification.moved[verdict.name]
-            felt = verification.felt(verdict.name) and moved is not None
-            row.append(f"{moved:.1e}" if felt else "not felt")
+            change = verification.loss_change[verdict.name]
+            affects = verification.affects_loss(verdict.name) and change is not None
+            row.append(f"{change:.1e}" if affects else "no effect")
         # Square brackets would be rich's markup.
         name, reason = escape(verdict.name), escape(verdict.reason)
         shape = "×".join(map(str, verdict.shape))
@@ -146,9 +149,9 @@ def _write_verdicts(
             "reason": verdict.reason,
         }
         if verification is not None:
-            moved = verification.moved[verdict.name]
-            entry["loss_moved"] = moved if moved is not None and math.isfinite(moved) else None
-            entry["felt"] = verification.felt(verdict.name)
+            change = verification.loss_change[verdict.name]
+            entry["loss_change"] = change if change is not None and math.isfinite(change) else None
+            entry["affects_loss"] = verification.affects_loss(verdict.name)
         weights.append(entry)
     content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
     if verification is not None:

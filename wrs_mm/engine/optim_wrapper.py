@@ -219,7 +219,7 @@ def _given(model: nn.Module | None, wrapper: type) -> nn.Module:
 
 def _describe(weights: ScaleInvariantWeights) -> str:
     """A line for the log: how many weights were found, and which were not used at all."""
-    unused = [v.name for v in weights.verdicts if v.reason == "not used in this loss"]
+    unused = [v.name for v in weights.verdicts if not v.used]
     invariant = sum(v.scale_invariant for v in weights.verdicts)
     text = (
         f"{invariant} of {len(weights.verdicts)} convolution and linear weights are scale-invariant, "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,12 @@ from wrs_mm.rescaling.functional import (
     filter_view,
     fold,
     largest_foldable_norm,
+    norm_dtype,
     number_of_filters,
     rescale_factors,
 )
+from wrs_mm.rescaling.observation import NormFacts
 from wrs_mm.rescaling.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
 CACHED_NUMBERS = 1 << 19
 """How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches."""
@@ -26,69 +26,101 @@ CACHED_NUMBERS = 1 << 19
 class Bucket:
     """The rescaled weights of one device and precision, with the BN statistics that go with them.
 
-    All per-filter numbers are one flat vector, *slots*: a rescale is then a few operations on it, beside one
-    reduction and one multiplication per weight.
+    All numbers of filters stand in flat vectors of *slots*, weight after weight: one slot a filter, or one a
+    weight where granularity is ``'layer'``. A rescale is then a few operations on them, beside one reduction
+    and one multiplication per weight. Likewise the *channels* of all BNs with statistics that the weights
+    feed stand one after another. Floating vectors are float32, or float64 for float64 weights.
+
+    Args:
+        verdicts: On the weights.
+        parameters: The model's, by name.
+        modules: The model's, by name.
+        norms: Facts about the model's norm layers, by name.
+        targets: Of each weight the target norm: a number, or ``(out,)`` (``(1,)`` for ``'layer'``).
+        min_norm: A filter whose norm is at most this share of its target is dead.
+        granularity: ``'filter'`` or ``'layer'``.
+
+    Attributes:
+        norms: ``(slots,)`` ``‖w_i‖₂`` before the last rescale.
+        targets: ``(slots,)`` target norms.
+        smallest: ``(slots,)`` a norm up to this is a dead filter's.
+        largest: ``(slots + 1,)`` a norm above this is a filter's whose BN cannot be folded.
+        factors: ``(slots + 1,)`` ``c_i`` of the last rescale, and 1 for channels that no slot feeds.
     """
 
     def __init__(
-        self, rescaler: WeightRescaler, verdicts: list[Verdict], device: torch.device, dtype: torch.dtype
+        self,
+        verdicts: Sequence[Verdict],
+        parameters: Mapping[str, Tensor],
+        modules: Mapping[str, nn.Module],
+        norms: Mapping[str, NormFacts],
+        targets: Sequence[Tensor | float],
+        min_norm: float,
+        granularity: str,
     ) -> None:
-        self.layer = rescaler.weights.granularity == "layer"
-        parameters = rescaler._parameters
-        self.weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
-        self.slots = [1 if self.layer else number_of_filters(p, groups) for p, groups in self.weights]
-        self.norms = torch.ones(sum(self.slots), dtype=dtype, device=device)
-        self.factors = torch.ones(sum(self.slots) + 1, dtype=dtype, device=device)
-        """One more than slots: channels that no rescaled filter feeds have factor 1."""
-        if rescaler.options.target == "init":
-            self.targets = torch.cat([rescaler.targets[v.name] for v in verdicts]).to(dtype)
-        else:
-            target = 1.0 if rescaler.options.target == "unit" else float(rescaler.options.target)
-            self.targets = torch.full_like(self.norms, target)
+        self._layer = granularity == "layer"
+        self._weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
+        self._slots = [1 if self._layer else number_of_filters(w, groups) for w, groups in self._weights]
+        first, _ = self._weights[0]
+        kind: dict[str, Any] = {"dtype": norm_dtype(first.dtype), "device": first.device}
+        self.targets = torch.cat(
+            [torch.as_tensor(t, **kind).expand(n) for t, n in zip(targets, self._slots, strict=True)]
+        )
+        self.norms = torch.ones_like(self.targets)
+        self.factors = torch.ones(len(self.targets) + 1, **kind)
         # A filter whose own target is 0 was zero when training began: dead, whatever its norm.
-        self.smallest = (rescaler.options.min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
-        self.largest = torch.full_like(self.factors, torch.finfo(dtype).max)
-        self.chunks = self._make_chunks()
-        self._link_norm_layers(rescaler, verdicts, device, dtype)
+        self.smallest = (min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
+        self.largest = torch.full_like(self.factors, torch.finfo(self.factors.dtype).max)
+        self._chunks = self._make_chunks()
+        self._index_norm_layers(verdicts, parameters, modules, norms)
 
-    def _link_norm_layers(
-        self, rescaler: WeightRescaler, verdicts: list[Verdict], device: torch.device, dtype: torch.dtype
+    def _index_norm_layers(
+        self,
+        verdicts: Sequence[Verdict],
+        parameters: Mapping[str, Tensor],
+        modules: Mapping[str, nn.Module],
+        norms: Mapping[str, NormFacts],
     ) -> None:
-        """Index vectors: which slot and which bias belong to each channel of each BN with statistics."""
-        observation = rescaler.weights.observation
-        assert observation is not None  # nothing is selected before
-        nothing = sum(self.slots)  # the slot of channels that no rescaled filter feeds: factor 1
+        """Which slot and which bias belong to each channel of each BN with statistics.
+
+        ``_index`` and ``_bias_index`` are int64 ``(channels,)``: places in ``factors``, and in ``_biases``
+        (``(out,)`` each) one after another, where the place after the last says «no bias». ``_eps`` is
+        ``(channels,)``. ``_statistics`` says where each running mean, then each running variance is kept,
+        ``_channels`` how many numbers each has.
+        """
+        no_slot = len(self.targets)
         slot_of: dict[str, list[int]] = {}
         bias_of: dict[str, list[int]] = {}
         biases: dict[str, int] = {}  # name -> where it starts in the joined vector
-        self.biases: list[Tensor] = []
+        self._biases: list[Tensor] = []
         first_slot, first_bias = 0, 0
-        for verdict, slots in zip(verdicts, self.slots, strict=True):
-            for link in verdict.links:
-                if observation.norms[link.norm].mean is None:
+        for verdict, slots in zip(verdicts, self._slots, strict=True):
+            for feed in verdict.feeds:
+                if norms[feed.norm].mean is None:
                     continue
-                channels = slot_of.setdefault(link.norm, [nothing] * len(link.filters))
-                shifts = bias_of.setdefault(link.norm, [-1] * len(link.filters))
-                if link.bias is not None and link.bias not in biases:
-                    biases[link.bias] = first_bias
-                    self.biases.append(rescaler._parameters[link.bias])
-                    first_bias += self.biases[-1].numel()
-                for channel, filter_index in enumerate(link.filters):
+                channels = slot_of.setdefault(feed.norm, [no_slot] * len(feed.filters))
+                shifts = bias_of.setdefault(feed.norm, [-1] * len(feed.filters))
+                if feed.bias is not None and feed.bias not in biases:
+                    biases[feed.bias] = first_bias
+                    self._biases.append(parameters[feed.bias])
+                    first_bias += self._biases[-1].numel()
+                for channel, filter_index in enumerate(feed.filters):
                     if filter_index >= 0:
-                        channels[channel] = first_slot + (0 if self.layer else filter_index)
-                        if link.bias is not None:
-                            shifts[channel] = biases[link.bias] + filter_index
+                        channels[channel] = first_slot + (0 if self._layer else filter_index)
+                        if feed.bias is not None:
+                            shifts[channel] = biases[feed.bias] + filter_index
             first_slot += slots
-        means = [holder_of(rescaler._modules, observation.norms[norm].mean) for norm in slot_of]
-        variances = [holder_of(rescaler._modules, observation.norms[norm].var) for norm in slot_of]
-        self.statistics = means + variances
-        self.channels = [len(channels) for channels in slot_of.values()] * 2
+        means = [_holder_of(modules, norms[norm].mean) for norm in slot_of]
+        variances = [_holder_of(modules, norms[norm].var) for norm in slot_of]
+        self._statistics = means + variances
+        self._channels = [len(channels) for channels in slot_of.values()] * 2
         index = [slot for channels in slot_of.values() for slot in channels]
         shift = [i if i >= 0 else first_bias for shifts in bias_of.values() for i in shifts]
-        eps = [observation.norms[norm].eps for norm, channels in slot_of.items() for _ in channels]
-        self.index = torch.tensor(index, dtype=torch.int64, device=device)
-        self.bias_index = torch.tensor(shift, dtype=torch.int64, device=device)
-        self.eps = torch.tensor(eps, dtype=dtype, device=device)
+        eps = [norms[norm].eps for norm, channels in slot_of.items() for _ in channels]
+        device = self.targets.device
+        self._index = torch.tensor(index, dtype=torch.int64, device=device)
+        self._bias_index = torch.tensor(shift, dtype=torch.int64, device=device)
+        self._eps = torch.tensor(eps, dtype=self.targets.dtype, device=device)
 
     @property
     def skipped(self) -> dict[str, Tensor]:
@@ -97,64 +129,73 @@ class Bucket:
         dead = finite & (self.norms <= self.smallest)
         return {"dead": dead, "nonfinite": ~finite, "unfoldable": finite & (self.norms > self.largest[:-1])}
 
-    def _make_chunks(self) -> list[Chunk]:
+    def _make_chunks(self) -> list[_Chunk]:
         """Weights in their order, as many in a chunk as CACHED_NUMBERS allows."""
-        chunks: list[list[RescaledWeight]] = []
+        chunks: list[list[_RescaledWeight]] = []
         numbers, start = CACHED_NUMBERS, 0
-        for (weight, groups), count in zip(self.weights, self.slots, strict=True):
+        for (weight, groups), count in zip(self._weights, self._slots, strict=True):
             numbers += weight.numel()
             if numbers > CACHED_NUMBERS:
-                weights: list[RescaledWeight] = []
+                weights: list[_RescaledWeight] = []
                 chunks.append(weights)
                 numbers = weight.numel()
-            weights.append(RescaledWeight(self, weight, groups, slice(start, start + count)))
+            weights.append(_RescaledWeight(self, weight, groups, slice(start, start + count)))
             start += count
-        return [Chunk(self, weights) for weights in chunks]
+        return [_Chunk(self, weights) for weights in chunks]
 
     @torch.no_grad()
     def rescale(self) -> None:
         """Norms, factors, rescale, fold: the equations at the head of ``functional``."""
-        if self.statistics:
+        if self._statistics:
             # Looked up in each rescale: loading a checkpoint or moving the model may replace a buffer.
-            buffers = [buffers[name] for buffers, name in self.statistics]
+            buffers = [buffers[name] for buffers, name in self._statistics]
             joined = torch.cat(buffers).to(self.norms.dtype)
             mean, var = joined.chunk(2)
             self._limit_norms(var)
-        for chunk in self.chunks:
+        for chunk in self._chunks:
             # Norms and multiplication of a few weights at a time: they stay in the cache in between.
             for weight in chunk.weights:
                 weight.measure()
             chunk.decide()
             for weight in chunk.weights:
                 weight.multiply()
-        if self.statistics:
+        if self._statistics:
             self._fold_(mean, var)
-            torch._foreach_copy_(buffers, joined.split(self.channels))
+            torch._foreach_copy_(buffers, joined.split(self._channels))
 
     def _limit_norms(self, var: Tensor) -> None:
         """By slot, the norm above which a BN that the filter feeds could not be folded."""
-        targets = torch.cat([self.targets, self.targets[:1]]).index_select(0, self.index)
+        targets = torch.cat([self.targets, self.targets[:1]]).index_select(0, self._index)
         self.largest.fill_(torch.finfo(self.largest.dtype).max)
-        self.largest.scatter_reduce_(0, self.index, largest_foldable_norm(var, self.eps, targets), "amin")
+        self.largest.scatter_reduce_(0, self._index, largest_foldable_norm(var, self._eps, targets), "amin")
 
     def _fold_(self, mean: Tensor, var: Tensor) -> None:
         """Fold, in place, the joined statistics of every BN that the bucket's weights feed."""
-        c = self.factors.index_select(0, self.index)
+        c = self.factors.index_select(0, self._index)
         bias: Tensor | float = 0.0
-        if self.biases:
+        if self._biases:
             nothing = torch.zeros(1, dtype=mean.dtype, device=mean.device)
-            bias = torch.cat([*[b.to(mean.dtype) for b in self.biases], nothing])[self.bias_index]
-        new_mean, new_var = fold(mean, var, self.eps, c, bias)
+            bias = torch.cat([*[b.to(mean.dtype) for b in self._biases], nothing])[self._bias_index]
+        new_mean, new_var = fold(mean, var, self._eps, c, bias)
         # A factor of exactly 1 must leave its channel exactly as it is.
         same = c == 1
         torch.where(same, mean, new_mean, out=mean)
         torch.where(same, var, new_var, out=var)
 
 
-class Chunk:
-    """A few weights that follow each other, and their slots: views into the bucket's, made once."""
+class _Chunk:
+    """A few weights that follow each other in a bucket.
 
-    def __init__(self, bucket: Bucket, weights: list[RescaledWeight]) -> None:
+    Attributes:
+        weights: The weights.
+        norms: ``(n,)`` a view of the bucket's, of the ``n`` slots of these weights; so are the others.
+        targets: ``(n,)``.
+        smallest: ``(n,)``.
+        largest: ``(n,)``.
+        factors: ``(n,)``.
+    """
+
+    def __init__(self, bucket: Bucket, weights: list[_RescaledWeight]) -> None:
         self.weights = weights
         slots = slice(weights[0].slots.start, weights[-1].slots.stop)
         self.norms, self.targets = bucket.norms[slots], bucket.targets[slots]
@@ -166,10 +207,19 @@ class Chunk:
         self.factors.copy_(rescale_factors(self.norms, self.targets, self.smallest, self.largest))
 
 
-class RescaledWeight:
-    """One weight with its norms and factors: views into its bucket's, in the shapes its filters ask for.
+class _RescaledWeight:
+    """One weight with its norms and factors.
 
     The weight itself is looked at anew in each rescale: an EMA hook, for one, swaps its storage.
+
+    Attributes:
+        weight: Of any floating dtype, in any memory format; for its shape see :func:`filter_view`.
+        transposed_groups: The number of groups of a transposed convolution; 0 for all others.
+        slots: Where its filters stand in the bucket's vectors.
+        norms: A view of the bucket's: ``(out,)``, ``(G, out/G)`` of a transposed convolution, or ``()`` of
+            the whole weight.
+        factors: A view of the bucket's, broadcastable to the weight's filters: ``(out, 1, …)``,
+            ``(G, 1, out/G, 1, …)``, or ``(1, 1, …)``.
     """
 
     def __init__(self, bucket: Bucket, weight: Tensor, transposed_groups: int, slots: slice) -> None:
@@ -177,7 +227,7 @@ class RescaledWeight:
         self.transposed_groups = transposed_groups
         self.slots = slots
         filters, self.inside = filter_view(weight.detach(), transposed_groups)
-        if bucket.layer:
+        if bucket._layer:
             self.inside = tuple(range(filters.dim()))
         outside = [size for d, size in enumerate(filters.shape) if d not in self.inside]
         beside = [1 if d in self.inside else size for d, size in enumerate(filters.shape)]
@@ -197,8 +247,8 @@ class RescaledWeight:
         self.filters().mul_(self.factors)
 
 
-def holder_of(modules: dict[str, nn.Module], buffer: str | None) -> tuple[dict[str, Any], str]:
+def _holder_of(modules: Mapping[str, nn.Module], buffer: str | None) -> tuple[dict[str, Any], str]:
     """The buffers of the module that holds a buffer, and its name there (its tensor may be replaced)."""
-    assert buffer is not None  # only norm layers with statistics are linked
+    assert buffer is not None  # only norm layers with statistics are looked up
     prefix, _, name = buffer.rpartition(".")
     return modules[prefix]._buffers, name

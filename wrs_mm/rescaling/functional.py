@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALLEST_VARIANCE = 1e-3
-"""Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < SMALLEST_VARIANCE · ε``."""
+_SMALLEST_VARIANCE = 1e-3
+"""Float32 cannot hold ``var_i`` beside ε where ``c_i² (var_i + ε) < _SMALLEST_VARIANCE · ε``."""
 
 
 def filter_view(weight: Tensor, transposed_groups: int = 0) -> tuple[Tensor, tuple[int, ...]]:
@@ -50,10 +50,10 @@ def filter_norms(weight: Tensor, transposed_groups: int = 0, granularity: str = 
     """
     filters, inside = filter_view(weight.detach(), transposed_groups)
     dims = tuple(range(filters.dim())) if granularity == "layer" else inside
-    return torch.linalg.vector_norm(filters, dim=dims, dtype=wide(weight.dtype)).reshape(-1)
+    return torch.linalg.vector_norm(filters, dim=dims, dtype=norm_dtype(weight.dtype)).reshape(-1)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
+def norm_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype in which norms of a weight of ``dtype`` are computed: float32 or wider."""
     return torch.promote_types(dtype, torch.float32)
 
@@ -122,7 +122,7 @@ def largest_foldable_norm(var: Tensor, eps: Tensor | float, targets: Tensor | fl
     Returns:
         ``(n,)`` norms.
     """
-    return targets * ((var + eps) / (SMALLEST_VARIANCE * eps)).sqrt()
+    return targets * ((var + eps) / (_SMALLEST_VARIANCE * eps)).sqrt()
 
 
 def number_of_filters(weight: Tensor, transposed_groups: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import torch.distributed as dist
@@ -12,7 +11,7 @@ from torch import nn
 
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.models import refuse_sharded, unwrap
-from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts, merge
+from wrs_mm.rescaling.observation import Observation, from_plain, merge, to_plain
 from wrs_mm.rescaling.observer import observe
 from wrs_mm.rescaling.options import RescaleOptions
 from wrs_mm.rescaling.verdicts import Verdict, judge
@@ -90,7 +89,7 @@ class ScaleInvariantWeights:
 
     def state_dict(self) -> dict[str, Any]:
         """What was found, in plain Python, or ``{}`` before the first forward."""
-        return asdict(self.observation) if self.observation is not None else {}
+        return to_plain(self.observation) if self.observation is not None else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what was found before, so that a resumed run does not look again.
@@ -100,19 +99,16 @@ class ScaleInvariantWeights:
         """
         if not state:
             return
-        weights = {}
-        for name, facts in state["weights"].items():
-            links = [Link(k["norm"], k["bias"], tuple(k["filters"])) for k in facts["links"]]
-            weights[name] = WeightFacts(**{**facts, "links": links, "shape": tuple(facts["shape"])})
+        observation = from_plain(state)
         own = {name: tuple(p.shape) for name, p in self.model.named_parameters()}
-        wrong = [n for n, w in weights.items() if "(computed weight)" not in n and own.get(n) != w.shape]
+        parameters = {n: facts for n, facts in observation.weights.items() if facts.computed_by is None}
+        wrong = [name for name, facts in parameters.items() if own.get(name) != facts.shape]
         if wrong:
             raise ModelError(
                 f"the checkpoint is of another model: it has no weight {wrong[0]} of that shape; "
                 "load it with load_from instead of resuming"
             )
-        norms = {name: NormFacts(**facts) for name, facts in state["norms"].items()}
-        self._conclude(Observation(weights, norms))
+        self._conclude(observation)
 
 
 def _gather(observation: Observation) -> list[Observation]:

@@ -1,13 +1,20 @@
-"""Where the values of a tensor come from: for each value, the filter that scales it."""
+"""Labels: which filter scales each value of a tensor.
+
+Every filter of a model gets a number, its label. While a forward is observed, a tensor whose values a filter
+scales carries a :class:`Flow`: for each value the filter's label, and which biases went along.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+_MOST_FILTERS = 1 << 32
+"""A label is ``(weight + 1) · _MOST_FILTERS + filter``, so that it says itself what it labels."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +22,85 @@ class Flow:
     """Where the values of a tensor come from.
 
     Attributes:
-        labels: Int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the number of the
+        labels: Int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the label of the
             filter that scales the value, 0 for none.
-        biases: Name of the bias that the values carry, by index of the weight.
+        biases: Name of the bias that the values carry, by number of the weight.
     """
 
     labels: Tensor
-    biases: Mapping[int, str]
+    biases: Mapping[int, str] = field(default_factory=dict)
+
+
+def weight_labels(weight: int, shape: Sequence[int], transposed_groups: int = 0) -> Tensor:
+    """The labels of a weight itself.
+
+    Args:
+        weight: The weight's number.
+        shape: Its shape.
+        transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
+
+    Returns:
+        Int64, ``(out, 1, …)``; for a transposed convolution ``(in, out/G, 1, …)``.
+    """
+    count = shape[1] * transposed_groups if transposed_groups else shape[0]
+    labels = torch.arange(count) + (weight + 1) * _MOST_FILTERS
+    if transposed_groups:
+        labels = labels.view(transposed_groups, 1, -1)
+        labels = labels.expand(-1, shape[0] // transposed_groups, -1).flatten(0, 1)
+    return labels.view(*labels.shape, *[1] * (len(shape) - labels.dim()))
+
+
+def weights_in(labels: Tensor) -> list[int]:
+    """The numbers of the weights whose filters are among the labels."""
+    return [number - 1 for number in (labels // _MOST_FILTERS).unique().tolist() if number]
+
+
+def filter_of(label: int, weight: int) -> int:
+    """The filter that has a label, or -1 where that is none of this weight's."""
+    number, index = divmod(label, _MOST_FILTERS)
+    return index if number == weight + 1 else -1
+
+
+def output_labels(labels: Tensor, weight_shape: Sequence[int], transposed_groups: int = 0) -> Tensor | None:
+    """What a convolution or linear layer makes of its weight's labels.
+
+    Args:
+        labels: Of the weight, which may have been computed from parameters.
+        weight_shape: The weight's shape.
+        transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
+
+    Returns:
+        ``(out,)`` the labels of the output channels; None where a channel mixes filters.
+    """
+    if transposed_groups:
+        if any(size != 1 for size in labels.shape[2:]):
+            return None
+        labels = labels.flatten(1).expand(weight_shape[0], weight_shape[1])
+        labels = labels.view(transposed_groups, -1, weight_shape[1])
+        if not bool((labels == labels[:, :1]).all()):
+            return None
+        return labels[:, 0].reshape(-1)
+    if any(size != 1 for size in labels.shape[1:]):
+        return None
+    return labels.flatten().expand(weight_shape[0])
+
+
+def channel_labels(labels: Tensor, channels: int) -> list[int] | None:
+    """One label for each channel (dimension 1) of a tensor; None where a channel mixes filters."""
+    if any(d != 1 for d in varying(labels)):
+        return None
+    return list(labels.flatten().expand(channels).tolist())
+
+
+def join_biases(flows: Sequence[Flow]) -> dict[int, str] | None:
+    """The biases of several flows together; None where a weight has one in one flow, not in another."""
+    joined: dict[int, str | None] = {}
+    for flow in flows:
+        for weight in weights_in(flow.labels):
+            bias = flow.biases.get(weight)
+            if joined.setdefault(weight, bias) != bias:
+                return None
+    return {weight: bias for weight, bias in joined.items() if bias is not None}
 
 
 def stand_in_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -44,17 +123,8 @@ def varying(labels: Tensor) -> list[int]:
     return [d for d, size in enumerate(labels.shape) if size > 1]
 
 
-def function_name(func: Callable) -> str:
-    """The name of what a TorchFunctionMode sees; for an attribute of a tensor, the attribute's."""
-    name = getattr(func, "__name__", str(func))
-    if name in ("__get__", "__set__"):
-        attribute = getattr(getattr(func, "__self__", None), "__name__", "")
-        return attribute if name == "__get__" else f"set {attribute}"
-    return name
-
-
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors in nested arguments."""
+    """All tensors in nested arguments or results."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (list, tuple)):
@@ -66,7 +136,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
-    """Nested arguments with each tensor replaced."""
+    """Nested arguments or results with each tensor replaced."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
@@ -74,21 +144,3 @@ def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
     if isinstance(value, dict):
         return {key: map_tensors(item, function) for key, item in value.items()}
     return value
-
-
-def argument(args: Sequence, kwargs: Mapping, index: int, name: str, default: Any = None) -> Any:
-    """An argument that may be given by position or by name."""
-    return args[index] if len(args) > index else kwargs.get(name, default)
-
-
-def has_padding(args: tuple, kwargs: dict) -> bool:
-    """Whether an average pooling pads with zeros: ``avg_pool(input, kernel_size, stride, padding, …)``."""
-    padding = argument(args, kwargs, 3, "padding", 0)
-    return any(padding) if isinstance(padding, (tuple, list)) else bool(padding)
-
-
-def one_for_zero(value: Any) -> Any:
-    """The sizes of a view of an empty tensor, for its stand-in with one element."""
-    if isinstance(value, (tuple, list, torch.Size)):
-        return tuple(one_for_zero(item) for item in value)
-    return 1 if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value

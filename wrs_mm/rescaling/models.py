@@ -39,10 +39,10 @@ def weights_of(model: nn.Module) -> list[tuple[str, nn.Parameter, int]]:
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside a parallel wrapper (DDP), whose parameters' names the verdicts use."""
     inner = getattr(model, "module", None)
-    return inner if isinstance(inner, nn.Module) and is_parallel(model) else model
+    return inner if isinstance(inner, nn.Module) and _is_parallel(model) else model
 
 
-def is_parallel(model: nn.Module) -> bool:
+def _is_parallel(model: nn.Module) -> bool:
     """Whether the module is a (Distributed)DataParallel wrapper of torch or of mmengine."""
     parallel = (nn.parallel.DataParallel, nn.parallel.DistributedDataParallel)
     return isinstance(model, parallel) or has_class_name(model, {"MMSeparateDistributedDataParallel"})

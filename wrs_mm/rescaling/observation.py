@@ -1,17 +1,17 @@
-"""What one forward showed of a model's weights: plain data, merged over processes."""
+"""What one forward showed of a model's weights: plain data, merged over processes, saved in checkpoints."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wrs_mm.errors import ModelError
 
 
 @dataclass
-class Link:
+class Feed:
     """One way in which a weight feeds one norm layer.
 
     Attributes:
@@ -34,14 +34,14 @@ class NormFacts:
         var: Name of the buffer with its running variance.
         eps: Its ε.
         frozen: It normalized with stored statistics at least once.
-        foreign: Per channel, whether anything but a filter fed it at least once.
+        other_inputs: Per channel, whether anything but a filter fed it at least once.
     """
 
     mean: str | None
     var: str | None
     eps: float
     frozen: bool
-    foreign: list[bool]
+    other_inputs: list[bool]
 
 
 @dataclass
@@ -52,33 +52,34 @@ class WeightFacts:
         shape: The parameter's shape.
         transposed_groups: Number of groups of a transposed convolution; 0 for all others.
         trained: It requires a gradient.
+        computed_by: Name of the module that computes it; None for a parameter of the model.
         used: It was used at all.
-        links: The norm layers that it feeds.
-        objections: Why it is not scale-invariant, at any granularity.
-        filter_objections: Why its filters are not scale-invariant each on its own.
+        feeds: The norm layers that it feeds.
+        reasons: Why it is not scale-invariant, at any granularity.
+        filter_reasons: Why its filters are not scale-invariant each on its own.
         grouped_norms: Norm layers that are invariant to the scale of the whole weight only.
     """
 
     shape: tuple[int, ...]
     transposed_groups: int
     trained: bool
+    computed_by: str | None = None
     used: bool = False
-    links: list[Link] = field(default_factory=list)
-    objections: list[str] = field(default_factory=list)
-    filter_objections: list[str] = field(default_factory=list)
+    feeds: list[Feed] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    filter_reasons: list[str] = field(default_factory=list)
     grouped_norms: list[str] = field(default_factory=list)
-
-    @property
-    def num_filters(self) -> int:
-        """The number of filters, that is of output channels."""
-        if self.transposed_groups:
-            return self.shape[1] * self.transposed_groups
-        return self.shape[0]
 
 
 @dataclass
 class Observation:
-    """Everything that one forward showed: facts by weight and by norm layer. Picklable."""
+    """Everything that one forward showed. Picklable.
+
+    Attributes:
+        weights: Facts by name: of every convolution and linear weight, in the order of the model's
+            parameters; of others that were used as one; and of weights that a module computes.
+        norms: Facts by name of the norm layer.
+    """
 
     weights: dict[str, WeightFacts] = field(default_factory=dict)
     norms: dict[str, NormFacts] = field(default_factory=dict)
@@ -97,7 +98,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
         ModelError: The processes do not train the same model.
     """
     first = observations[0]
-    own = [parameters_only(o) for o in observations]
+    own = [_parameters_only(o) for o in observations]
     if any(o != own[0] for o in own):
         raise ModelError(
             "the processes train different models: build the same model, with the same frozen parts, on each"
@@ -110,7 +111,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
                 merged.weights[name] = copy.deepcopy(facts)
                 continue
             known.used |= facts.used
-            for key in WEIGHT_LISTS:
+            for key in _WEIGHT_LISTS:
                 for item in getattr(facts, key):
                     add_once(getattr(known, key), item)
         for name, norm in observation.norms.items():
@@ -119,7 +120,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
                 merged.norms[name] = copy.deepcopy(norm)
                 continue
             seen.frozen |= norm.frozen
-            seen.foreign = [a or b for a, b in zip(seen.foreign, norm.foreign, strict=True)]
+            seen.other_inputs = [a or b for a, b in zip(seen.other_inputs, norm.other_inputs, strict=True)]
     order = {name: i for i, name in enumerate(first.weights)}
     merged.weights = dict(
         sorted(merged.weights.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
@@ -127,13 +128,27 @@ def merge(observations: Sequence[Observation]) -> Observation:
     return merged
 
 
-WEIGHT_LISTS = ("links", "objections", "filter_objections", "grouped_norms")
+_WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms")
 
 
-def parameters_only(observation: Observation) -> dict[str, tuple]:
+def _parameters_only(observation: Observation) -> dict[str, tuple]:
     """What of an observation must not depend on the batch: the weights and whether they are trained."""
     return {
         name: (facts.shape, facts.trained)
         for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
+        if facts.computed_by is None
     }
+
+
+def to_plain(observation: Observation) -> dict[str, Any]:
+    """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
+    return asdict(observation)
+
+
+def from_plain(plain: Mapping[str, Any]) -> Observation:
+    """The observation that :func:`to_plain` was given."""
+    weights = {}
+    for name, facts in plain["weights"].items():
+        feeds = [Feed(**{**feed, "filters": tuple(feed["filters"])}) for feed in facts["feeds"]]
+        weights[name] = WeightFacts(**{**facts, "feeds": feeds, "shape": tuple(facts["shape"])})
+    return Observation(weights, {name: NormFacts(**facts) for name, facts in plain["norms"].items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wrs_mm.rescaling.observation import Link, NormFacts, Observation, WeightFacts
+from wrs_mm.rescaling.observation import Feed, NormFacts, Observation, WeightFacts
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Verdict:
         norm_layers: Names of the norm layers that it feeds.
         reason: Why, in words.
         transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
-        links: How it feeds them.
+        feeds: How it feeds them.
+        used: The loss used it at all.
     """
 
     name: str
@@ -32,7 +33,8 @@ class Verdict:
     norm_layers: tuple[str, ...]
     reason: str
     transposed_groups: int = 0
-    links: tuple[Link, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    used: bool = True
 
 
 def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
@@ -43,36 +45,36 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
         granularity: ``'filter'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
     """
-    conflicts = shared_channels(observation)
+    conflicts = _shared_channels(observation)
     return [
-        judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
+        _judge_weight(name, facts, observation.norms, conflicts, granularity, frozen_bn)
         for name, facts in observation.weights.items()
-        if "(computed weight)" not in name
+        if facts.computed_by is None
     ]
 
 
 def computed_weights(observation: Observation) -> list[str]:
     """Names of modules that compute the weight of a convolution which feeds a norm layer."""
     return [
-        name.partition(" (computed weight)")[0]
-        for name, facts in observation.weights.items()
-        if "(computed weight)" in name and facts.links
+        facts.computed_by
+        for facts in observation.weights.values()
+        if facts.computed_by is not None and facts.feeds
     ]
 
 
-def shared_channels(observation: Observation) -> dict[str, str]:
+def _shared_channels(observation: Observation) -> dict[str, str]:
     """Norm layers with statistics that cannot be folded for one weight alone, and why."""
     conflicts: dict[str, str] = {}
-    feeds: dict[str, list[tuple[str, Link]]] = {}
+    feeds_of: dict[str, list[tuple[str, Feed]]] = {}
     for name, facts in observation.weights.items():
-        for link in facts.links:
-            feeds.setdefault(link.norm, []).append((name, link))
-    for norm, links in feeds.items():
+        for feed in facts.feeds:
+            feeds_of.setdefault(feed.norm, []).append((name, feed))
+    for norm, feeds in feeds_of.items():
         facts_of_norm = observation.norms[norm]
         if facts_of_norm.mean is None:
             continue
-        for channel, foreign in enumerate(facts_of_norm.foreign):
-            sources = {(n, k.filters[channel], k.bias) for n, k in links if k.filters[channel] >= 0}
+        for channel, other_input in enumerate(facts_of_norm.other_inputs):
+            sources = {(n, f.filters[channel], f.bias) for n, f in feeds if f.filters[channel] >= 0}
             if len({name for name, _, _ in sources}) > 1:
                 names = " and ".join(sorted({name for name, _, _ in sources}))
                 conflicts[norm] = f"{names} share the statistics of {norm}, which cannot be folded for one"
@@ -80,13 +82,13 @@ def shared_channels(observation: Observation) -> dict[str, str]:
             if len(sources) > 1:
                 conflicts[norm] = f"a channel of {norm} is fed by several filters, and cannot be folded"
                 break
-            if sources and foreign:
+            if sources and other_input:
                 conflicts[norm] = f"{norm} is also fed by what no filter scales, and cannot be folded"
                 break
     return conflicts
 
 
-def judge_weight(
+def _judge_weight(
     name: str,
     facts: WeightFacts,
     norms: Mapping[str, NormFacts],
@@ -95,15 +97,15 @@ def judge_weight(
     frozen_bn: str,
 ) -> Verdict:
     """The verdict on one weight; see :func:`judge`."""
-    layers = tuple(dict.fromkeys([link.norm for link in facts.links] + facts.grouped_norms))
+    layers = tuple(dict.fromkeys([feed.norm for feed in facts.feeds] + facts.grouped_norms))
     invariant, rescaled = False, False
     frozen = [layer for layer in layers if layer in norms and norms[layer].frozen]
     conflict = next((conflicts[layer] for layer in layers if layer in conflicts), None)
-    objections = facts.objections + (facts.filter_objections if granularity == "filter" else [])
+    reasons = facts.reasons + (facts.filter_reasons if granularity == "filter" else [])
     if not facts.used:
         reason = "not used in this loss"
-    elif objections:
-        reason = objections[0]
+    elif reasons:
+        reason = reasons[0]
     elif not layers:
         reason = "its output reaches no norm layer"
     else:
@@ -126,7 +128,8 @@ def judge_weight(
         layers,
         reason,
         facts.transposed_groups,
-        tuple(facts.links),
+        tuple(facts.feeds),
+        facts.used,
     )
 
 

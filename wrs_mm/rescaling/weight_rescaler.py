@@ -24,7 +24,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.buckets import Bucket
 from wrs_mm.rescaling.functional import (
     filter_norms,
-    wide,
+    norm_dtype,
 )
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
@@ -147,8 +147,26 @@ class WeightRescaler:
         kinds: dict[tuple, list[Verdict]] = {}
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
-            kinds.setdefault((parameter.device, wide(parameter.dtype)), []).append(verdict)
-        return [Bucket(self, group, *kind) for kind, group in kinds.items()]
+            kinds.setdefault((parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
+        observation = self.weights.observation
+        assert observation is not None  # nothing is rescaled before
+        return [
+            Bucket(
+                group,
+                self._parameters,
+                self._modules,
+                observation.norms,
+                [self._target_of(verdict) for verdict in group],
+                self.options.min_norm,
+                self.options.granularity,
+            )
+            for group in kinds.values()
+        ]
+
+    def _target_of(self, verdict: Verdict) -> Tensor | float:
+        if self.options.target == "init":
+            return self.targets[verdict.name]
+        return 1.0 if self.options.target == "unit" else float(self.options.target)
 
     def detach(self) -> None:
         """Give the optimizer its own ``step`` back."""

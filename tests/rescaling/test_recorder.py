@@ -1,0 +1,106 @@
+"""Where labels begin and end, in layers that are not torch.nn's; those are in test_observer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from small_networks import verdicts
+from torch import Tensor, nn
+
+from wrs_mm.rescaling import judge, observe
+
+
+class Computed(nn.Module):
+    """A convolution whose weight is made anew in each forward, and a norm layer."""
+
+    def __init__(self, transposed: bool, *widths: int) -> None:
+        super().__init__()
+        self.transposed, self.widths = transposed, widths
+        self.norms = nn.ModuleDict({str(width): nn.BatchNorm2d(width) for width in set(widths)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = x.new_zeros(())
+        for width in self.widths:
+            if self.transposed:
+                y = F.conv_transpose2d(x, torch.randn(4, width // 2, 3, 3), groups=2)
+            else:
+                y = F.conv2d(x, torch.randn(width, 4, 3, 3))
+            total = total + self.norms[str(width)](y).mean()
+        return total
+
+
+def test_a_weight_that_a_module_computes_again_counts_as_one_of_each_shape() -> None:
+    for transposed in (False, True):
+        model = nn.Sequential(Computed(transposed, 6, 8, 6, 8))
+        with observe(model) as observation:
+            model(torch.randn(2, 4, 5, 5))
+        assert [facts.computed_by for facts in observation.weights.values()] == ["0", "0"]
+        by_width = {feed.norm: len(f.feeds) for f in observation.weights.values() for feed in f.feeds}
+        assert by_width == {"0.norms.6": 1, "0.norms.8": 1}
+        assert judge(observation) == []
+
+
+def test_a_parameter_of_somebodys_own_layer_is_a_weight() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel, self.norm = nn.Parameter(torch.randn(6, 3, 3, 3)), nn.BatchNorm2d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(F.conv2d(x, self.kernel))
+
+    assert verdicts(Own(), torch.randn(2, 3, 8, 8))["kernel"].scale_invariant
+
+
+def test_a_bias_that_is_computed_rules_its_weight_out() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(F.conv2d(x, self.conv.weight, self.conv.bias * 2))
+
+    verdict = verdicts(Shifted(), torch.randn(2, 3, 8, 8))["conv.weight"]
+    assert not verdict.scale_invariant and "whose bias is computed" in verdict.reason
+
+
+def test_a_norm_layers_computed_gamma_is_not_normalized() -> None:
+    class Conditional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.linear = nn.Conv2d(3, 6, 3), nn.Linear(2, 6, bias=False)
+            self.norm, self.other = nn.BatchNorm2d(6), nn.BatchNorm1d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.linear(x.new_ones(3, 2) * torch.arange(3.0)[:, None])
+            gamma = y.mean(0)
+            mean, var = self.norm.running_mean, self.norm.running_var
+            return F.batch_norm(self.conv(x), mean, var, gamma, training=True) + self.other(y).mean()
+
+    found = verdicts(Conditional(), torch.randn(2, 3, 8, 8))
+    assert found["conv.weight"].scale_invariant
+    assert not found["linear.weight"].scale_invariant and "batch_norm" in found["linear.weight"].reason
+
+
+def test_statistics_that_are_no_buffers_cannot_be_folded_and_rule_out() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 6, 3)
+            self.mean, self.var = torch.zeros(6), torch.ones(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.batch_norm(self.conv(x), self.mean, self.var, training=True)
+
+    verdict = verdicts(Own(), torch.randn(2, 3, 8, 8))["conv.weight"]
+    assert not verdict.scale_invariant and "no buffers" in verdict.reason
+
+
+def test_layer_norm_is_invariant_to_the_whole_weight_where_it_spans_all_of_its_filters() -> None:
+    model = nn.Sequential(nn.Linear(5, 4, bias=False), nn.LayerNorm(4))
+    x = torch.randn(3, 5)
+    assert "LayerNorm over its channels" in verdicts(model, x)["0.weight"].reason
+    assert verdicts(model, x, granularity="layer")["0.weight"].scale_invariant
+    across = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.LayerNorm(8))  # over the width of an image
+    assert not verdicts(across, torch.randn(2, 3, 8, 8), granularity="layer")["0.weight"].scale_invariant
