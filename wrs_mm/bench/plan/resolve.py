@@ -49,7 +49,10 @@ def resolve(spec: RunSpec, source: str, read: _Read = load_config) -> Config:
             the spec does not fit it. Its location is that part's: a field of the spec and, in
             ``cfg_options`` and ``links``, the config key.
     """
-    config = _arm(spec, Path(source), read)
+    config = _with_optimizer(spec, source, read)
+    with _blame(spec, "regularizer"):
+        # The recipe's own options for the arm, and the spec's over them.
+        config = apply_regularizer(config, spec.regularizer, **spec.options)
     hooks = list(config.get("custom_hooks") or [])
     if all(type_name(hook.get("type")) != "RandomStateHook" for hook in hooks):
         # A run that was killed and resumed must end with the numbers of one that was not.
@@ -78,14 +81,7 @@ def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) ->
     return config
 
 
-def _arm(spec: RunSpec, source: Path, read: _Read) -> Config:
-    """The recipe as the arm of a spec: the recipe's own options for it, and the spec's over them."""
-    config = _with_optimizer(spec, source, read)
-    with _blame(spec, "regularizer"):
-        return apply_regularizer(config, spec.regularizer, **spec.options)
-
-
-def _with_optimizer(spec: RunSpec, source: Path, read: _Read) -> Config:
+def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
     """A config with everything of a spec but the arm and the seed."""
     config = base_config(spec, source, read)
     if _scope(config) not in _TASKS:
