@@ -82,7 +82,7 @@ def commands(document: Path) -> list[str]:
     """The calls of ``wrs-mm`` in a document's code blocks."""
     text = document.read_text(encoding="utf-8")
     blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.S | re.M)).replace("\\\n", " ")
-    lines = [line.split(" #")[0].strip() for line in blocks.splitlines()]
+    lines = [re.split(r" [#>] ", line)[0].strip() for line in blocks.splitlines()]
     return [line for line in lines if re.match(r"(\.venv/bin/)?wrs-mm [a-z]", line)]
 
 
