@@ -129,15 +129,23 @@ def violations(folder: Path, package: str, may_import: dict[str, set[str]], base
 
 
 def private_imports(folder: Path, package: str) -> list[str]:
-    """Where a file of the package imports a name with a leading underscore from another one."""
-    return [
-        f"{file}:{entry.line}: imports {entry.dotted}"
-        for file, _, imported in files(folder)
-        for entry in imported
-        if f"{entry.module}.".startswith(f"{package}.")
-        and any(name.startswith("_") for name in entry.dotted.split("."))
-        and entry.dotted not in SHARED_BETWEEN
-    ]
+    """Where a file imports a private name of the package: another file's, or a module of another folder.
+
+    Args:
+        folder: Where the files are, the package's or those of its tests.
+        package: Its dotted name.
+    """
+    found = []
+    for file, parts, imported in files(folder):
+        own = ".".join((package, *parts[:-1]))
+        for entry in imported:
+            if not f"{entry.module}.".startswith(f"{package}.") or entry.dotted in SHARED_BETWEEN:
+                continue
+            inside, _, module = entry.module.rpartition(".")
+            hidden = module.startswith("_") and inside != own
+            if hidden or (entry.name or "").startswith("_"):
+                found.append(f"{file}:{entry.line}: imports {entry.dotted}")
+    return found
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str] | None:
@@ -257,8 +265,13 @@ def test_a_package_without_a_line_is_found(tmp_path: Path) -> None:
 
 
 def test_a_private_name_of_another_file_is_found(tmp_path: Path) -> None:
-    folder = plant(tmp_path, a="from p.b import _c, d\nfrom p import _e\nfrom q import _f")
-    assert private_imports(folder, "p") == ["a.py:1: imports p.b._c", "a.py:2: imports p._e"]
+    text = "from p.b import _c, d\nfrom p import _e\nfrom q import _f\nfrom p.b._g import h"
+    folder = plant(tmp_path, a=text, b__i="from p.b._g import h")
+    assert private_imports(folder, "p") == [
+        "a.py:1: imports p.b._c",
+        "a.py:2: imports p._e",
+        "a.py:4: imports p.b._g.h",
+    ]
 
 
 def test_a_circle_is_found_and_an_import_inside_a_function_closes_none(tmp_path: Path) -> None:
