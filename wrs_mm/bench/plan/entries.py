@@ -82,7 +82,7 @@ class Recipe(Entry):
             find_recipe(self.config, folder)
 
 
-class NamedEntry(Entry):
+class _NamedEntry(Entry):
     """A regularizer or an optimizer.
 
     Attributes:
@@ -139,7 +139,7 @@ class NamedEntry(Entry):
         return listed
 
 
-class Regularizer(NamedEntry):
+class Regularizer(_NamedEntry):
     """A regularizer; where an option lists values, each of them is tried."""
 
     kind = "a regularizer"
@@ -168,7 +168,7 @@ class Regularizer(NamedEntry):
                 regularizers.check(self.name, **options)
 
 
-class Optimizer(NamedEntry):
+class Optimizer(_NamedEntry):
     """An optimizer. Only its ``lr`` may list values to try: others, as ``betas``, are lists themselves."""
 
     kind = "an optimizer"
