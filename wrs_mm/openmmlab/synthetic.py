@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
+from wrs_mm.values import one_line
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -76,8 +77,7 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
         try:
             model = MODELS.build(description)
         except (ImportError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
-            message = " ".join(str(error).split())
-            raise ConfigError(f"the model of {_name(config)} cannot be built: {message}") from error
+            raise ConfigError(f"the model of {_name(config)} cannot be built: {one_line(error)}") from error
         model = revert_sync_batchnorm(model)
         with _quiet():
             model.init_weights()
