@@ -20,7 +20,9 @@ BOX = re.compile(r'\["([^"]+)"\]')
 
 def boxes(text: str) -> list[str]:
     """The labels of all boxes in a document's Mermaid pictures."""
-    return [label for block in re.findall(r"```mermaid\n(.*?)```", text, re.S) for label in BOX.findall(block)]
+    return [
+        label for block in re.findall(r"```mermaid\n(.*?)```", text, re.S) for label in BOX.findall(block)
+    ]
 
 
 def missing_names(label: str) -> list[str]:
@@ -55,7 +57,10 @@ def test_the_names_in_the_pictures_exist() -> None:
 
 def test_a_name_that_does_not_exist_is_found() -> None:
     picture = '```mermaid\nflowchart TD\n  a["wrs_mm/errors.py<br/>UsageError<br/>NoSuchError"] --> b["wrs_mm/gone.py"]\n```'
-    assert [name for label in boxes(picture) for name in missing_names(label)] == ["NoSuchError", "wrs_mm/gone.py"]
+    assert [name for label in boxes(picture) for name in missing_names(label)] == [
+        "NoSuchError",
+        "wrs_mm/gone.py",
+    ]
 
 
 def anchors(document: Path) -> set[str]:

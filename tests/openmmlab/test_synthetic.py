@@ -1,4 +1,4 @@
-"""Models built without downloads, and batches as the toolboxes' own pipelines pack them."""
+"""Models built without downloads, and batches (synthetic_batch.py) as the toolboxes' own pipelines pack them."""
 
 from __future__ import annotations
 
