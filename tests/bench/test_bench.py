@@ -1,6 +1,7 @@
 """Real benchmarks, small ones: a segmentor of mmseg on images of 32 × 32 pixels, in real processes.
 
-Runs are killed, stopped, broken and taken up again through the command line, as a user would.
+Runs are killed, stopped, broken and taken up again through the command line (wrs_mm.bench.commands), as
+a user would.
 """
 
 from __future__ import annotations
@@ -119,13 +120,15 @@ def test_ctrl_c_stops_every_process_and_the_same_command_continues(bench):
     for arm in ("none", "wd"):
         result = bench.result(f"held__{arm}__seed0")
         assert result.status.value == "interrupted"
-        assert 10 <= result.iteration < 30
+        assert result.iteration <= 12
 
     bench.let_go()
     bench.run("--jobs", "2")
     for arm in ("none", "wd"):
         assert bench.result(f"held__{arm}__seed0").status.value == "done"
         assert bench.result(f"held__{arm}__seed0").iteration == 30
+        log = (bench.run_folder(f"held__{arm}__seed0") / "train.log").read_text()
+        assert "resumed epoch: 0, iter: 10" in log
 
 
 def test_workers_end_with_a_harness_that_was_killed(bench):

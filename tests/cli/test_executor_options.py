@@ -1,4 +1,4 @@
-"""From the command line to what is asked of an executor (executor_options, argument_types)."""
+"""From the command line to what is asked of an executor (executor_options.py, argument_types.py)."""
 
 from __future__ import annotations
 

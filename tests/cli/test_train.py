@@ -1,4 +1,4 @@
-"""The arguments of ``wrs-mm train`` and ``wrs-mm test``, and arms of recipes.
+"""The arguments of ``wrs-mm train`` and ``wrs-mm test`` (wrs_mm.cli.test), and arms of recipes.
 
 What the two do is tested in tests/openmmlab/test_training.py.
 """

@@ -1,4 +1,7 @@
-"""Models built without downloads, and batches as the toolboxes' own pipelines pack them."""
+"""Models built without downloads, and batches as the toolboxes' own pipelines pack them.
+
+The batches are those of synthetic_batch.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The published numbers are those of the installed metafiles, in the tables and in the documents."""
+"""The published numbers are those of the installed metafiles, in the tables and in the documents.
+
+Also what document.py writes of them, and the hours that gpu_hours.py finds.
+"""
 
 from __future__ import annotations
 
