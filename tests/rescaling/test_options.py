@@ -113,10 +113,14 @@ def test_the_page_of_the_arm_has_a_row_for_each() -> None:
         assert means == meanings[name.strip("`")].replace("``", "`")
 
 
-def test_the_readme_names_them_with_their_defaults() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = [
-        {k.arg: ast.literal_eval(k.value) for k in ast.parse(f"dict({inside})", mode="eval").body.keywords}
-        for inside in re.findall(r"`wrs=dict\(([^)]*)\)`", text)
+def test_what_documents_show_of_them_is_right() -> None:
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = [
+        {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        for document in documents
+        for inside in re.findall(r"wrs=dict\(([^)…]*)\)", document.read_text(encoding="utf-8"))
+        if isinstance(call := ast.parse(f"dict({inside})", mode="eval").body, ast.Call)
     ]
-    assert DEFAULTS in found
+    assert {"frozen_bn": "fold", "target": "init"} in shown
+    for options in shown:
+        RescaleOptions.from_dict(options, "wrs")
