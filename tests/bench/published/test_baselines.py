@@ -13,7 +13,7 @@ import pytest
 
 from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm.bench.published import baselines, document, gpu_hours
-from wrs_mm.bench.statistics.results import COLUMNS, write_results
+from wrs_mm.bench.statistics.results import RESULT_COLUMNS, write_results
 from wrs_mm.cli import main
 from wrs_mm.errors import ConfigError, OptionError, PlanError
 
@@ -96,7 +96,7 @@ def _write_results(folder: Path, **settings: object) -> Path:
     }
     rows = [{**shared, "seed": seed, "value": value} for seed, value in enumerate([37.0, 38.0])]
     folder.mkdir()
-    write_results(pd.DataFrame(rows).reindex(columns=list(COLUMNS)), folder / "results.csv")
+    write_results(pd.DataFrame(rows).reindex(columns=list(RESULT_COLUMNS)), folder / "results.csv")
     return folder
 
 

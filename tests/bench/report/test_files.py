@@ -46,7 +46,7 @@ def test_a_second_report_resamples_nothing_and_says_the_same(benchmark, monkeypa
         raise AssertionError("the intervals are known")
 
     monkeypatch.setattr(over_images, "paired_bootstrap", resample)
-    monkeypatch.setattr("wrs_mm.bench.statistics.evaluations.match", resample)
+    monkeypatch.setattr("wrs_mm.bench.statistics.evaluations.match_detections", resample)
     again = collect(benchmark.work_dir, with_images=True)
     pd.testing.assert_frame_equal(again.images, benchmark.report.images, check_dtype=False)
 
@@ -54,14 +54,14 @@ def test_a_second_report_resamples_nothing_and_says_the_same(benchmark, monkeypa
 def test_without_images_what_is_known_is_shown(benchmark):
     shown = collect(benchmark.work_dir)
     assert len(shown.images) == len(benchmark.report.images)
-    assert shown.trained == []
+    assert shown.evaluated == []
 
 
 def test_a_work_dir_without_results_or_predictions_still_has_its_files(tmp_path):
     work_dir = WorkDir(tmp_path)
     work_dir.register("nothing yet", [])
     report = collect(work_dir, with_images=True)
-    write_tables(work_dir, report)
+    write_tables(report)
     assert report.summaries["last"].empty
     assert (tmp_path / "table.md").read_text().startswith("# nothing yet")
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1

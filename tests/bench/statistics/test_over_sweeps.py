@@ -85,7 +85,7 @@ def test_a_grid_has_a_row_for_each_axis_with_the_others_held_at_the_best():
     grid = {(1.0, 0.1): 50.0, (2.0, 0.1): 55.0, (1.0, 0.2): 40.0, (2.0, 0.2): 70.0}
     points = [("wd", {"weight_decay": decay}, rate, {0: v}) for (decay, rate), v in grid.items()]
     rows = {row["axis"]: row for row in sweeps(_results(points)).to_dict("records")}
-    assert json.loads(rows["learning_rate"]["setting"]) == {"weight_decay": 2.0, "learning_rate": 0.2}
+    assert json.loads(rows["learning_rate"]["point"]) == {"weight_decay": 2.0, "learning_rate": 0.2}
     assert rows["learning_rate"]["below_loss"] == 15.0
     assert rows["weight_decay"]["below_loss"] == 30.0
 

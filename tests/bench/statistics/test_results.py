@@ -8,7 +8,7 @@ import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Best, Result, Status
-from wrs_mm.bench.statistics.results import COLUMNS, gather, read_results, rows, write_results
+from wrs_mm.bench.statistics.results import RESULT_COLUMNS, gather, read_results, rows, write_results
 
 
 def spec(**others: object) -> RunSpec:
@@ -50,7 +50,7 @@ def test_what_tells_arms_apart_survives_the_file(tmp_path: Path):
     path = tmp_path / "results.csv"
     write_results(gather((one, DONE) for one in listed), path)
     frame = read_results(path)
-    assert tuple(frame.columns) == COLUMNS
+    assert tuple(frame.columns) == RESULT_COLUMNS
     kept = frame[["optimizer", "learning_rate", "cfg_options"]].drop_duplicates().fillna(-1)
     assert list(kept.itertuples(index=False, name=None)) == [
         ("AdamW", 3e-4, '{"model.depth": 50, "name": "é"}'),
