@@ -19,11 +19,14 @@ class Column(NamedTuple):
         name: Its heading.
         right: Whether it is aligned to the right.
         joined: Whether it stands beside the column before it, where columns are spread over several blocks.
+        remark: Whether its cells take what is left of the line, or a line of their own below it; only the
+            last column may.
     """
 
     name: str
     right: bool = False
     joined: bool = False
+    remark: bool = False
 
 
 class Section(NamedTuple):
@@ -54,18 +57,29 @@ def table_lines(
     widths = [
         max([Text(column.name).cell_len, *(_width(row[index]) for row in rows)])
         for index, column in enumerate(columns)
+        if not column.remark
     ]
     indent = _INDENT if any(section.title for section in sections) else 0
+    blocks = _blocks(columns, widths, width, keys, indent)
+
+    def row_lines(cells: Sequence[Text], block: Sequence[int]) -> list[Text]:
+        lines = _row_lines(
+            [cells[i] for i in block], [columns[i] for i in block], [widths[i] for i in block], indent
+        )
+        remark = cells[-1] if columns[-1].remark and block is blocks[-1] else Text()
+        if not remark:
+            return lines
+        if width is None or lines[-1].cell_len + _GAP + remark.cell_len <= width:
+            return [*lines[:-1], Text.assemble(lines[-1], " " * _GAP, remark)]
+        return [*lines, Text.assemble(" " * (indent + _INDENT), remark)]
+
     lines: list[Text] = []
-    for block in _blocks(columns, widths, width, keys, indent):
+    for block in blocks:
         lines += [Text()] if lines else []
-        head = [Text(columns[index].name, "bold") for index in block]
-        lines += _row_lines(head, [columns[i] for i in block], [widths[i] for i in block], indent)
+        lines += row_lines([Text(column.name, "bold") for column in columns], block)
         for section in sections:
             lines += [Text(section.title, "cyan")] if section.title else []
-            for row in section.rows:
-                cells = [row[index] for index in block]
-                lines += _row_lines(cells, [columns[i] for i in block], [widths[i] for i in block], indent)
+            lines += [line for row in section.rows for line in row_lines(row, block)]
     return lines
 
 
@@ -95,7 +109,7 @@ def _blocks(
         return sum(widths[index] + _GAP for index in unit)
 
     units: list[list[int]] = []
-    for index in range(keys, len(columns)):
+    for index in range(keys, len(widths)):
         joins = columns[index].joined and units
         if joins and (width is None or taken + needed([*units[-1], index]) - _GAP <= width):
             units[-1].append(index)

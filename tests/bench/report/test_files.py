@@ -83,3 +83,27 @@ def test_runs_without_usable_predictions_are_named(tmp_path):
     assert sorted(note.rpartition(":")[0] == detector.name for note in report.notes) == [False, True]
     assert any("its result says 1.00; left out" in note for note in report.notes)
     assert set(report.images["regularizer"]) == {"wrs"}
+
+
+def test_best_checkpoints_with_the_numbers_of_the_last_ones_have_no_second_table(tmp_path):
+    from made_up import make_work_dir
+
+    work_dir = make_work_dir(tmp_path / "work", seeds=1)
+    for spec in work_dir.specs():
+        run = work_dir.run(spec)
+        result = run.result()
+        assert result is not None and result.best is not None
+        if result.task == "detection":
+            best = result.best.model_copy(update={"metrics": result.metrics})
+            run.clear_result()
+            run.write_result(result.model_copy(update={"best": best}))
+    report = collect(work_dir)
+    write_tables(report)
+    text = (work_dir.path / "table.md").read_text()
+    assert report.same_as_best == {"detection"}
+    assert "## Detection: best checkpoint" not in text
+    assert "## Segmentation: best checkpoint" in text
+    assert text.count("the same numbers as the last one") == 1
+    # The files of their own hold all numbers as ever.
+    assert "Detection: best checkpoint" in (work_dir.path / "table_best.tex").read_text()
+    assert set(pd.read_csv(work_dir.path / "table_best.csv")["task"]) == {"detection", "segmentation"}

@@ -1,4 +1,4 @@
-"""The page: what is in it, and what a browser makes of it."""
+"""The page and its sections (``sections``, ``figures``): what is in it, and what a browser makes of it."""
 
 from __future__ import annotations
 
@@ -133,6 +133,19 @@ def test_an_arm_can_be_hidden(visit):
     page.get_by_label("wrs", exact=True).check()
     assert page.evaluate(lines) == before
     assert visit.complaints == []
+
+
+def test_a_recipe_is_the_heading_of_its_rows_in_every_table(visit):
+    comparison = visit.page.locator("figure.table", has_text="Segmentation: last checkpoint")
+    heading = comparison.locator("tr.recipe th")
+    assert heading.all_inner_texts() == [SEGMENTOR]
+    assert int(heading.get_attribute("colspan")) == comparison.locator("thead th").count()
+    assert comparison.locator("td", has_text=SEGMENTOR).count() == 0
+    runs = visit.page.locator("#runs tbody")
+    assert runs.count() == 2
+    # Sorting leaves it at the head of its rows.
+    visit.page.locator("#runs").get_by_role("button", name="iterations").click()
+    assert runs.nth(1).locator("tr").first.inner_text() == SEGMENTOR
 
 
 def test_a_table_can_be_sorted(visit):

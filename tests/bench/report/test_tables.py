@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+from made_up import DETECTOR, SEGMENTOR
 
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.over_images import image_tables
-from wrs_mm.bench.report.tables.over_seeds import comparison_tables
+from wrs_mm.bench.report.tables.over_seeds import SAME, comparison_tables
+from wrs_mm.bench.report.tables.runs import runs_table
 from wrs_mm.bench.statistics.over_images import IMAGE_COLUMNS
 from wrs_mm.bench.statistics.over_seeds import summarize
 
@@ -88,3 +90,31 @@ def test_a_table_over_images_says_what_its_intervals_cover():
     assert texts(table) == [["wrs", "3", "+1.25 [-0.50, +3.00]", "500"]]
     assert "covers which images" in table.caption
     assert "does not cover the seed" in table.caption
+
+
+def test_a_recipe_is_no_column_and_its_rows_stand_together(results):
+    frame = results({"wd": {0: 60.0}, "wrs": {0: 61.0}})
+    (table,) = comparison_tables(summarize(pd.concat([frame, frame.assign(recipe="other", run="x")])))
+    assert [(recipe, len(rows)) for recipe, rows in table.sections()] == [("mini/pspnet", 2), ("other", 2)]
+    assert not any("pspnet" in cell for row in texts(table) for cell in row)
+
+
+def test_where_best_checkpoints_are_the_same_the_caption_says_so(results):
+    (table,) = comparison_tables(summarize(results({"wd": {0: 60.0}})), {"segmentation"})
+    assert table.caption.endswith(SAME)
+    (table,) = comparison_tables(summarize(results({"wd": {0: 60.0}})), {"detection"})
+    assert SAME not in table.caption
+
+
+def test_an_interrupted_run_is_called_interrupted(results):
+    frame = results({"wd": {0: 60.0, 1: None}})
+    frame.loc[frame["status"] == "diverged", "status"] = "interrupted"
+    (table,) = comparison_tables(summarize(frame))
+    assert texts(table)[0][-1] == "1 done, 1 interrupted"
+
+
+def test_runs_stand_under_their_recipe_without_its_name(benchmark):
+    table = runs_table(benchmark.report.benchmark.runs)
+    assert [recipe for recipe, _ in table.sections()] == [DETECTOR, SEGMENTOR]
+    first = dict(table.sections())[SEGMENTOR][0].cells
+    assert [cell.text for cell in first][:3] == ["none__seed0", "done", "100"]

@@ -103,12 +103,12 @@ def to_lines(table: Table, width: int | None = None) -> list[Text]:
 
     Args:
         table: The table.
-        width: Of the terminal; None where there is none. A table that is wider has its intervals on lines of
-            their own, and if that is not enough, some of its columns in a block below.
+        width: Of the terminal; None where there is none. A table that is wider has some of its columns in a
+            block below, or its intervals on lines of their own, whichever takes fewer lines.
     """
     columns = [terminal.Column(one.name, one.numeric, one.joined) for one in table.columns]
 
-    def lines(interval: str, width: int | None) -> list[Text]:
+    def lines(interval: str) -> list[Text]:
         sections = [
             terminal.Section(
                 recipe,
@@ -121,7 +121,6 @@ def to_lines(table: Table, width: int | None = None) -> list[Text]:
         ]
         return terminal.table_lines(columns, sections, width, table.keys)
 
-    made = lines(" [", None)
-    if width is not None and max(line.cell_len for line in made) > width:
-        made = lines("\n[", width)
-    return [Text(table.title, "bold"), *made]
+    layouts = [lines(" ["), lines("\n[")]
+    fitting = [made for made in layouts if width is None or max(line.cell_len for line in made) <= width]
+    return [Text(table.title, "bold"), *min(fitting or layouts[1:], key=len)]
