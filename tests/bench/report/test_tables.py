@@ -1,4 +1,4 @@
-"""What the report's tables say: all modules of ``tables``."""
+"""What the report's tables say: all modules of ``tables``, and ``labels``."""
 
 from __future__ import annotations
 

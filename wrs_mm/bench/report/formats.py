@@ -11,6 +11,7 @@ from rich.text import Text
 
 from wrs_mm import terminal
 from wrs_mm.bench.report.tables.base import Table, TableCell
+from wrs_mm.values import one_line
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -60,7 +61,7 @@ def to_markdown(table: Table) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text that is neither markup nor the end of a cell."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     # An underscore within a word is only an underscore; names full of backslashes would be hard to read.
     text = re.sub(r"([\\`*|~])", r"\\\1", text).replace("](", "]\\(")
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
@@ -92,7 +93,7 @@ def to_latex(table: Table) -> str:
 
 def escape_latex(text: str) -> str:
     """Text in which LaTeX finds no command."""
-    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in one_line(text))
     escaped = re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
     # A bracket that begins a row would be taken for the argument of the \\ before it.
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
