@@ -88,7 +88,7 @@ randomness = dict(seed={spec.seed})
         (folder / "val.bbox.json").write_text(json.dumps(detections))
     else:
         _segment(folder, data, quality, rng)
-    (evaluation,) = evaluations(run, data / "truth.json")
+    (evaluation,) = evaluations(folder, data / "truth.json")
     metrics = {name: round(value, 1) for name, value in evaluation.metrics().items()}
     first = next(iter(metrics))
     scale = 100 if task == "detection" else 1

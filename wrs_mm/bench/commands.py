@@ -198,22 +198,20 @@ def report(path: Path) -> int:
     content = _report(work_dir, console, with_images=True)
     for note in content.notes:
         print(f"note: {note}", file=sys.stderr)
-    console.print(f"{write_page(work_dir, content)}", markup=False, highlight=False)
+    console.print(f"{write_page(content)}", markup=False, highlight=False)
     return 0
 
 
 def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> Report:
     from wrs_mm.bench.report.files import collect, write_tables
-    from wrs_mm.bench.report.formats import to_rich
-    from wrs_mm.bench.report.tables import comparisons
+    from wrs_mm.bench.report.formats import to_lines
+    from wrs_mm.bench.report.tables.over_seeds import comparison_tables
+    from wrs_mm.terminal import console_width, print_lines
 
-    def tell(what: str) -> None:
-        print(what, file=sys.stderr)
-
-    content = collect(work_dir, with_images, tell)
-    write_tables(work_dir, content)
-    for table in comparisons(content.summaries["last"]):
-        console.print(to_rich(table))
-        console.print(table.caption, markup=False, highlight=False)
+    content = collect(work_dir, with_images, lambda line: print(line, file=sys.stderr))
+    write_tables(content)
+    for table in comparison_tables(content.summaries["last"], content.same_as_best):
+        print_lines(console, to_lines(table, console_width(console)))
+        console.print(f"{table.caption}\n", markup=False, highlight=False)
     console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)
     return content

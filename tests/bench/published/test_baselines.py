@@ -13,7 +13,7 @@ import pytest
 
 from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm.bench.published import baselines, document, gpu_hours
-from wrs_mm.bench.statistics.results import COLUMNS, write_results
+from wrs_mm.bench.statistics.results import RESULT_COLUMNS, write_results
 from wrs_mm.cli import main
 from wrs_mm.errors import ConfigError, OptionError, PlanError
 
@@ -96,7 +96,7 @@ def _write_results(folder: Path, **settings: object) -> Path:
     }
     rows = [{**shared, "seed": seed, "value": value} for seed, value in enumerate([37.0, 38.0])]
     folder.mkdir()
-    write_results(pd.DataFrame(rows).reindex(columns=list(COLUMNS)), folder / "results.csv")
+    write_results(pd.DataFrame(rows).reindex(columns=list(RESULT_COLUMNS)), folder / "results.csv")
     return folder
 
 
@@ -136,10 +136,10 @@ def test_gpu_hours_are_images_times_time_for_one() -> None:
 
 
 def test_images_seen_follow_the_schedule() -> None:
-    config = baselines.read(FASTER)
+    config = baselines.read_config(FASTER)
     assert gpu_hours.images_seen(config, "coco") == 12 * 117266
     assert gpu_hours.gpus(config) == 8
-    pspnet = baselines.read("mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py")
+    pspnet = baselines.read_config("mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py")
     assert gpu_hours.images_seen(pspnet, "cityscapes") == 40000 * 8
     assert gpu_hours.gpus(pspnet) == 4
 
@@ -161,8 +161,8 @@ def test_an_epoch_of_coco_is_what_the_check_of_the_data_counts() -> None:
 
 def test_the_tables_in_the_documents_are_what_the_code_makes() -> None:
     texts = [path.read_text() for path in DOCUMENTS]
-    tables = [table for text in texts if (table := document.section(text, "published"))]
-    hours = [table for text in texts if (table := document.section(text, "gpu-hours"))]
+    tables = [table for text in texts if (table := document.read_section(text, "published"))]
+    hours = [table for text in texts if (table := document.read_section(text, "gpu-hours"))]
     assert tables and hours
     # Cells of ours may hold what somebody measured since; no published number may differ.
     assert all(_without_ours(table) == _without_ours(baselines.table()) for table in tables)

@@ -14,5 +14,5 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
     """Three seeds of a detector and a segmentor, with their report written."""
     work_dir = make_work_dir(tmp_path_factory.mktemp("report") / "work")
     report = collect(work_dir, with_images=True)
-    write_tables(work_dir, report)
-    return Benchmark(work_dir, report, write_page(work_dir, report).read_text())
+    write_tables(report)
+    return Benchmark(work_dir, report, write_page(report).read_text())

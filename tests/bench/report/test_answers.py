@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from wrs_mm.bench.report.answers import answers
-from wrs_mm.bench.statistics.over_images import COLUMNS
+from wrs_mm.bench.statistics.over_images import IMAGE_COLUMNS
 from wrs_mm.bench.statistics.over_seeds import summarize
 
-NONE = pd.DataFrame(columns=list(COLUMNS))
+NONE = pd.DataFrame(columns=list(IMAGE_COLUMNS))
 
 
 @pytest.mark.parametrize(

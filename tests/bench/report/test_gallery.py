@@ -1,4 +1,4 @@
-"""The gallery's pictures."""
+"""The gallery and its pictures (``drawing``)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 from made_up import CLASSES, DETECTOR, SEGMENTOR
 from PIL import Image
 
-from wrs_mm.bench.report.gallery import LONGER_SIDE, Panel, class_colors, make_gallery
+from wrs_mm.bench.report.drawing import LONGER_SIDE, class_colors
+from wrs_mm.bench.report.gallery import Panel, make_gallery
 from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.statistics.benchmark import RunData
 
 
 def _pair(benchmark, recipe):
-    specs = [s for s in benchmark.work_dir.specs() if s.recipe == recipe and s.seed == 0]
-    by_arm = {spec.regularizer: benchmark.work_dir.run(spec) for spec in specs}
-    return [(arm, by_arm[arm]) for arm in ("wd", "wrs")]
+    runs = [
+        run for run in benchmark.report.benchmark.runs if run.spec.recipe == recipe and run.spec.seed == 0
+    ]
+    by_arm = {run.spec.regularizer: run for run in runs}
+    return [by_arm[arm] for arm in ("wd", "wrs")]
 
 
 def _pixels(panel: Panel) -> np.ndarray:
@@ -44,10 +49,9 @@ def test_both_recipes_show_the_same_images(benchmark):
 
 
 def test_without_predictions_there_is_no_gallery(benchmark, tmp_path):
-    from wrs_mm.bench.runs.folder import Run
-
     (tmp_path / FOLDER).mkdir()
-    assert make_gallery("title", [("wd", Run(tmp_path))]) is None
+    spec = benchmark.work_dir.specs()[0]
+    assert make_gallery("title", [RunData(spec, tmp_path, Status.DONE)]) is None
 
 
 def test_classes_without_a_palette_get_colors_of_their_own():

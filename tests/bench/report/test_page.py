@@ -1,4 +1,4 @@
-"""The page: what is in it, and what a browser makes of it."""
+"""The page and its sections (``sections``): what is in it, and what a browser makes of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_page_names_nothing_outside_itself(benchmark):
 
 
 def test_the_same_results_give_the_same_page(benchmark):
-    assert module.render(benchmark.work_dir, benchmark.report) == benchmark.page
+    assert module.render(benchmark.report) == benchmark.page
 
 
 def test_a_work_dir_without_results_has_a_page(tmp_path):
@@ -44,7 +44,7 @@ def test_a_work_dir_without_results_has_a_page(tmp_path):
 
     work_dir = WorkDir(tmp_path)
     work_dir.register("nothing yet", [])
-    page = write_page(work_dir, collect(work_dir, with_images=True)).read_text()
+    page = write_page(collect(work_dir, with_images=True)).read_text()
     assert "No run has a result yet" in page
 
 
@@ -109,7 +109,7 @@ def test_its_tables_and_plots_are_there(visit):
     for title in ("Detection: last checkpoint", "Segmentation: best checkpoint"):
         assert title in titles
     comparison = page.locator("figure.table", has_text="Segmentation: last checkpoint")
-    assert comparison.locator("tbody tr").count() == 3
+    assert comparison.locator("tbody tr[data-arm]").count() == 3
     plots = page.locator(".canvas")
     # A forest a task; two curves and one plot of classes a recipe.
     assert plots.count() == 2 + 2 * 2 + 2
@@ -135,15 +135,28 @@ def test_an_arm_can_be_hidden(visit):
     assert visit.complaints == []
 
 
+def test_a_recipe_is_the_heading_of_its_rows_in_every_table(visit):
+    comparison = visit.page.locator("figure.table", has_text="Segmentation: last checkpoint")
+    heading = comparison.locator("tr.recipe th")
+    assert heading.all_inner_texts() == [SEGMENTOR]
+    assert int(heading.get_attribute("colspan")) == comparison.locator("thead th").count()
+    assert comparison.locator("td", has_text=SEGMENTOR).count() == 0
+    runs = visit.page.locator("#runs tbody")
+    assert runs.count() == 2
+    # Sorting leaves it at the head of its rows.
+    visit.page.locator("#runs").get_by_role("button", name="iterations").click()
+    assert runs.nth(1).locator("tr").first.inner_text() == SEGMENTOR
+
+
 def test_a_table_can_be_sorted(visit):
     table = visit.page.locator("figure.table", has_text="Segmentation: last checkpoint")
-    arms = "rows => rows.map((row) => row.cells[1].textContent)"
+    arms = "rows => rows.map((row) => row.cells[0].textContent)"
     table.get_by_role("button", name="mIoU", exact=True).click()
-    assert table.locator("tbody tr").evaluate_all(arms) == ["wrs", "wd", "none"]
+    assert table.locator("tbody tr[data-arm]").evaluate_all(arms) == ["wrs", "wd", "none"]
     table.get_by_role("button", name="mIoU", exact=True).click()
-    assert table.locator("tbody tr").evaluate_all(arms) == ["none", "wd", "wrs"]
+    assert table.locator("tbody tr[data-arm]").evaluate_all(arms) == ["none", "wd", "wrs"]
     table.get_by_role("button", name="regularizer").click()
-    assert table.locator("tbody tr").evaluate_all(arms) == ["none", "wd", "wrs"]
+    assert table.locator("tbody tr[data-arm]").evaluate_all(arms) == ["none", "wd", "wrs"]
 
 
 def test_plots_answer_a_hovering_pointer(visit):

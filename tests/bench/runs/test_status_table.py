@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from wrs_mm.bench.plan.spec import RunSpec
@@ -23,13 +24,39 @@ def test_status_of_many_runs_keeps_to_the_screen_what_needs_a_look(tmp_path):
     runs[6].clear_result()
     runs[6].write_result(Result(status=Status.FAILED, reason="[red]no[/red]"))
     console = Console(file=io.StringIO(), width=120)
-    console.print(table.status_table(runs, room=4))
+    # Head, two runs, how many more, and the whole.
+    console.print(table.status_table(runs, 120, room=5))
     text = console.file.getvalue()
     assert "run6 failed" in " ".join(text.split())
     assert "[red]no[/red]" in text
-    assert "… and 5 more" in text
+    assert "… and 6 more" in text
     assert "8 runs finished, 1 failed" in text
-    assert len(table.status_table(runs).rows) == 8
+    assert len(text.splitlines()) == 5
+    assert len(table.status_table(runs, 120).renderables) == 1 + 8 + 1
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_status_breaks_no_name_and_tells_all_of_a_reason(tmp_path, width):
+    recipes = ["mini/faster-rcnn_r18-narrow_fpn_mini-coco", "mini/pspnet_r18-narrow_mini-cityscapes"]
+    runs = []
+    for recipe in recipes:
+        for seed in range(2):
+            options = {"weight_decay": 0.0005}
+            spec = RunSpec(
+                recipe=recipe, regularizer="wd", options=options, optimizer="recipe", seed=seed, baseline=True
+            )
+            run = Run(tmp_path / spec.id)
+            run.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
+            run.write_result(Result(status=Status.FAILED, reason="RuntimeError: no space left on device"))
+            runs.append(run)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table.status_table(runs, width))
+    lines = console.file.getvalue().splitlines()
+    for recipe in recipes:
+        assert recipe.replace("/", "-") in lines
+    for seed in range(2):
+        assert sum(line.startswith(f"  wd-weight_decay=0.0005__seed{seed}  failed  ") for line in lines) == 2
+    assert sum("RuntimeError: no space left on device" in line for line in lines) == 4
 
 
 def test_status_shows_the_metric_and_the_time_left(runs):

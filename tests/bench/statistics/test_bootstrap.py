@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from wrs_mm.bench.statistics.bootstrap import (
     DetectionMatches,
     SegmentationCounts,
-    image_weights,
+    count_draws,
     paired_bootstrap,
 )
 from wrs_mm.errors import PlanError
@@ -116,7 +116,7 @@ def test_with_weights_ap_is_that_of_pycocotools_on_repeated_images() -> None:
     truth = _annotations(3)
     detections = _detections(truth, 4)
     matches = DetectionMatches.from_cocoeval(_evaluate(truth, detections))
-    weights = image_weights(np.random.default_rng(5).integers(0, IMAGES, (6, IMAGES)), IMAGES)
+    weights = count_draws(np.random.default_rng(5).integers(0, IMAGES, (6, IMAGES)), IMAGES)
     found = matches.metrics(weights)
     for row, weight in enumerate(weights):
         stats = _evaluate(*_repeated(truth, detections, weight.numpy())).stats
@@ -170,7 +170,7 @@ def test_with_all_weights_one_miou_is_that_of_mmseg() -> None:
 
 
 def test_image_weights_count_the_draws() -> None:
-    weights = image_weights(np.array([[0, 0, 2], [1, 1, 1]]), 3)
+    weights = count_draws(np.array([[0, 0, 2], [1, 1, 1]]), 3)
     assert weights.tolist() == [[2, 0, 1], [0, 3, 0]]
 
 

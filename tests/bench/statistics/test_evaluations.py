@@ -13,7 +13,7 @@ import torch
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
 from wrs_mm.bench.statistics import evaluations as module
-from wrs_mm.bench.statistics.evaluations import evaluations, match
+from wrs_mm.bench.statistics.evaluations import evaluations, match_detections
 from wrs_mm.errors import DatasetError
 
 
@@ -45,7 +45,7 @@ def _truth(run: Run) -> Path:
 
 
 def test_ap_by_class_and_over_classes(run):
-    (evaluation,) = evaluations(run, _truth(run))
+    (evaluation,) = evaluations(run.folder / FOLDER, _truth(run))
     by_class = dict(zip(evaluation.classes, evaluation.found.by_class().tolist(), strict=True))
     # The disc's box covers 0.65 of it: a hit at 0.50, 0.55, 0.60 and 0.65, at a recall of one half.
     assert by_class == pytest.approx({"ring": 100.0, "disc": 100 * 0.4 * 51 / 101})
@@ -53,10 +53,10 @@ def test_ap_by_class_and_over_classes(run):
 
 
 def test_saved_matches_are_the_same_and_need_no_annotations(run, monkeypatch):
-    first = evaluations(run, _truth(run))[0]
-    monkeypatch.setattr(module, "match", None)
+    first = evaluations(run.folder / FOLDER, _truth(run))[0]
+    monkeypatch.setattr(module, "match_detections", None)
     for truth in (_truth(run), Path("gone.json"), None):
-        again = evaluations(run, truth)[0]
+        again = evaluations(run.folder / FOLDER, truth)[0]
         assert again.metrics() == first.metrics()
         assert (again.fingerprint, again.classes) == (first.fingerprint, first.classes)
         assert again.found.image_ids == first.found.image_ids
@@ -64,7 +64,7 @@ def test_saved_matches_are_the_same_and_need_no_annotations(run, monkeypatch):
 
 @pytest.mark.parametrize("what", ["predictions", "annotations", "damage"])
 def test_matches_are_made_anew_when_what_they_come_from_changes(run, what):
-    before = evaluations(run, _truth(run))[0]
+    before = evaluations(run.folder / FOLDER, _truth(run))[0]
     if what == "predictions":
         path: Path = run.folder / FOLDER / "val.bbox.json"
         path.write_text(json.dumps(json.loads(path.read_text())[:1]))
@@ -74,14 +74,14 @@ def test_matches_are_made_anew_when_what_they_come_from_changes(run, what):
         _truth(run).write_text(json.dumps(content))
     else:
         (run.folder / FOLDER / "matches.bbox.pt").write_bytes(b"cut short")
-    after = evaluations(run, _truth(run))[0]
+    after = evaluations(run.folder / FOLDER, _truth(run))[0]
     assert (after.metrics() == before.metrics()) == (what == "damage")
     assert (after.fingerprint == before.fingerprint) == (what == "damage")
 
 
 def test_a_network_that_found_nothing_has_an_ap_of_zero(run):
     (run.folder / FOLDER / "val.bbox.json").write_text("[]")
-    assert evaluations(run, _truth(run))[0].metrics()["bbox_mAP"] == 0
+    assert evaluations(run.folder / FOLDER, _truth(run))[0].metrics()["bbox_mAP"] == 0
 
 
 def test_masks_are_matched_as_masks(run):
@@ -99,16 +99,16 @@ def test_masks_are_matched_as_masks(run):
     ]  # fmt: skip
     path = run.folder / FOLDER / "val.segm.json"
     path.write_text(json.dumps(found))
-    matches, classes = match(_truth(run), path, "segm")
+    matches, classes = match_detections(_truth(run), path, "segm")
     assert dict(zip(classes, matches.by_class().tolist(), strict=True)) == pytest.approx(
         {"ring": 100.0, "disc": 0.0}
     )
-    assert [one.prefix for one in evaluations(run, _truth(run))] == ["bbox_", "segm_"]
+    assert [one.prefix for one in evaluations(run.folder / FOLDER, _truth(run))] == ["bbox_", "segm_"]
 
 
 def test_missing_annotations_are_told(run):
     with pytest.raises(DatasetError, match=r"gone\.json of the validation images are missing"):
-        evaluations(run, Path("gone.json"))
+        evaluations(run.folder / FOLDER, Path("gone.json"))
 
 
 def test_iou_by_class_leaves_out_what_nowhere_occurs():

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from wrs_mm.bench.statistics.over_seeds import interval, summarize
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.records import Result, Status
+from wrs_mm.bench.statistics.over_seeds import best_means, interval, runs_by_state, summarize, verdict
+from wrs_mm.bench.statistics.results import gather, records
 
 
 def row(summary: pd.DataFrame, arm: str, metric: str = "mIoU") -> pd.Series:
@@ -71,6 +74,48 @@ def test_intervals_cover_a_known_difference_in_95_percent_of_trials():
     trials = generator.normal(0.7, 2.0, size=(2000, 4))
     covered = sum(low <= 0.7 <= high for low, high in map(interval, trials))
     assert 0.93 <= covered / len(trials) <= 0.97
+
+
+def test_the_interval_is_mean_plus_and_minus_t_times_the_standard_error():
+    generator = np.random.default_rng(1)
+    for count in [3, 4, 5, 20] * 50:
+        differences = generator.normal(0.0, 3.0, count)
+        half = stats.t.ppf(0.975, count - 1) * np.std(differences, ddof=1) / math.sqrt(count)
+        mean = np.mean(differences)
+        assert interval(differences) == pytest.approx((mean - half, mean + half), rel=0, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_equal_differences_have_an_interval_without_width_and_without_a_warning():
+    assert interval([1.5, 1.5, 1.5]) == (1.5, 1.5)
+
+
+def test_every_run_is_counted_in_the_state_that_its_result_has():
+    states = [*Status][2:]
+    assert {state.value for state in states} == {"done", "diverged", "failed", "interrupted"}
+    pairs = []
+    for seed, status in enumerate([*states, Status.INTERRUPTED]):
+        spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=seed, baseline=True)
+        metrics = {"mIoU": 50.0} if status is Status.DONE else {}
+        pairs.append((spec, Result(status=status, task="segmentation", dataset="d", metrics=metrics)))
+    (arm,) = records(summarize(gather(pairs)))
+    assert (arm["runs"], arm["failed"], arm["interrupted"], arm["seeds"]) == (5, 1, 2, 1)
+    assert runs_by_state(arm) == {"done": 1, "diverged": 1, "failed": 1, "interrupted": 2}
+
+
+def test_the_best_mean_is_one_that_another_arm_could_have_had(results):
+    rows = records(summarize(results({"wd": {0: 60.0}, "wrs": {0: 61.0}, "none": {0: None}})))
+    assert best_means(rows) == {("mini/pspnet", "mIoU"): 61.0, ("mini/pspnet", "mAcc"): 71.0}
+    assert best_means(records(summarize(results({"wd": {0: 60.0}})))) == {}
+
+
+def test_the_verdict_is_where_zero_lies():
+    assert [verdict(0.1, 1.0), verdict(-1.0, -0.1), verdict(-1.0, 1.0)] == [
+        "better",
+        "worse",
+        "not told apart",
+    ]
+    assert verdict(math.nan, math.nan) == "too few seeds"
 
 
 def test_last_and_best_checkpoints_are_never_summarized_together(results):

@@ -10,7 +10,7 @@ import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
-from wrs_mm.bench.statistics.over_sweeps import sweeps
+from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along, sweeps
 from wrs_mm.bench.statistics.results import gather
 
 Values = dict[int, float | None]
@@ -85,7 +85,7 @@ def test_a_grid_has_a_row_for_each_axis_with_the_others_held_at_the_best():
     grid = {(1.0, 0.1): 50.0, (2.0, 0.1): 55.0, (1.0, 0.2): 40.0, (2.0, 0.2): 70.0}
     points = [("wd", {"weight_decay": decay}, rate, {0: v}) for (decay, rate), v in grid.items()]
     rows = {row["axis"]: row for row in sweeps(_results(points)).to_dict("records")}
-    assert json.loads(rows["learning_rate"]["setting"]) == {"weight_decay": 2.0, "learning_rate": 0.2}
+    assert json.loads(rows["learning_rate"]["point"]) == {"weight_decay": 2.0, "learning_rate": 0.2}
     assert rows["learning_rate"]["below_loss"] == 15.0
     assert rows["weight_decay"]["below_loss"] == 30.0
 
@@ -96,3 +96,17 @@ def test_best_checkpoints_are_swept_apart_from_last_ones():
     both = pd.concat([last, best], ignore_index=True)
     assert sweeps(both)["best"].tolist() == [2.0]
     assert sweeps(both, "best")["best"].tolist() == [1.0]
+
+
+def test_along_a_sweep_all_else_is_as_at_the_best_point():
+    grid = {(1.0, 0.1): 50.0, (2.0, 0.1): 55.0, (1.0, 0.2): 40.0, (2.0, 0.2): 70.0}
+    points = [("wd", {"weight_decay": d}, rate, {0: v, 1: v + 2}) for (d, rate), v in grid.items()]
+    points += [("wd", {"weight_decay": 4.0}, 0.2, {0: None, 1: 30.0})]
+    frame = _results(points)
+    rows = {row["axis"]: row for row in sweeps(frame).to_dict("records")}
+    first, second, last = along(frame, rows["weight_decay"])
+    assert first == SweepPoint(1.0, 2, 41.0, pytest.approx(math.sqrt(2)), 0)
+    assert second == SweepPoint(2.0, 2, 71.0, pytest.approx(math.sqrt(2)), 0)
+    assert (last.value, last.seeds, last.mean, last.diverged) == (4.0, 1, 30.0, 1)
+    assert math.isnan(last.sd)
+    assert [point.mean for point in along(frame, rows["learning_rate"])] == [56.0, 71.0]

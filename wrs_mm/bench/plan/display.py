@@ -9,12 +9,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import Comparison, Scenario, arm_differences, resolve_arms
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.terminal import Column, Section, print_lines, table_lines
 
 _LONGEST = 60
 """Longest value of a config that is shown whole."""
@@ -40,9 +42,14 @@ def show_plan(path: Path) -> int:
     console = Console()
     head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
     if console.is_terminal:
-        # A run's name says again what the other columns say, and would break all of them into pieces.
-        head, rows = head[1:], [row[1:] for row in rows]
-    _show(console, "", head, rows)
+        # A run's name says again what the other columns say; a recipe's would break them into pieces.
+        sections = [
+            Section(recipe, [[Text(cell) for cell in row[2:]] for row in rows if row[1] == recipe])
+            for recipe in dict.fromkeys(spec.recipe for spec in specs)
+        ]
+        print_lines(console, table_lines([Column(name) for name in head[2:]], sections, console.width))
+    else:
+        _show(console, "", head, rows)
     print(f"\n{_count(plan, specs)}")
     scenarios = list(dict.fromkeys(arm.scenario for arm in arms))
     for comparison in arm_differences(arms):

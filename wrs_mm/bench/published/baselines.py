@@ -125,11 +125,11 @@ def same_network(path: Path, base: str) -> bool:
 
     Where the weights of the backbone come from is named in two ways, and is no difference.
     """
-    return _network(read(path)) == _network(read(base))
+    return _network(read_config(path)) == _network(read_config(base))
 
 
 @functools.cache
-def read(source: str | Path) -> Config:
+def read_config(source: str | Path) -> Config:
     """The config at ``source``, read once: nobody changes it."""
     return load_config(source)
 
@@ -143,7 +143,7 @@ def _network(config: Config) -> dict[str, Any]:
 
 
 def _without_scopes(value: Any) -> Any:
-    """Leave out the notes that mmengine makes of which toolbox a setting came from."""
+    """Leave out the notes that mmengine makes of which toolbox a part came from."""
     if isinstance(value, dict):
         return {key: _without_scopes(inner) for key, inner in value.items() if key != "_scope_"}
     return [_without_scopes(inner) for inner in value] if isinstance(value, (list, tuple)) else value

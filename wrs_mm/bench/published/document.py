@@ -41,24 +41,24 @@ def run_published(work_dirs: Sequence[Path] = (), into: Path | None = None) -> i
         text = into.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"--into {into}: cannot be read ({error}); give a Markdown file") from None
-    places = [name for name in tables if section(text, name) is not None]
+    places = [name for name in tables if read_section(text, name) is not None]
     if not places:
         marks = " or ".join(f"<!-- {name} --><!-- /{name} -->" for name in tables)
         raise OptionError(f"--into {into}: no place for a table; write {marks} where one belongs")
     for name in places:
-        text = fill(text, name, tables[name]())
+        text = fill_section(text, name, tables[name]())
     write_text(into, text)
     print(f"{into}: {', '.join(places)}")
     return 0
 
 
-def section(text: str, name: str) -> str | None:
+def read_section(text: str, name: str) -> str | None:
     """What a document has between the comments of a name, stripped; None if it lacks them."""
     found = re.search(_pattern(name), text, re.DOTALL)
     return found.group(2).strip() if found else None
 
 
-def fill(text: str, name: str, content: str) -> str:
+def fill_section(text: str, name: str, content: str) -> str:
     """Replace what a document has between the comments of a name."""
     return re.sub(_pattern(name), lambda match: f"{match[1]}\n{content}\n{match[3]}", text, flags=re.DOTALL)
 

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.recipes import CONFIGS, find_recipe
-from wrs_mm.bench.published.baselines import DATASETS, published, read, recipes, same_network, toolbox_base
+from wrs_mm.bench.published.baselines import (
+    DATASETS,
+    published,
+    read_config,
+    recipes,
+    same_network,
+    toolbox_base,
+)
 from wrs_mm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,7 +130,7 @@ def plan_gpu_hours(plan: Path) -> tuple[float, int, int]:
         path = Path(find_recipe(run.recipe, plan.parent))
         speed = SPEEDS.get(path.stem.split("_")[0])
         if speed:
-            hours.append(gpu_hours(images_seen(read(path), path.parent.name), speed))
+            hours.append(gpu_hours(images_seen(read_config(path), path.parent.name), speed))
     return sum(hours), len(hours), len(runs)
 
 
@@ -135,7 +142,7 @@ def table() -> str:
     ]
     for dataset in DATASETS:
         for path in recipes(dataset):
-            images = images_seen(read(path), dataset)
+            images = images_seen(read_config(path), dataset)
             speed = SPEEDS.get(path.stem.split("_")[0])
             if speed is None:
                 cells = ["none found", "–", "–"]

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.report.tables import label, number, records, setting
-from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.report.labels import label, number, scenario_label, several
+from wrs_mm.bench.statistics.over_images import without_zero
+from wrs_mm.bench.statistics.over_seeds import verdict
+from wrs_mm.bench.statistics.results import main_metrics, records
 
 
 class Answer(NamedTuple):
@@ -35,48 +37,43 @@ def answers(summary: pd.DataFrame, images: pd.DataFrame) -> list[Answer]:
         images: The intervals over images, of the last checkpoints.
     """
     rows, over_images = records(summary), records(images)
-    found = []
-    baselines = {setting(row): label(row) for row in rows if row["baseline"]}
+    baselines = {scenario_label(row): label(row) for row in rows if row["baseline"]}
+    measured: dict[str, set[str]] = {}
     for row in rows:
-        main = next(
-            (name for name in MAIN[row["task"]] if any(_same(row, other, name) for other in rows)), None
-        )
-        if row["metric"] != main or math.isnan(row["difference"]):
+        measured.setdefault(row["recipe"], set()).add(row["metric"])
+    found = []
+    for row in rows:
+        main = main_metrics(row["task"], measured[row["recipe"]])[:1]
+        if [row["metric"]] != main or math.isnan(row["difference"]):
             continue
-        own = [
-            one
-            for one in over_images
-            if (setting(one), label(one), one["metric"]) == (setting(row), label(row), row["metric"])
-        ]
-        found.append(_answer(row, baselines.get(setting(row), "the baseline"), own))
+        same = [one for one in over_images if _key(one) == _key(row)]
+        found.append(_answer(row, baselines.get(scenario_label(row), "the baseline"), same))
     return found
 
 
+def _key(row: dict[str, Any]) -> tuple[str, str, str]:
+    return scenario_label(row), label(row), row["metric"]
+
+
 def _answer(row: dict[str, Any], baseline: str, images: list[dict[str, Any]]) -> Answer:
-    difference, pairs = row["difference"], row["pairs"]
-    if math.isnan(row["low"]):
-        verdict = "too few seeds"
-        sure = f"from {pairs} seed{'s' if pairs > 1 else ''}, too few to say how sure that is"
+    found = verdict(row["low"], row["high"])
+    if found == "too few seeds":
+        sure = f"from {several(row['pairs'], 'seed')}, too few to say how sure that is"
     else:
-        verdict = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not told apart"
-        inside = " and includes 0" if verdict == "not told apart" else ""
+        inside = " and includes 0" if found == "not told apart" else ""
         sure = (
-            f"over {pairs} seeds the 95 % interval is [{number(row['low'], True)}, "
+            f"over {row['pairs']} seeds the 95 % interval is [{number(row['low'], True)}, "
             f"{number(row['high'], True)}]{inside}"
         )
     sentence = (
-        f"{label(row)}: {number(difference, True)} points of {row['metric']} against {baseline}; {sure}."
+        f"{label(row)}: {number(row['difference'], True)} points of {row['metric']} against {baseline}; "
+        f"{sure}."
     )
     if images:
-        apart = sum(one["low"] > 0 or one["high"] < 0 for one in images)
         sentence += (
-            f" Over the validation images, intervals without 0: {apart} of {len(images)} pair"
-            f"{'s' if len(images) > 1 else ''} of runs."
+            f" Over the validation images, intervals without 0: {without_zero(images)} of "
+            f"{several(len(images), 'pair')} of runs."
         )
     if row["diverged"]:
         sentence += f" {row['diverged']} of its {row['runs']} runs diverged."
-    return Answer(label(row), setting(row), verdict, sentence)
-
-
-def _same(row: dict[str, Any], other: dict[str, Any], metric: str) -> bool:
-    return bool(row["recipe"] == other["recipe"] and other["metric"] == metric)
+    return Answer(label(row), scenario_label(row), found, sentence)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from wrs_mm.bench.report.formats import escape_markdown, to_latex, to_markdown
-from wrs_mm.bench.report.tables import CHECKPOINTS, Table, comparisons, over_images, sensitivities
+from wrs_mm.bench.report.labels import CHECKPOINTS
+from wrs_mm.bench.report.tables.base import Table
+from wrs_mm.bench.report.tables.over_images import image_tables
+from wrs_mm.bench.report.tables.over_seeds import comparison_tables
+from wrs_mm.bench.report.tables.over_sweeps import sweep_tables
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.bench.statistics.over_images import COLUMNS, Trained, image_intervals, trained_runs
+from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark
+from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
+from wrs_mm.bench.statistics.over_images import image_intervals, read_intervals, write_intervals
 from wrs_mm.bench.statistics.over_seeds import summarize
 from wrs_mm.bench.statistics.over_sweeps import sweeps
-from wrs_mm.bench.statistics.results import gather_work_dir, read_results, write_results
+from wrs_mm.bench.statistics.results import gather, read_results, same_at_last_and_best, write_results
 from wrs_mm.files import write_text
 
 IMAGES = "images.csv"
@@ -25,90 +30,100 @@ class Report(NamedTuple):
     """What a report is made of.
 
     Attributes:
+        benchmark: What the work dir holds.
         results: ``results.csv``.
         summaries: By checkpoint, over seeds; of ``best`` only where runs have one.
         sweeps: By checkpoint, the best values of swept options.
+        same_as_best: The tasks whose best checkpoints have the numbers of the last ones in every run.
         images: The intervals over validation images.
-        trained: The runs that are done, with their evaluations; empty where nobody asked for them.
+        evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
         notes: What a reader should know: which runs have no usable predictions, and why.
     """
 
+    benchmark: BenchmarkData
     results: pd.DataFrame
     summaries: dict[str, pd.DataFrame]
     sweeps: dict[str, pd.DataFrame]
+    same_as_best: set[str]
     images: pd.DataFrame
-    trained: list[Trained]
+    evaluated: list[EvaluatedRun]
     notes: list[str]
 
-    def comparisons(self) -> list[Table]:
+    def shown(self, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
+        """Summaries or sweeps, without those of best checkpoints that say again what the last ones' say."""
+        best = {
+            name: frame if name == "last" else frame[~frame["task"].isin(self.same_as_best)]
+            for name, frame in frames.items()
+        }
+        return list(best.values())
+
+    def comparison_tables(self) -> list[Table]:
         """The tables over seeds, each of one checkpoint."""
-        return [table for summary in self.summaries.values() for table in comparisons(summary)]
+        frames = self.shown(self.summaries)
+        return [table for frame in frames for table in comparison_tables(frame, self.same_as_best)]
+
+    def sweep_tables(self) -> list[Table]:
+        """The tables over sweeps, each of one checkpoint."""
+        frames = self.shown(self.sweeps)
+        return [table for frame in frames for table in sweep_tables(frame, self.same_as_best)]
 
     def tables(self) -> list[Table]:
         """All tables."""
-        found = [*self.comparisons(), *over_images(self.images)]
-        return found + [table for swept in self.sweeps.values() for table in sensitivities(swept)]
+        return [*self.comparison_tables(), *image_tables(self.images), *self.sweep_tables()]
 
 
 def collect(
-    work_dir: WorkDir, with_images: bool = False, tell: Callable[[str], None] = lambda _: None
+    work_dir: WorkDir, with_images: bool = False, announce: Callable[[str], None] = lambda _: None
 ) -> Report:
     """Gather the results of a work dir, write ``results.csv``, and summarize it.
 
     Args:
         work_dir: The work dir.
-        with_images: Also compare the runs over validation images, which takes a while the first time;
-            otherwise what an earlier report found is shown.
-        tell: Hears what takes a while.
+        with_images: Also read what the page shows, and compare the runs over validation images, which takes
+            a while the first time; otherwise what an earlier report found is shown.
+        announce: Gets a line on each thing that takes a while.
     """
+    benchmark = read_benchmark(work_dir, details=with_images)
     path = work_dir.path / "results.csv"
-    write_results(gather_work_dir(work_dir), path)
+    write_results(gather((run.spec, run.result) for run in benchmark.runs if run.result), path)
     results = read_results(path)
     checkpoints = [name for name in CHECKPOINTS if name == "last" or (results["checkpoint"] == name).any()]
-    known = _read_images(work_dir.path / IMAGES)
-    trained: list[Trained] = []
+    known = read_intervals(work_dir.path / IMAGES)
+    evaluated: list[EvaluatedRun] = []
     notes: list[str] = []
     if with_images:
-        trained, notes = trained_runs(work_dir)
-        known = image_intervals(trained, known, tell=tell)
-        write_text(work_dir.path / IMAGES, known.to_csv(index=False, lineterminator="\n"))
+        evaluated, notes = evaluated_runs(benchmark.runs)
+        known = image_intervals(evaluated, known, announce=announce)
+        write_intervals(known, work_dir.path / IMAGES)
     return Report(
+        benchmark=benchmark,
         results=results,
         summaries={name: summarize(results, name) for name in checkpoints},
         sweeps={name: sweeps(results, name) for name in checkpoints},
+        same_as_best=same_at_last_and_best(results),
         images=known[known["run"].isin(set(results["run"]))],
-        trained=trained,
+        evaluated=evaluated,
         notes=notes,
     )
 
 
-def _read_images(path: Path) -> pd.DataFrame:
-    text = ["recipe", "task", "optimizer", "regularizer", "options", "metric", "run", "baseline_run"]
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys([*text, "fingerprint"], str), keep_default_na=False)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame(columns=list(COLUMNS))
-    if list(frame.columns) != list(COLUMNS):
-        return pd.DataFrame(columns=list(COLUMNS))
-    frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
-    return frame
-
-
-def write_tables(work_dir: WorkDir, report: Report) -> None:
+def write_tables(report: Report) -> None:
     """Write ``table.md``, ``table.csv``, ``table.tex``; the last two for the best checkpoints too.
 
     The CSV files are the summaries of all metrics, not only the main ones, with all digits. Last and best
-    checkpoints never share a table: the best ones' are ``table_best.csv`` and ``table_best.tex``.
+    checkpoints never share a table: the best ones' are ``table_best.csv`` and ``table_best.tex``, which hold
+    their tables also where ``table.md`` says that they are the same.
     """
+    folder = report.benchmark.path
     tables = report.tables()
-    parts = [f"# {escape_markdown(work_dir.name)}", *(to_markdown(table) for table in tables)]
+    parts = [f"# {escape_markdown(report.benchmark.name)}", *(to_markdown(table) for table in tables)]
     if not tables:
         parts.append("No run has a result yet.")
-    write_text(work_dir.path / "table.md", "\n\n".join(parts) + "\n")
+    write_text(folder / "table.md", "\n\n".join(parts) + "\n")
     for checkpoint, summary in report.summaries.items():
         stem = "table" if checkpoint == "last" else f"table_{checkpoint}"
-        write_text(work_dir.path / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))
-        own = comparisons(summary) + (over_images(report.images) if checkpoint == "last" else [])
-        own += sensitivities(report.sweeps[checkpoint])
+        write_text(folder / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))
+        own = comparison_tables(summary) + (image_tables(report.images) if checkpoint == "last" else [])
+        own += sweep_tables(report.sweeps[checkpoint])
         text = "\n\n".join(["% Needs \\usepackage{booktabs}.", *(to_latex(table) for table in own)])
-        write_text(work_dir.path / f"{stem}.tex", text + "\n")
+        write_text(folder / f"{stem}.tex", text + "\n")

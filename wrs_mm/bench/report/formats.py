@@ -1,14 +1,17 @@
-"""A table as Markdown, as LaTeX, and for the terminal. What users named is escaped in each."""
+"""A table as Markdown, as LaTeX, and for the terminal. What users named is escaped in each.
+
+A recipe is a heading within its table: names of fifty letters in a column would leave no room for numbers.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-from rich.markup import escape
-from rich.table import Table as RichTable
+from rich.text import Text
 
-from wrs_mm.bench.report.tables import Cell, Table
+from wrs_mm import terminal
+from wrs_mm.bench.report.tables.base import Table, TableCell
+from wrs_mm.values import one_line
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -40,12 +43,17 @@ def to_markdown(table: Table) -> str:
     def line(cells: list[str]) -> str:
         return "| " + " | ".join(cells) + " |"
 
-    def cell(one: Cell) -> str:
+    def cell(one: TableCell) -> str:
         return f"**{escape_markdown(one.text)}**" if one.best else escape_markdown(one.text)
 
-    align = ["--:" if numeric else ":--" for numeric in table.numeric]
-    lines = [line([escape_markdown(name) for name in table.header]), line(align)]
-    lines += [line([cell(one) for one in row.cells]) for row in table.rows]
+    lines = [
+        line([escape_markdown(column.name) for column in table.columns]),
+        line(["--:" if column.numeric else ":--" for column in table.columns]),
+    ]
+    for recipe, rows in table.sections():
+        if recipe:
+            lines.append(line([f"**{escape_markdown(recipe)}**", *[""] * (len(table.columns) - 1)]))
+        lines += [line([cell(one) for one in row.cells]) for row in rows]
     return "\n\n".join(
         [f"## {escape_markdown(table.title)}", "\n".join(lines), escape_markdown(table.caption)]
     )
@@ -53,57 +61,67 @@ def to_markdown(table: Table) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text that is neither markup nor the end of a cell."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     # An underscore within a word is only an underscore; names full of backslashes would be hard to read.
     text = re.sub(r"([\\`*|~])", r"\\\1", text).replace("](", "]\\(")
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
 def to_latex(table: Table) -> str:
-    """A ``table*`` with booktabs' rules; the best numbers are bold, recipes are set apart."""
+    """A ``table*`` with booktabs' rules; the best numbers are bold."""
 
-    def cell(one: Cell) -> str:
+    def cell(one: TableCell) -> str:
         return rf"\textbf{{{escape_latex(one.text)}}}" if one.best else escape_latex(one.text)
 
+    count = len(table.columns)
     lines = [
         r"\begin{table*}",
         r"\centering",
         rf"\caption{{{escape_latex(f'{table.title}. {table.caption}')}}}",
-        rf"\begin{{tabular}}{{{''.join('r' if numeric else 'l' for numeric in table.numeric)}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
         r"\toprule",
-        " & ".join(escape_latex(name) for name in table.header) + r" \\",
+        " & ".join(escape_latex(column.name) for column in table.columns) + r" \\",
         r"\midrule",
     ]
-    before = None
-    for row in table.rows:
-        recipe = row.cells[0].text
-        lines += [r"\addlinespace"] if before not in (None, recipe) else []
-        before = recipe
-        lines.append(" & ".join(cell(one) for one in row.cells) + r" \\")
+    for index, (recipe, rows) in enumerate(table.sections()):
+        lines += [r"\addlinespace"] if index else []
+        if recipe:
+            lines.append(rf"\multicolumn{{{count}}}{{l}}{{\textit{{{escape_latex(recipe)}}}}} \\")
+        lines += [" & ".join(cell(one) for one in row.cells) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}"])
 
 
 def escape_latex(text: str) -> str:
     """Text in which LaTeX finds no command."""
-    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in one_line(text))
     escaped = re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
     # A bracket that begins a row would be taken for the argument of the \\ before it.
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 
-def to_rich(table: Table) -> RichTable:
-    """The table for the terminal."""
-    drawn = RichTable(title=escape(table.title), title_justify="left")
-    for column, numeric in zip(table.header, table.numeric, strict=True):
-        side: Literal["left", "right"] = "right" if numeric else "left"
-        drawn.add_column(escape(column), justify=side, overflow="fold")
-    for row in table.rows:
-        # Square brackets of an interval are no markup.
-        cells = [one.text.replace("[", "\\[") for one in row.cells]
-        drawn.add_row(
-            *(
-                f"[bold]{text}[/bold]" if one.best else text
-                for text, one in zip(cells, row.cells, strict=True)
+def to_lines(table: Table, width: int | None = None) -> list[Text]:
+    """The title and the table for a terminal.
+
+    Args:
+        table: The table.
+        width: Of the terminal; None where there is none. A table that is wider has some of its columns in a
+            block below, or its intervals on lines of their own, whichever takes fewer lines.
+    """
+    columns = [terminal.Column(one.name, one.numeric, one.joined) for one in table.columns]
+
+    def lines(interval: str) -> list[Text]:
+        sections = [
+            terminal.Section(
+                recipe,
+                [
+                    [Text(one.text.replace(" [", interval), "bold" if one.best else "") for one in row.cells]
+                    for row in rows
+                ],
             )
-        )
-    return drawn
+            for recipe, rows in table.sections()
+        ]
+        return terminal.table_lines(columns, sections, width, table.keys)
+
+    layouts = [lines(" ["), lines("\n[")]
+    fitting = [made for made in layouts if width is None or max(line.cell_len for line in made) <= width]
+    return [Text(table.title, "bold"), *min(fitting or layouts[1:], key=len)]

@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.snapshot import SNAPSHOT_EVERY, RunSnapshot, duration, snapshot, summary_line
+from wrs_mm.terminal import Column, Section, table_lines
 
 STATUS_COLUMNS = ("run", "state", "trained", "metric", "time", "left", "")
 """What ``bench status`` shows of each run; the last column is what else there is to say."""
@@ -45,35 +45,42 @@ _INTEREST = list(_STYLE)
 """Which runs a person wants to see first, where there is no room for all."""
 
 
-def status_table(runs: Sequence[Run], room: int | None = None) -> Table:
-    """:func:`status_rows` as a table, and the whole in its last line.
+def status_table(runs: Sequence[Run], width: int, room: int | None = None) -> Group:
+    """:func:`status_rows` as a table with a heading for each recipe, and the whole in its last line.
 
     Args:
         runs: The runs, in the plan's order.
-        room: How many rows there may be; of more runs, those that nobody needs to look at are left out.
+        width: Of the terminal.
+        room: How many lines there may be; of more runs, those that nobody needs to look at are left out.
     """
-    table = Table(box=None, pad_edge=False)
-    for name in STATUS_COLUMNS:
-        right = name in ("trained", "time", "left")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
     snapshots = [snapshot(run) for run in runs]
     pairs = list(zip(runs, snapshots, strict=True))
-    left_out = 0
-    if room is not None and len(pairs) > room:
-        shown = sorted(pairs, key=lambda pair: _INTEREST.index(pair[1].status))[: max(1, room - 1)]
-        left_out = len(pairs) - len(shown)
-        pairs = [pair for pair in pairs if pair in shown]
-    for run, state in pairs:
-        # Names, reasons and metrics are no markup.
-        cells = [Text(cell) for cell in _row(run, state)]
-        cells[1].stylize(_STYLE[state.status])
-        table.add_row(*cells)
-    if left_out:
-        table.add_row(Text(f"… and {left_out} more"))
     slots = max(1, sum(state.status is Status.RUNNING for state in snapshots))
-    table.caption = Text(summary_line(snapshots, slots))
-    table.caption_justify = "left"
-    return table
+    foot = Text(summary_line(snapshots, slots), "italic")
+    lines = [*_lines(pairs, width), foot]
+    urgent = sorted(pairs, key=lambda pair: _INTEREST.index(pair[1].status))
+    for count in range(len(pairs) - 1, 0, -1):
+        if room is None or len(lines) <= room:
+            break
+        shown = [pair for pair in pairs if pair in urgent[:count]]
+        lines = [*_lines(shown, width), Text(f"… and {len(pairs) - count} more"), foot]
+    return Group(*lines)
+
+
+def _lines(pairs: Sequence[tuple[Run, RunSnapshot]], width: int) -> list[Text]:
+    """Runs with what is known of them, recipe by recipe; names, reasons and metrics are no markup."""
+    *names, _, _ = STATUS_COLUMNS
+    columns = [*(Column(name, right=name in ("trained", "time")) for name in names), Column("", remark=True)]
+    sections: dict[str, list[list[Text]]] = {}
+    for run, state in pairs:
+        # A run's name begins with its recipe's.
+        recipe, _, rest = run.name.partition("__")
+        _, status, *cells, left, detail = _row(run, state)
+        remark = ", ".join([*([f"{left} left"] if left else []), *([detail] if detail else [])])
+        row = [Text(rest or run.name), Text(status, _STYLE[state.status]), *map(Text, [*cells, remark])]
+        sections.setdefault(recipe if rest else "", []).append(row)
+    listed = [Section(recipe, rows) for recipe, rows in sections.items()]
+    return table_lines(columns, listed, width)
 
 
 def watch_status(list_runs: Callable[[], Sequence[Run]], console: Console, watch: bool) -> None:
@@ -96,12 +103,12 @@ def watch_status(list_runs: Callable[[], Sequence[Run]], console: Console, watch
                 return
             time.sleep(SNAPSHOT_EVERY)
     if not watch:
-        console.print(status_table(list_runs()))
+        console.print(status_table(list_runs(), console.width))
         return
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            # Two lines of head and foot, and the line of the cursor.
-            live.update(status_table(list_runs(), room=console.height - 3), refresh=True)
+            # The last line is the cursor's.
+            live.update(status_table(list_runs(), console.width, room=console.height - 1), refresh=True)
             if not _to_come(list_runs()):
                 return
             time.sleep(SNAPSHOT_EVERY)

@@ -1,15 +1,14 @@
 """Over images: how far a difference between two trained networks depends on which images were drawn.
 
 A bootstrap resample draws as many validation images as there are, with replacement; image ``i`` then counts
-``w_i`` times. AP and mIoU are computed from such weights without matching boxes or comparing pixels again,
-and both networks get the same weights, so the difference is paired (Efron and Tibshirani, «An Introduction to
+``n_i`` times. AP and mIoU are computed from such counts without matching boxes or comparing pixels again,
+and both networks get the same counts, so the difference is paired (Efron and Tibshirani, «An Introduction to
 the Bootstrap», 1993). The interval covers the choice of images. It does not cover the seed: two trainings of
 one arm may differ by more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,8 @@ from torch import Tensor
 
 from wrs_mm.errors import PlanError
 
-Metrics = Callable[[Tensor], dict[str, Tensor]]
-"""A metric by its name: weights ``(b, images)`` to values ``(b,)`` in percent."""
-
-_NUMBERS = 1 << 21
-"""How many weights of detections are worked on at a time: 16 MB of float64."""
+_MOST_NUMBERS = 1 << 21
+"""How many counts of detections are worked on at a time: 16 MB of float64."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,10 @@ class ClassMatches:
 
 @dataclass(frozen=True)
 class DetectionMatches:
-    """What AP is computed from: everything about one network's detections but the image weights.
+    """What AP is computed from: everything about one network's detections but the draws.
 
     Attributes:
-        image_ids: The images, in the order of the weights.
+        image_ids: The images, in the order of the draws.
         iou_thresholds: The thresholds, ``(t,)``.
         recall_thresholds: Where precision is looked up, ``(r,)``.
         classes: The classes that have objects.
@@ -101,31 +97,31 @@ class DetectionMatches:
             )
         return cls(image_ids, params.iouThrs, torch.from_numpy(np.asarray(params.recThrs)), classes)
 
-    def average_precision(self, weights: Tensor) -> Tensor:
-        """AP by IoU threshold, as COCOeval computes it on the images repeated ``weights`` times.
+    def average_precision(self, draws: Tensor) -> Tensor:
+        """AP by IoU threshold, as COCOeval computes it on the images repeated ``draws`` times.
 
         Args:
-            weights: ``(b, images)`` float64.
+            draws: How often each image counts, ``(b, images)`` float64.
 
         Returns:
             ``(b, t)`` in percent: the mean over classes that have an object in the resample.
         """
-        total = torch.zeros(len(weights), len(self.iou_thresholds), dtype=torch.float64)
-        present = torch.zeros(len(weights), dtype=torch.float64)
+        total = torch.zeros(len(draws), len(self.iou_thresholds), dtype=torch.float64)
+        present = torch.zeros(len(draws), dtype=torch.float64)
         for matches in self.classes:
-            objects = weights @ matches.objects
+            objects = draws @ matches.objects
             present += objects > 0
-            step = max(1, _NUMBERS // max(1, len(matches.images)))
-            for part in torch.arange(len(weights)).split(step):
-                total[part] += self._class_precision(matches, weights[part], objects[part])
+            step = max(1, _MOST_NUMBERS // max(1, len(matches.images)))
+            for part in torch.arange(len(draws)).split(step):
+                total[part] += self._class_precision(matches, draws[part], objects[part])
         return 100 * total / present[:, None]
 
-    def _class_precision(self, matches: ClassMatches, weights: Tensor, objects: Tensor) -> Tensor:
+    def _class_precision(self, matches: ClassMatches, draws: Tensor, objects: Tensor) -> Tensor:
         """``(b, t)`` AP of one class, 0 where it has no object."""
-        counted = weights.index_select(1, matches.images)
+        counted = draws.index_select(1, matches.images)
         seen = counted.cumsum(1)  # detections up to each one
-        recalls = self.recall_thresholds.expand(len(weights), -1).contiguous()
-        result = weights.new_zeros(len(weights), len(self.iou_thresholds))
+        recalls = self.recall_thresholds.expand(len(draws), -1).contiguous()
+        result = draws.new_zeros(len(draws), len(self.iou_thresholds))
         for t, (hits, ignored) in enumerate(zip(matches.hits, matches.ignored, strict=True)):
             if not len(hits):
                 continue
@@ -134,7 +130,7 @@ class DetectionMatches:
             shown = seen.index_select(1, hits)
             if len(ignored):
                 unseen = counted.index_select(1, ignored).cumsum(1)
-                unseen = torch.cat([unseen.new_zeros(len(weights), 1), unseen], 1)
+                unseen = torch.cat([unseen.new_zeros(len(draws), 1), unseen], 1)
                 shown = shown - unseen.index_select(1, torch.searchsorted(ignored, hits))
             precision = hit / (shown + np.spacing(1))
             precision = precision.flip(1).cummax(1).values.flip(1)
@@ -147,13 +143,13 @@ class DetectionMatches:
 
     def by_class(self) -> Tensor:
         """AP of each of :attr:`classes` on the images as they are: ``(classes,)`` in percent."""
-        weights = torch.ones(1, len(self.image_ids), dtype=torch.float64)
-        values = [self._class_precision(m, weights, weights @ m.objects).mean() for m in self.classes]
+        draws = torch.ones(1, len(self.image_ids), dtype=torch.float64)
+        values = [self._class_precision(m, draws, draws @ m.objects).mean() for m in self.classes]
         return 100 * torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
 
-    def metrics(self, weights: Tensor) -> dict[str, Tensor]:
+    def metrics(self, draws: Tensor) -> dict[str, Tensor]:
         """COCO's AP, AP at IoU 0.50 and at 0.75, under the names that mmdet gives them."""
-        ap = self.average_precision(weights)
+        ap = self.average_precision(draws)
         named = {"mAP": ap.mean(1)}
         for name, threshold in (("mAP_50", 0.5), ("mAP_75", 0.75)):
             index = np.flatnonzero(np.isclose(self.iou_thresholds, threshold))
@@ -167,7 +163,7 @@ class SegmentationCounts:
     """What mIoU is computed from: pixel counts by image and class.
 
     Attributes:
-        image_ids: The images, in the order of the weights.
+        image_ids: The images, in the order of the draws.
         intersect: ``(images, classes)`` pixels of a class that were found.
         union: ``(images, classes)`` pixels that are, or were taken for, that class.
     """
@@ -176,9 +172,9 @@ class SegmentationCounts:
     intersect: Tensor
     union: Tensor
 
-    def metrics(self, weights: Tensor) -> dict[str, Tensor]:
+    def metrics(self, draws: Tensor) -> dict[str, Tensor]:
         """MIoU as mmseg computes it: over summed counts; classes that nowhere occur are left out."""
-        iou = (weights @ self.intersect.double()) / (weights @ self.union.double())
+        iou = (draws @ self.intersect.double()) / (draws @ self.union.double())
         return {"mIoU": 100 * iou.nanmean(1)}
 
     def by_class(self) -> Tensor:
@@ -231,15 +227,15 @@ def paired_bootstrap(
         raise PlanError("the two runs were validated on different images; compare runs of one recipe")
     images = len(network.image_ids)
 
-    def differences(weights: Tensor) -> dict[str, Tensor]:
-        one, other = network.metrics(weights), baseline.metrics(weights)
+    def differences(draws: Tensor) -> dict[str, Tensor]:
+        one, other = network.metrics(draws), baseline.metrics(draws)
         return {name: one[name] - other[name] for name in one.keys() & other.keys()}
 
     observed = differences(torch.ones(1, images, dtype=torch.float64))
     names = sorted(observed)
 
     def statistic(indices: np.ndarray, axis: int = -1) -> np.ndarray:
-        values = differences(image_weights(np.moveaxis(indices, axis, -1), images))
+        values = differences(count_draws(np.moveaxis(indices, axis, -1), images))
         return np.stack([values[name].numpy() for name in names])
 
     found = stats.bootstrap(
@@ -259,7 +255,7 @@ def paired_bootstrap(
     }
 
 
-def image_weights(indices: np.ndarray, images: int) -> Tensor:
+def count_draws(indices: np.ndarray, images: int) -> Tensor:
     """How often each image was drawn: ``(b, n)`` indices to ``(b, images)`` float64."""
     rows = np.atleast_2d(indices)
     flat = rows + images * np.arange(len(rows))[:, None]

@@ -11,25 +11,35 @@ import contextlib
 import hashlib
 import io
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.predictions import COUNTS, FOLDER, detections_file
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.predictions import COUNTS, detections_file
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.statistics.benchmark import RunData
 from wrs_mm.bench.statistics.bootstrap import ClassMatches, DetectionMatches, SegmentationCounts
-from wrs_mm.errors import DatasetError
+from wrs_mm.errors import DatasetError, UsageError
 from wrs_mm.files import write_bytes
+from wrs_mm.openmmlab.configs import evaluator_configs
 
 KINDS = ("bbox", "segm")
 """What COCO evaluates."""
 
-_MOST = 100
+_MOST_DETECTIONS = 100
 """Detections an image that AP is computed from, COCO's."""
+
+_NAMED = 3
+"""Runs that a note names."""
+
+_ROUNDING = 0.06
+"""How far a metric in percent may be from the evaluator's, which mmdet rounds to 0.1."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +60,84 @@ class Evaluation:
 
     def metrics(self) -> dict[str, float]:
         """The metrics on the images as they are, in percent, by the names that results have."""
-        weights = torch.ones(1, len(self.found.image_ids), dtype=torch.float64)
-        return {self.prefix + name: float(value) for name, value in self.found.metrics(weights).items()}
+        draws = torch.ones(1, len(self.found.image_ids), dtype=torch.float64)
+        return {self.prefix + name: float(value) for name, value in self.found.metrics(draws).items()}
 
 
-def evaluations(run: Run, annotations: Path | None) -> list[Evaluation]:
+class EvaluatedRun(NamedTuple):
+    """A run that is done, and what its predictions come to.
+
+    Attributes:
+        spec: What it is.
+        task: ``detection`` or ``segmentation``.
+        evaluations: For boxes, masks or label maps; empty without saved predictions.
+    """
+
+    spec: RunSpec
+    task: str
+    evaluations: list[Evaluation]
+
+
+def evaluated_runs(runs: Iterable[RunData]) -> tuple[list[EvaluatedRun], list[str]]:
+    """The runs of a benchmark that are done, with their evaluations.
+
+    Args:
+        runs: With their details.
+
+    Returns:
+        The runs, and a line for each reason why some of them have no usable predictions.
+    """
+    found: list[EvaluatedRun] = []
+    reasons: dict[str, list[str]] = {}
+    for run in runs:
+        result = run.result
+        if result is None or result.status is not Status.DONE:
+            continue
+        kept: list[Evaluation] = []
+        try:
+            kept = evaluations(run.predictions, annotations_file(run.config or {}))
+            if not kept:
+                reasons.setdefault("no predictions were saved", []).append(run.spec.id)
+            for evaluation in list(kept):
+                why = _contradiction(evaluation, result.metrics)
+                if why:
+                    reasons.setdefault(why, []).append(run.spec.id)
+                    kept.remove(evaluation)
+        except UsageError as error:
+            reasons.setdefault(str(error), []).append(run.spec.id)
+        found.append(EvaluatedRun(run.spec, result.task, kept))
+    return found, [f"{_listed(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} other runs" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def annotations_file(config: Mapping[str, Any]) -> Path | None:
+    """The COCO annotations of the validation set of a resolved config."""
+    for evaluator in evaluator_configs(config.get("val_evaluator")):
+        if evaluator.get("ann_file"):
+            return Path(evaluator["ann_file"])
+    return None
+
+
+def _contradiction(evaluation: Evaluation, metrics: Mapping[str, float]) -> str | None:
+    """Why predictions cannot be those that a run's metrics were measured on."""
+    measured = evaluation.metrics()
+    name = next(name for first in ("mAP", "mIoU") if (name := evaluation.prefix + first) in measured)
+    value = measured[name]
+    if name in metrics and abs(metrics[name] - value) > _ROUNDING:
+        return f"its predictions give {name} {value:.2f}, its result says {metrics[name]:.2f}; left out"
+    return None
+
+
+def evaluations(folder: Path, annotations: Path | None) -> list[Evaluation]:
     """What a run's predictions come to.
 
     Args:
-        run: A run that is done.
+        folder: Of the predictions; it need not exist.
         annotations: The validation set's COCO annotations; not needed for a segmentor, nor where the
             matches are saved already.
 
@@ -68,7 +147,6 @@ def evaluations(run: Run, annotations: Path | None) -> list[Evaluation]:
     Raises:
         DatasetError: The annotations are needed and missing.
     """
-    folder = run.folder / FOLDER
     if (folder / COUNTS).is_file():
         return [_read_counts(folder / COUNTS)]
     return [
@@ -103,7 +181,7 @@ def _matched(predictions: Path, kind: str, annotations: Path | None) -> Evaluati
                 f"{annotations or 'the annotations'} of the validation images are missing; report where "
                 "the benchmark ran"
             )
-        found, classes = match(annotations, predictions, kind)
+        found, classes = match_detections(annotations, predictions, kind)
         content = {"source": source, "classes": classes, "matches": _plain(found)}
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -112,7 +190,7 @@ def _matched(predictions: Path, kind: str, annotations: Path | None) -> Evaluati
     return Evaluation(f"{kind}_", _matches(content["matches"]), content["classes"], fingerprint)
 
 
-def match(annotations: Path, predictions: Path, kind: str) -> tuple[DetectionMatches, list[str]]:
+def match_detections(annotations: Path, predictions: Path, kind: str) -> tuple[DetectionMatches, list[str]]:
     """Match detections to objects of all sizes with pycocotools.
 
     Args:
@@ -133,7 +211,7 @@ def match(annotations: Path, predictions: Path, kind: str) -> tuple[DetectionMat
         results = truth.loadRes(detections) if detections else _nothing(truth)
         evaluation = COCOeval(truth, results, kind)
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [_MOST]
+        evaluation.params.maxDets = [_MOST_DETECTIONS]
         evaluation.evaluate()
     found = DetectionMatches.from_cocoeval(evaluation)
     return found, [truth.cats[matches.category]["name"] for matches in found.classes]

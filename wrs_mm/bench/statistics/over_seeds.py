@@ -9,20 +9,21 @@ is 12.7, and an interval that wide tells nobody anything.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-SETTING = ["recipe", "optimizer", "learning_rate"]
+SCENARIO = ["recipe", "optimizer", "learning_rate"]
 """Columns within which arms are compared: the same recipe, optimizer and learning rate."""
 
-ARM = [*SETTING, "task", "dataset", "regularizer", "options", "baseline"]
+ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
 """Columns that tell arms apart."""
 
-COLUMNS = (
+SUMMARY_COLUMNS = (
     *ARM,
     "checkpoint",
     "metric",
@@ -37,11 +38,15 @@ COLUMNS = (
     "runs",
     "diverged",
     "failed",
+    "interrupted",
 )
 """``checkpoint``: the one measured, ``last`` or ``best``. ``seeds``: runs that are done and have the metric.
 ``sd``: over them, n − 1; empty for one. ``pairs``: seeds that arm and baseline share. ``difference``: arm
 minus baseline, mean over pairs. ``low``, ``high``: its 95 % interval. ``runs``: all with a result;
-``diverged``, ``failed`` (with interrupted ones): those of them without metrics."""
+``diverged``, ``failed``, ``interrupted``: those of them without metrics."""
+
+LOST = ("diverged", "failed", "interrupted")
+"""States of runs that have a result and are in no mean."""
 
 MIN_PAIRS = 3
 """Pairs from which on there is an interval."""
@@ -56,12 +61,13 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
 
 def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Student's interval for the mean of paired differences; NaN below :data:`MIN_PAIRS`."""
-    n = len(differences)
-    if n < MIN_PAIRS:
+    if len(differences) < MIN_PAIRS:
         return math.nan, math.nan
-    mean, sd = mean_and_sd(differences)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
-    return mean - half, mean + half
+    with warnings.catch_warnings():
+        # Where all differences are equal scipy doubts the digits of an interval without width.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = stats.ttest_1samp(differences, 0).confidence_interval(confidence)
+    return float(found.low), float(found.high)
 
 
 def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
@@ -73,22 +79,18 @@ def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
             checkpoints, chosen by the images that it is measured on, is no fair opponent of a last one.
 
     Returns:
-        One row an arm and metric, with :data:`COLUMNS`. An arm of which no run is done has a row
+        One row an arm and metric, with :data:`SUMMARY_COLUMNS`. An arm of which no run is done has a row
         for each metric that its recipe's other arms have, with empty numbers.
     """
     summary: list[dict[str, Any]] = []
-    for _, group in results.groupby(SETTING, sort=True, dropna=False):
+    for _, group in results.groupby(SCENARIO, sort=True, dropna=False):
         measured = group[
             (group["status"] == "done") & (group["metric"] != "") & (group["checkpoint"] == checkpoint)
         ]
         metrics = sorted(measured["metric"].unique())
         for arm, rows in group.groupby(ARM, sort=True, dropna=False):
             by_run = rows.drop_duplicates("run")["status"]
-            counts = {
-                "runs": len(by_run),
-                "diverged": int((by_run == "diverged").sum()),
-                "failed": int(by_run.isin(["failed", "interrupted"]).sum()),
-            }
+            counts = {"runs": len(by_run), **{state: int((by_run == state).sum()) for state in LOST}}
             named = dict(zip(ARM, arm, strict=True))
             for metric in metrics or [""]:
                 values = _by_seed(measured, metric, measured["run"].isin(rows["run"]))
@@ -102,7 +104,7 @@ def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
                         **counts,
                     }
                 )
-    return pd.DataFrame(summary, columns=list(COLUMNS))
+    return pd.DataFrame(summary, columns=list(SUMMARY_COLUMNS))
 
 
 def _by_seed(measured: pd.DataFrame, metric: str, selection: pd.Series) -> dict[int, float]:
@@ -111,7 +113,7 @@ def _by_seed(measured: pd.DataFrame, metric: str, selection: pd.Series) -> dict[
 
 
 def paired(values: dict[int, float], baseline: dict[int, float]) -> dict[str, float]:
-    """The numbers of one arm and metric, ``seeds`` to ``high`` of :data:`COLUMNS`; both given by seed."""
+    """One arm and metric, ``seeds`` to ``high`` of :data:`SUMMARY_COLUMNS`; both given by seed."""
     shared = sorted(values.keys() & baseline.keys())
     differences = [values[seed] - baseline[seed] for seed in shared]
     mean, sd = mean_and_sd(list(values.values()))
@@ -127,3 +129,25 @@ def paired(values: dict[int, float], baseline: dict[int, float]) -> dict[str, fl
         "low": low,
         "high": high,
     }
+
+
+def runs_by_state(row: Mapping[str, Any]) -> dict[str, int]:
+    """How many runs of a summary's row are done, and in each other state that some are in."""
+    lost = {state: int(row[state]) for state in LOST if row[state]}
+    return {"done": int(row["runs"]) - sum(lost.values()), **lost}
+
+
+def best_means(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """The best mean of each recipe and metric that several rows of a summary have."""
+    means: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if not math.isnan(row["mean"]):
+            means.setdefault((row["recipe"], row["metric"]), []).append(row["mean"])
+    return {key: max(values) for key, values in means.items() if len(values) > 1}
+
+
+def verdict(low: float, high: float) -> str:
+    """What an interval of a difference says: better, worse, not told apart, or too few seeds (NaN)."""
+    if math.isnan(low):
+        return "too few seeds"
+    return "better" if low > 0 else "worse" if high < 0 else "not told apart"

@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.runs.metrics import MAIN
-from wrs_mm.bench.statistics.over_seeds import paired
+from wrs_mm.bench.statistics.over_seeds import mean_and_sd, paired
+from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
+from wrs_mm.values import is_number
 
 LEARNING_RATE = "learning_rate"
 """The axis that is no option of an arm."""
 
-COLUMNS = (
-    *("recipe", "task", "optimizer", "regularizer", "checkpoint", "metric", "axis", "best", "setting"),
+SWEEP_COLUMNS = (
+    *("recipe", "task", "optimizer", "regularizer", "checkpoint", "metric", "axis", "best", "point"),
     *("seeds", "mean", "sd"),
     *(
         f"{side}_{name}"
@@ -30,7 +31,7 @@ COLUMNS = (
     ),
 )
 """``axis``: the option that varies, empty for an arm with nothing to tune beside one that has. ``best``: its
-best value. ``setting``: all values of the best point (JSON). ``mean``, ``sd``: there, over ``seeds``.
+best value. ``point``: all values there (JSON). ``mean``, ``sd``: there, over ``seeds``.
 ``below_value``: the next smaller value of the sweep, empty at its edge; ``below_loss``: best minus that,
 mean over shared seeds, with its 95 % interval; ``below_diverged``: runs there that diverged. ``above_…``:
 the same for the next larger."""
@@ -43,16 +44,16 @@ def point(row: Mapping[str, Any]) -> Point:
     """Where in its arm's sweep a row of results stands: its options and its learning rate."""
     values = dict(json.loads(row["options"]))
     rate = row[LEARNING_RATE]
-    values[LEARNING_RATE] = None if _empty(rate) else float(rate)
+    values[LEARNING_RATE] = None if is_missing(rate) else float(rate)
     return tuple(sorted((key, _hashable(value)) for key, value in values.items()))
 
 
 def axes(points: set[Point]) -> dict[str, list[float]]:
-    """The settings that take several numbers, and those numbers in order."""
+    """The axes that take several numbers, and those numbers in order."""
     found: dict[str, set[float]] = {}
     for one in points:
         for key, value in one:
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if is_number(value):
                 found.setdefault(key, set()).add(value)
     return {key: sorted(values) for key, values in sorted(found.items()) if len(values) > 1}
 
@@ -65,16 +66,17 @@ def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
         checkpoint: ``last`` or ``best``.
 
     Returns:
-        One row an arm and swept option, with :data:`COLUMNS`, in the task's first metric. Empty where no
-        arm of any recipe sweeps anything.
+        One row an arm and swept option, with :data:`SWEEP_COLUMNS`, in the task's first metric. Empty where
+        no arm of any recipe sweeps anything.
     """
     listed: list[dict[str, Any]] = []
     for (recipe, optimizer), group in results.groupby(["recipe", "optimizer"], sort=True):
         measured = group[(group["status"] == "done") & (group["checkpoint"] == checkpoint)]
         task = str(group["task"].iloc[0])
-        metric = next((name for name in MAIN.get(task, ()) if (measured["metric"] == name).any()), None)
-        if metric is None:
+        main = main_metrics(task, set(measured["metric"]))
+        if not main:
             continue
+        metric = main[0]
         rows = []
         for regularizer, arm in group.groupby("regularizer", sort=True):
             shared: dict[str, Any] = {
@@ -84,17 +86,66 @@ def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
             rows += [{**shared, **row} for row in _arm(arm, metric, checkpoint)]
         if any(row["axis"] for row in rows):
             listed += rows
-    return pd.DataFrame(listed, columns=list(COLUMNS))
+    return pd.DataFrame(listed, columns=list(SWEEP_COLUMNS))
+
+
+class SweepPoint(NamedTuple):
+    """What was measured at one value of a swept option.
+
+    Attributes:
+        value: The option's.
+        seeds: Runs that are done.
+        mean: Over them; NaN without any.
+        sd: Over them (n − 1); NaN for fewer than two.
+        diverged: Runs that diverged.
+    """
+
+    value: float
+    seeds: int
+    mean: float
+    sd: float
+    diverged: int
+
+
+def along(results: pd.DataFrame, best: Mapping[str, Any]) -> list[SweepPoint]:
+    """The values of a swept option, all else as at the best point.
+
+    Args:
+        results: ``results.csv``.
+        best: A row of :func:`sweeps` with an axis.
+    """
+    own = results[
+        (results["recipe"] == best["recipe"])
+        & (results["optimizer"] == best["optimizer"])
+        & (results["regularizer"] == best["regularizer"])
+    ]
+    axis, at_best = best["axis"], dict(json.loads(best["point"]))
+    rows = records(own)
+    points = [point(row) for row in rows]
+    found = []
+    for step in axes(set(points))[axis]:
+        where = tuple(sorted({**at_best, axis: step}.items()))
+        here = [row for row, at in zip(rows, points, strict=True) if at == where]
+        values = [
+            float(row["value"]) for row in here if _is_measured(row, best["metric"], best["checkpoint"])
+        ]
+        diverged = {row["run"] for row in here if row["status"] == "diverged"}
+        found.append(SweepPoint(step, len(values), *mean_and_sd(values), len(diverged)))
+    return found
+
+
+def _is_measured(row: Mapping[str, Any], metric: str, checkpoint: str) -> bool:
+    return bool(row["status"] == "done" and row["metric"] == metric and row["checkpoint"] == checkpoint)
 
 
 def _arm(arm: pd.DataFrame, metric: str, checkpoint: str) -> list[dict[str, Any]]:
     """The rows of one arm."""
     values: dict[Point, dict[int, float]] = {}
     diverged: dict[Point, set[str]] = {}
-    for row in arm.to_dict("records"):
-        where = point({str(key): value for key, value in row.items()})
+    for row in records(arm):
+        where = point(row)
         of_point, lost = values.setdefault(where, {}), diverged.setdefault(where, set())
-        if row["status"] == "done" and row["metric"] == metric and row["checkpoint"] == checkpoint:
+        if _is_measured(row, metric, checkpoint):
             of_point[int(row["seed"])] = float(row["value"])
         elif row["status"] == "diverged":
             lost.add(str(row["run"]))
@@ -126,7 +177,7 @@ def _best(points: list[Point], values: dict[Point, dict[int, float]]) -> Point:
 def _at(where: Point, values: dict[Point, dict[int, float]]) -> dict[str, Any]:
     """What was measured at a point."""
     numbers = paired(values[where], {})
-    return {"setting": json.dumps(dict(where)), **{name: numbers[name] for name in ("seeds", "mean", "sd")}}
+    return {"point": json.dumps(dict(where)), **{name: numbers[name] for name in ("seeds", "mean", "sd")}}
 
 
 def _step(
@@ -148,10 +199,6 @@ def _step(
 
 
 def _hashable(value: Any) -> float | str | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_number(value):
         return float(value)
     return value if value is None else json.dumps(value)
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))

@@ -1,25 +1,25 @@
-"""``results.csv``: one row a run, metric and checkpoint, from the runs' ``result.json`` files.
+"""``results.csv``: one row a run, metric and checkpoint, from the runs' results.
 
-It is what statistics and report read, and all they read. The rows are sorted and the text does not
-depend on the order in which runs ended.
+The rows are sorted and the text does not depend on the order in which runs ended.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from wrs_mm.bench.plan.spec import RunSpec, arm_label
+from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.runs.records import Result
-from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_text
 
-COLUMNS = (
+RESULT_COLUMNS = (
     "recipe",
     "task",
     "dataset",
@@ -87,16 +87,10 @@ def _json(options: dict[str, Any]) -> str:
 
 
 def gather(pairs: Iterable[tuple[RunSpec, Result]]) -> pd.DataFrame:
-    """All rows, sorted, with :data:`COLUMNS`."""
+    """All rows, sorted, with :data:`RESULT_COLUMNS`."""
     listed = [row for spec, result in pairs for row in rows(spec, result)]
-    frame = pd.DataFrame(listed, columns=list(COLUMNS))
+    frame = pd.DataFrame(listed, columns=list(RESULT_COLUMNS))
     return frame.sort_values(_SORT, kind="stable", ignore_index=True)
-
-
-def gather_work_dir(work_dir: WorkDir) -> pd.DataFrame:
-    """The rows of all runs of the plan that have a result."""
-    pairs = [(spec, work_dir.run(spec).result()) for spec in work_dir.specs()]
-    return gather((spec, result) for spec, result in pairs if result is not None)
 
 
 def write_results(frame: pd.DataFrame, path: Path) -> None:
@@ -116,10 +110,36 @@ def read_results(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
     except FileNotFoundError:
         raise PlanError(f"{path} does not exist; run `wrs-mm bench report` on its folder") from None
-    if list(frame.columns) != list(COLUMNS):
+    if list(frame.columns) != list(RESULT_COLUMNS):
         raise PlanError(f"{path} has other columns than expected; run `wrs-mm bench report`")
     frame["value"] = pd.to_numeric(frame["value"])
     frame["threads"] = pd.to_numeric(frame["threads"])
     frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
     frame["baseline"] = frame["baseline"].astype(str) == "True"
     return frame
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as dicts."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a frame is empty."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def main_metrics(task: str, measured: Collection[str]) -> list[str]:
+    """The metrics that tables show of a task, as far as they were measured; the first is the main one."""
+    return [metric for metric in MAIN.get(task, ()) if metric in measured]
+
+
+def same_at_last_and_best(results: pd.DataFrame) -> set[str]:
+    """The tasks in which every run's best checkpoint has exactly the numbers of its last one."""
+    same = set()
+    done = results[(results["status"] == "done") & (results["metric"] != "")]
+    for task, rows in done.groupby("task"):
+        values = rows.pivot(index=["run", "metric"], columns="checkpoint", values="value")
+        if {"last", "best"} <= set(values) and (values["last"] == values["best"]).all():
+            same.add(str(task))
+    return same

@@ -42,7 +42,8 @@ def text(content: str) -> str:
     return html.escape(content, quote=False)
 
 
-def _figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -> Figure:
+def make_figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -> Figure:
+    """A figure in the page's style; ``layout`` is plotly's, beside or in place of it."""
     axis = {"gridcolor": _GRID, "zeroline": False, "automargin": True}
     drawn = go.Figure(
         list(traces),
@@ -63,6 +64,18 @@ def _figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -> Fi
     return Figure(title, str(drawn.to_json()), height)
 
 
-def _faint(color: str) -> str:
+def zero_line() -> dict[str, Any]:
+    """A shape: the vertical line at no difference."""
+    line = {"color": "#888", "width": 1}
+    return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+
+
+def of_arm(arm: str) -> dict[str, Any]:
+    """What every trace of an arm has: its name, and one entry of the legend for all of them."""
+    return {"name": text(arm), "meta": arm, "legendgroup": arm}
+
+
+def faint(color: str) -> str:
+    """A color through which the rest is seen."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.18)"

@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.curves import Curve
-from wrs_mm.bench.report.figures.base import Figure, _faint, _figure, text
+from wrs_mm.bench.report.figures.base import Figure, faint, make_figure, of_arm
+from wrs_mm.bench.statistics.curves import Curve
 
 
-def curves(
-    title: str,
-    unit: str,
-    by_arm: Mapping[str, Curve],
-    diverged: Mapping[str, list[int]],
-    palette: Mapping[str, str],
-) -> Figure:
+def curve_figure(title: str, unit: str, by_arm: Mapping[str, Curve], palette: Mapping[str, str]) -> Figure:
     """Curves of arms over their seeds: the mean as a line, lowest to highest as a band.
 
     Args:
         title: What is drawn.
         unit: Of the values.
         by_arm: Curves.
-        diverged: By arm, at which iterations its runs diverged.
         palette: A color by arm.
     """
     traces: list[Any] = []
     for arm, curve in by_arm.items():
-        shared = {"name": text(arm), "meta": arm, "legendgroup": arm}
+        shared = of_arm(arm)
         if any(low < high for low, high in zip(curve.low, curve.high, strict=True)):
             traces.append(
                 go.Scatter(
@@ -38,7 +30,7 @@ def curves(
                     x=[*curve.steps, *reversed(curve.steps)],
                     y=[*curve.high, *reversed(curve.low)],
                     fill="toself",
-                    fillcolor=_faint(palette[arm]),
+                    fillcolor=faint(palette[arm]),
                     line={"width": 0},
                     mode="lines",
                     hoverinfo="skip",
@@ -56,20 +48,19 @@ def curves(
                 hovertemplate="%{y:.3f} at %{x}, mean of %{customdata}<extra>%{fullData.name}</extra>",
             )
         )
-        ends = diverged.get(arm, [])
-        if ends and curve.steps:
+        if curve.diverged:
             traces.append(
                 go.Scatter(
                     **shared,
-                    x=ends,
-                    y=np.interp(ends, curve.steps, curve.mean).tolist(),
+                    x=[step for step, _ in curve.diverged],
+                    y=[value for _, value in curve.diverged],
                     mode="markers",
                     marker={"color": palette[arm], "symbol": "x", "size": 11},
                     hovertemplate="diverged at %{x}<extra>%{fullData.name}</extra>",
                     showlegend=False,
                 )
             )
-    return _figure(
+    return make_figure(
         title,
         traces,
         320 + 10 * len(by_arm),

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.figures.base import Figure, _figure, text
-from wrs_mm.bench.report.tables import label, records, setting
+from wrs_mm.bench.report.figures.base import Figure, make_figure, of_arm, text, zero_line
+from wrs_mm.bench.report.labels import label, scenario_label
 from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.statistics.results import main_metrics, records
 
 
 def differences_to_baseline(
@@ -25,11 +26,12 @@ def differences_to_baseline(
         palette: A color by arm.
     """
     made = []
-    for task, main in MAIN.items():
+    for task in MAIN:
         rows = [row for row in records(summary[summary["task"] == task]) if not math.isnan(row["difference"])]
-        metric = next((name for name in main if any(row["metric"] == name for row in rows)), None)
-        if metric is None:
+        main = main_metrics(task, {row["metric"] for row in rows})
+        if not main:
             continue
+        metric = main[0]
         rows = [row for row in rows if row["metric"] == metric]
         over_images = records(images[(images["task"] == task) & (images["metric"] == metric)])
         made.append(_forest(task, metric, rows, over_images, palette))
@@ -47,7 +49,7 @@ def _forest(
     shown: set[str] = set()
     height, before = 0.0, None
     for row in rows:
-        where = setting(row)
+        where = scenario_label(row)
         if where != before:
             headings.append((height, where))
             height, before = height + 1, where
@@ -59,9 +61,7 @@ def _forest(
             go.Scatter(
                 x=[row["difference"]],
                 y=[height],
-                name=text(arm),
-                meta=arm,
-                legendgroup=arm,
+                **of_arm(arm),
                 showlegend=arm not in shown,
                 mode="markers",
                 marker={"color": color, "size": 11},
@@ -70,15 +70,13 @@ def _forest(
             )
         )
         shown.add(arm)
-        own = [one for one in images if setting(one) == where and label(one) == arm]
+        own = [one for one in images if scenario_label(one) == where and label(one) == arm]
         for index, one in enumerate(own, start=1):
             traces.append(
                 go.Scatter(
                     x=[one["difference"]],
                     y=[height + 0.5 * index / (len(own) + 1)],
-                    name=text(arm),
-                    meta=arm,
-                    legendgroup=arm,
+                    **of_arm(arm),
                     showlegend=False,
                     mode="markers",
                     marker={"color": color, "size": 7, "symbol": "diamond-open"},
@@ -95,21 +93,11 @@ def _forest(
                 )
             )
         height += 1
-    return _figure(
+    return make_figure(
         f"{task.capitalize()}: difference to the baseline in {metric}",
         traces,
         int(110 + 46 * height),
-        shapes=[
-            {
-                "type": "line",
-                "x0": 0,
-                "x1": 0,
-                "y0": 0,
-                "y1": 1,
-                "yref": "paper",
-                "line": {"color": "#888", "width": 1},
-            }
-        ],
+        shapes=[zero_line()],
         annotations=[
             {
                 "text": f"<b>{text(name)}</b>",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.figures.base import Figure, _figure, colors, text
-from wrs_mm.bench.report.tables import AXES, plain, records
-from wrs_mm.bench.statistics.over_sweeps import axes, point
+from wrs_mm.bench.report.figures.base import Figure, colors, make_figure, of_arm, text
+from wrs_mm.bench.report.labels import AXES, plain
+from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along
+from wrs_mm.bench.statistics.results import records
 
 
-def sweep_plots(results: pd.DataFrame, best: pd.DataFrame) -> list[Figure]:
+def sweep_figures(results: pd.DataFrame, best: pd.DataFrame) -> list[Figure]:
     """For each recipe and swept option, the main metric against its values.
 
     Args:
@@ -22,76 +23,53 @@ def sweep_plots(results: pd.DataFrame, best: pd.DataFrame) -> list[Figure]:
         best: From :func:`wrs_mm.bench.statistics.over_sweeps.sweeps`, of the checkpoint to show.
     """
     made = []
-    for (recipe, optimizer), group in best.groupby(["recipe", "optimizer"], sort=True):
-        runs = results[(results["recipe"] == recipe) & (results["optimizer"] == optimizer)]
-        palette = colors(group["regularizer"])
-        for axis in sorted(set(group["axis"]) - {""}):
-            traces: list[Any] = []
-            values: list[float] = []
-            for arm in dict.fromkeys(group["regularizer"]):
-                rows = records(group[group["regularizer"] == arm])
-                own = next((row for row in rows if row["axis"] == axis), None)
-                of_arm = runs[runs["regularizer"] == arm]
-                if own is None:
-                    traces.append(_level(arm, rows[0], palette[arm]))
-                    continue
-                swept, found = _along(of_arm, own, axis)
-                values += swept
-                traces += _line(arm, swept, found, palette[arm])
-            for trace in traces:
-                if trace.x is None:
-                    trace.x = [min(values), max(values)]
-            wide = min(values) > 0 and max(values) / min(values) > 5
-            metric, which = group["metric"].iloc[0], group["checkpoint"].iloc[0]
-            name = AXES.get(axis, axis)
-            where = str(recipe) if optimizer == "recipe" else f"{recipe} · {optimizer}"
-            ticks = {"tickvals": sorted(set(values)), "ticktext": [plain(v) for v in sorted(set(values))]}
-            made.append(
-                _figure(
-                    f"{where}: {metric} of the {which} checkpoint against {name}",
-                    traces,
-                    360,
-                    xaxis={"title": {"text": text(name)}, "type": "log" if wide else "linear", **ticks},
-                    yaxis={"title": {"text": metric}},
-                )
-            )
+    for _, group in best.groupby(["recipe", "optimizer"], sort=True):
+        rows = records(group)
+        made += [_sweep_figure(results, rows, axis) for axis in sorted({row["axis"] for row in rows} - {""})]
     return made
 
 
-def _along(
-    runs: pd.DataFrame, best: Mapping[str, Any], axis: str
-) -> tuple[list[float], list[dict[str, Any]]]:
-    """The values of an axis through the best point, and what was measured at each."""
-    rows = records(runs)
-    at_best = dict(json.loads(best["setting"]))
-    steps = axes({point(row) for row in rows})[axis]
-    found = []
-    for step in steps:
-        where = tuple(sorted({**at_best, axis: step}.items()))
-        here = [row for row in rows if point(row) == where]
-        measured = [
-            row["value"]
-            for row in here
-            if row["status"] == "done"
-            and row["metric"] == best["metric"]
-            and row["checkpoint"] == best["checkpoint"]
-        ]
-        diverged = {row["run"] for row in here if row["status"] == "diverged"}
-        found.append({"values": measured, "diverged": len(diverged)})
-    return steps, found
+def _sweep_figure(results: pd.DataFrame, rows: Sequence[Mapping[str, Any]], axis: str) -> Figure:
+    """The arms of one recipe and optimizer along one axis."""
+    arms = list(dict.fromkeys(row["regularizer"] for row in rows))
+    palette = colors(arms)
+    swept = {
+        arm: along(results, row)
+        for arm in arms
+        for row in rows
+        if row["regularizer"] == arm and row["axis"] == axis
+    }
+    values = sorted({point.value for points in swept.values() for point in points})
+    traces: list[Any] = []
+    for arm in arms:
+        if arm in swept:
+            traces += _line(arm, swept[arm], palette[arm])
+        else:
+            mean = next(row["mean"] for row in rows if row["regularizer"] == arm)
+            traces.append(_level(arm, mean, [values[0], values[-1]], palette[arm]))
+    wide = values[0] > 0 and values[-1] / values[0] > 5
+    first = rows[0]
+    recipe, optimizer, name = first["recipe"], first["optimizer"], AXES.get(axis, axis)
+    where = recipe if optimizer == "recipe" else f"{recipe} · {optimizer}"
+    ticks = {"tickvals": values, "ticktext": [plain(value) for value in values]}
+    return make_figure(
+        f"{where}: {first['metric']} of the {first['checkpoint']} checkpoint against {name}",
+        traces,
+        360,
+        xaxis={"title": {"text": text(name)}, "type": "log" if wide else "linear", **ticks},
+        yaxis={"title": {"text": first["metric"]}},
+    )
 
 
-def _line(arm: str, steps: list[float], found: list[dict[str, Any]], color: str) -> list[Any]:
-    frames = [pd.Series(one["values"], dtype=float) for one in found]
-    means = [None if frame.empty else float(frame.mean()) for frame in frames]
-    spreads = [float(frame.std()) if len(frame) > 1 else 0.0 for frame in frames]
-    shared = {"name": text(arm), "meta": arm, "legendgroup": arm}
+def _line(arm: str, points: Sequence[SweepPoint], color: str) -> list[Any]:
+    means = [None if math.isnan(point.mean) else point.mean for point in points]
+    spreads = [0.0 if math.isnan(point.sd) else point.sd for point in points]
     made = [
         go.Scatter(
-            **shared,
-            x=steps,
+            **of_arm(arm),
+            x=[point.value for point in points],
             y=means,
-            customdata=[len(frame) for frame in frames],
+            customdata=[point.seeds for point in points],
             error_y={"array": spreads, "color": color} if any(spreads) else None,
             mode="lines+markers",
             line={"color": color, "width": 2},
@@ -99,15 +77,15 @@ def _line(arm: str, steps: list[float], found: list[dict[str, Any]], color: str)
             hovertemplate="%{y:.2f} at %{x}, mean of %{customdata}<extra>%{fullData.name}</extra>",
         )
     ]
-    lost = [(step, one["diverged"]) for step, one in zip(steps, found, strict=True) if one["diverged"]]
+    lost = [point for point in points if point.diverged]
     bottom = min((mean for mean in means if mean is not None), default=0.0)
     if lost:
         made.append(
             go.Scatter(
-                **shared,
-                x=[step for step, _ in lost],
+                **of_arm(arm),
+                x=[point.value for point in lost],
                 y=[bottom] * len(lost),
-                customdata=[count for _, count in lost],
+                customdata=[point.diverged for point in lost],
                 mode="markers+text",
                 text=["diverged"] * len(lost),
                 textposition="top center",
@@ -119,13 +97,12 @@ def _line(arm: str, steps: list[float], found: list[dict[str, Any]], color: str)
     return made
 
 
-def _level(arm: str, row: Mapping[str, Any], color: str) -> Any:
+def _level(arm: str, mean: float, ends: list[float], color: str) -> Any:
     """An arm that does not have the option: the same wherever the others are."""
     return go.Scatter(
-        name=text(f"{arm} (has no such option)"),
-        meta=arm,
-        legendgroup=arm,
-        y=[row["mean"]] * 2,
+        **{**of_arm(arm), "name": text(f"{arm} (has no such option)")},
+        x=ends,
+        y=[mean] * 2,
         mode="lines",
         line={"color": color, "width": 2, "dash": "dash"},
         hovertemplate="%{y:.2f}<extra>%{fullData.name}</extra>",

@@ -47,24 +47,23 @@ function showArms() {
   }
 }
 
-// Sorts the rows of a table by one of its columns; rows without a number come last.
+// Sorts the rows of a table by one of its columns, each recipe's by themselves; rows without a number come last.
 function sortBy(header) {
   const table = header.closest('table');
   const column = [...header.parentNode.children].indexOf(header);
   const number = header.classList.contains('number');
   const ascending = header.ariaSort ? header.ariaSort !== 'ascending' : !number;
-  const rows = [...table.tBodies[0].rows];
   const value = (row) => row.cells[column].dataset.value;
-  rows.sort((one, other) => {
+  const order = (one, other) => {
     const a = number ? value(one) : one.cells[column].textContent;
     const b = number ? value(other) : other.cells[column].textContent;
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
-    const order = number ? a - b : a.localeCompare(b, undefined, { numeric: true });
-    return ascending ? order : -order;
-  });
+    const found = number ? a - b : a.localeCompare(b, undefined, { numeric: true });
+    return ascending ? found : -found;
+  };
   for (const cell of header.parentNode.children) cell.ariaSort = null;
   header.ariaSort = ascending ? 'ascending' : 'descending';
-  table.tBodies[0].append(...rows);
+  for (const body of table.tBodies) body.append(...[...body.rows].filter((row) => row.dataset.arm !== undefined).sort(order));
 }
 
 for (const box of document.querySelectorAll('#arms input')) box.addEventListener('change', showArms);

@@ -1,4 +1,4 @@
-"""Curves from logs."""
+"""Curves, and the logs that they come from (``logs``)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import pytest
 from made_up import write_log
 
-from wrs_mm.bench.report.curves import over_seeds, training_losses, validations
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.statistics.curves import curve_over_seeds
+from wrs_mm.bench.statistics.logs import training_losses, validations
 
 
 def test_a_resumed_run_shows_each_iteration_once_and_its_last_attempt(tmp_path):
@@ -31,14 +32,14 @@ def test_a_line_that_a_kill_cut_short_and_losses_that_are_not_finite_are_left_ou
 
 def test_validations_are_in_percent_by_iteration(tmp_path):
     run = Run(tmp_path)
-    assert validations(run, "bbox_mAP", "detection") == {}
+    assert validations(run, "detection") == {}
     entries = [{"iteration": 75, "metrics": {"coco/bbox_mAP": 0.25}}, {"iteration": 150, "metrics": {}}]
     run.validations.write_text(json.dumps(entries))
-    assert validations(run, "bbox_mAP", "detection") == {75: 25.0}
+    assert validations(run, "detection") == {75: {"bbox_mAP": 25.0}, 150: {}}
 
 
 def test_a_curve_is_the_mean_of_the_seeds_that_got_there():
-    curve = over_seeds([{10: 1.0, 20: 2.0}, {10: 3.0}, {}])
+    curve = curve_over_seeds([{10: 1.0, 20: 2.0}, {10: 3.0}, {}])
     assert (curve.steps, curve.mean, curve.low, curve.high, curve.seeds) == (
         [10, 20],
         [2.0, 2.0],
@@ -48,8 +49,13 @@ def test_a_curve_is_the_mean_of_the_seeds_that_got_there():
     )
 
 
+def test_a_run_that_diverged_is_marked_on_the_mean():
+    assert curve_over_seeds([{10: 1.0, 20: 2.0}], diverged=[15, 99]).diverged == [(15, 1.5), (99, 2.0)]
+    assert curve_over_seeds([{}], diverged=[15]).diverged == []
+
+
 def test_long_curves_are_thinned_and_keep_both_ends():
-    curve = over_seeds([{step: float(step) for step in range(1, 90_001)}])
+    curve = curve_over_seeds([{step: float(step) for step in range(1, 90_001)}])
     assert len(curve.steps) <= 400
     assert (curve.steps[0], curve.steps[-1]) == (1, 90_000)
     assert curve.mean == pytest.approx([float(step) for step in curve.steps])

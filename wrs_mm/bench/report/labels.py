@@ -1,0 +1,63 @@
+"""Numbers, arms and scenarios as readers see them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from wrs_mm.bench.plan.spec import RunSpec, arm_label
+from wrs_mm.bench.statistics.results import is_missing
+
+NONE = "–"
+"""What stands where there is no number."""
+
+CHECKPOINTS = {"last": "last checkpoint", "best": "best checkpoint"}
+"""The checkpoints that are reported, each in tables of its own."""
+
+AXES = {"learning_rate": "learning rate"}
+"""What readers call an axis that is no option of an arm."""
+
+
+def number(value: float, sign: bool = False) -> str:
+    """Two decimals, or :data:`NONE`."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:+.2f}" if sign else f"{value:.2f}"
+
+
+def bracket(low: float, high: float) -> str:
+    """An interval with its space before it; nothing where there is none."""
+    return "" if math.isnan(low) else f" [{number(low, sign=True)}, {number(high, sign=True)}]"
+
+
+def plain(value: float) -> str:
+    """A setting as people write it: ``0.0005`` and ``1e-05``."""
+    return NONE if math.isnan(value) else f"{value:g}"
+
+
+def several(count: int, what: str) -> str:
+    """``1 run`` or ``2 runs``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def label(row: Mapping[str, Any]) -> str:
+    """The arm of a row of results as people read it."""
+    return arm_label(row["regularizer"], json.loads(row["options"]))
+
+
+def scenario_label(row: Mapping[str, Any]) -> str:
+    """Where arms were compared: the recipe, and optimizer and learning rate where they are not its own."""
+    parts = [str(row["recipe"])]
+    parts += [] if row["optimizer"] == "recipe" else [str(row["optimizer"])]
+    rate = row["learning_rate"]
+    parts += [] if is_missing(rate) else [f"learning rate {plain(float(rate))}"]
+    return " · ".join(parts)
+
+
+def scenario_of(spec: RunSpec) -> str:
+    """:func:`scenario_label` of a run."""
+    return scenario_label(
+        {"recipe": spec.recipe, "optimizer": spec.optimizer_label, "learning_rate": spec.learning_rate}
+    )

@@ -1,0 +1,111 @@
+"""The parts of the page that show one recipe, optimizer and learning rate at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from wrs_mm.bench.plan.differences import config_values, differing
+from wrs_mm.bench.report.figures.base import Figure
+from wrs_mm.bench.report.figures.classes import class_figure
+from wrs_mm.bench.report.figures.curves import curve_figure
+from wrs_mm.bench.report.gallery import Gallery, make_gallery
+from wrs_mm.bench.report.labels import scenario_of
+from wrs_mm.bench.statistics.benchmark import RunData, first_of_each_arm, main_metric
+from wrs_mm.bench.statistics.by_class import class_differences
+from wrs_mm.bench.statistics.curves import loss_curves, validation_curves
+from wrs_mm.bench.statistics.evaluations import EvaluatedRun
+
+_PREDICTIONS = {"bbox_": "box AP", "segm_": "mask AP", "": "IoU"}
+"""What is compared class by class, by the prefix of its metrics."""
+
+
+class ConfigDifferences(NamedTuple):
+    """What differed between the arms of one recipe.
+
+    Attributes:
+        title: The recipe.
+        arms: Labels, the baseline's first.
+        rows: A config key and its value in each arm.
+    """
+
+    title: str
+    arms: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+class Sections:
+    """One recipe, optimizer and learning rate.
+
+    Args:
+        runs: Its runs, in the order of their arms.
+        evaluated: Those of all runs that are done, by their ids.
+        palette: A color by arm.
+    """
+
+    def __init__(
+        self, runs: Sequence[RunData], evaluated: Mapping[str, EvaluatedRun], palette: Mapping[str, str]
+    ) -> None:
+        self.title = scenario_of(runs[0].spec)
+        self._runs = runs
+        self._evaluated = evaluated
+        self._palette = palette
+
+    def curves(self) -> list[Figure]:
+        """Training loss and main metric."""
+        drawn = [("training loss", "loss", loss_curves(self._runs))]
+        metric = main_metric(self._runs)
+        if metric is not None:
+            drawn.append((f"validation {metric}", "percent", validation_curves(self._runs, metric)))
+        return [
+            curve_figure(f"{self.title}: {what}", unit, by_arm, self._palette)
+            for what, unit, by_arm in drawn
+            if by_arm
+        ]
+
+    def classes(self) -> list[Figure]:
+        """Differences to the baseline class by class, of each kind of prediction."""
+        own = [self._evaluated[run.spec.id] for run in self._runs if run.spec.id in self._evaluated]
+        by_name = {name: class_differences(own, prefix) for prefix, name in _PREDICTIONS.items()}
+        return [
+            class_figure(
+                f"{self.title}: {name} by class",
+                f"points of {name} against the baseline",
+                by_arm,
+                self._palette,
+            )
+            for name, by_arm in by_name.items()
+            if by_arm
+        ]
+
+    def gallery(self) -> Gallery | None:
+        """Ground truth, baseline and weight rescaling side by side."""
+        done = [run for run in self._runs if run.spec.id in self._evaluated and run.has_predictions()]
+        pair = _shown_pair(done)
+        if pair is None:
+            return None
+        return make_gallery(f"{self.title}, seed {pair[0].spec.seed}", pair)
+
+    def config_differences(self) -> ConfigDifferences:
+        """What differed between the arms, from the configs that the runs trained with."""
+        first = first_of_each_arm(self._runs)
+        contents = [config_values(run.config or {}) for run in first]
+        for content in contents:
+            content.pop("randomness.seed", None)
+        rows = [(key, [_shown(value) for value in values]) for key, values in differing(contents).items()]
+        return ConfigDifferences(self.title, [run.spec.arm_label for run in first], rows)
+
+
+def _shown_pair(runs: Sequence[RunData]) -> tuple[RunData, RunData] | None:
+    """The baseline and the arm beside it: weight rescaling where the plan has it; of one seed."""
+    for baseline in sorted((run for run in runs if run.spec.baseline), key=lambda run: run.spec.seed):
+        others = [run for run in runs if run.spec.seed == baseline.spec.seed and not run.spec.baseline]
+        others.sort(key=lambda run: run.spec.regularizer != "wrs")
+        if others:
+            return baseline, others[0]
+    return None
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
