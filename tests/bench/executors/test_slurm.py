@@ -152,6 +152,6 @@ def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_n
 
 def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:
     said = bench.run("--executor", "slurm", "--slurm-partition", "nowhere", work_dir="no", status=2)
-    assert "Slurm refused the job of slow__wd__seed0: sbatch: error" in said
+    assert "Slurm refused the job of held__wd__seed0: sbatch: error" in said
     assert "invalid partition" in said
     assert "Traceback" not in said
