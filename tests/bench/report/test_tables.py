@@ -1,4 +1,8 @@
-"""What the report's tables say: all modules of ``tables``, and ``labels``."""
+"""What the report's tables say.
+
+All modules of ``tables``: tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py
+and tables/runs.py; and labels.py.
+"""
 
 from __future__ import annotations
 

@@ -82,3 +82,11 @@ def test_arms_are_compared_within_a_recipe_and_the_baseline_comes_first(work_dir
         assert [run.spec.regularizer for run in first_of_each_arm(runs)] == ["wd", "none", "wrs"]
     assert [main_metric(runs) for runs in scenarios] == ["bbox_mAP", "mIoU"]
     assert main_metric([]) is None
+
+
+def test_a_config_is_read_where_what_it_imports_is_not_to_be_had(tmp_path):
+    work_dir = make_work_dir(tmp_path / "work", seeds=1)
+    spec = work_dir.specs()[0]
+    work_dir.run(spec).config.write_text("custom_imports = dict(imports=['on_the_cluster_only'])\nlr = 0.1\n")
+    run = read_benchmark(work_dir, details=True).runs[0]
+    assert run.config is not None and run.config["lr"] == 0.1

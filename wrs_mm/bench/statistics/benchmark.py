@@ -109,7 +109,8 @@ def _read_config(path: Path) -> dict[str, Any] | None:
 
     if not path.is_file():
         return None
-    content: dict[str, Any] = Config.fromfile(path).to_dict()
+    # It is read, not run: what it imports need not be importable here.
+    content: dict[str, Any] = Config.fromfile(path, import_custom_modules=False).to_dict()
     return content
 
 
