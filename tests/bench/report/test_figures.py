@@ -1,4 +1,7 @@
-"""The plots: all modules of ``figures`` show the numbers of statistics, an arm in one color everywhere."""
+"""The plots show the numbers of statistics, an arm in one color everywhere.
+
+They are figures/base.py, figures/classes.py, figures/curves.py, figures/forest.py and figures/sweeps.py.
+"""
 
 from __future__ import annotations
 

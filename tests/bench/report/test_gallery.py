@@ -1,4 +1,4 @@
-"""The gallery and its pictures (``drawing``)."""
+"""The gallery and its pictures (drawing.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page and its sections (``sections``): what is in it, and what a browser makes of it."""
+"""The page and its sections (sections.py): what is in it, and what a browser makes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the report's tables say: all modules of ``tables``, and ``labels``."""
+"""What the report's tables say, and labels.py for them.
+
+They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py and tables/runs.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves, and the logs that they come from (``logs``)."""
+"""Curves, and the logs that they come from (logs.py)."""
 
 from __future__ import annotations
 
