@@ -1,6 +1,6 @@
 """What the report's tables say, and labels.py for them.
 
-They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py and tables/runs.py.
+They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py, tables/runs.py.
 """
 
 from __future__ import annotations
