@@ -1,7 +1,6 @@
 """The plots show the numbers of statistics, an arm in one color everywhere.
 
-All modules of ``figures``: figures/base.py, figures/classes.py, figures/curves.py, figures/forest.py and
-figures/sweeps.py.
+They are figures/base.py, figures/classes.py, figures/curves.py, figures/forest.py and figures/sweeps.py.
 """
 
 from __future__ import annotations

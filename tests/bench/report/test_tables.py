@@ -1,7 +1,6 @@
-"""What the report's tables say.
+"""What the report's tables say, and labels.py for them.
 
-All modules of ``tables``: tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py
-and tables/runs.py; and labels.py.
+They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py, tables/runs.py.
 """
 
 from __future__ import annotations
