@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from wrs_mm.cli.main import main
-from wrs_mm.openmmlab.distributed import end_process
+from wrs_mm.cli.main import run_and_exit
 
 if __name__ == "__main__":
-    end_process(main(["train", *sys.argv[1:]]))
+    run_and_exit(["train", *sys.argv[1:]])

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from wrs_mm import __version__
 from wrs_mm.errors import INTERRUPTED, UsageError
-from wrs_mm.openmmlab.distributed import report_mistake
+from wrs_mm.openmmlab.distributed import end_process, report_mistake
 from wrs_mm.values import did_you_mean, one_line
 
 
@@ -123,6 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def run_and_exit(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run ``wrs-mm`` and end this process with its exit status: what the program and the scripts call."""
+    end_process(main(argv))
 
 
 def _current_names(arguments: list[str]) -> list[str]:
