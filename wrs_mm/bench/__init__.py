@@ -1,6 +1,6 @@
-"""The benchmark harness: plan → runs → results → statistics → report.
+"""The benchmark harness: plan → runs → executors → statistics → report.
 
-The modules meet only through data: ``plan`` makes run specs, ``runs`` and the executors turn each
-into a folder with a ``result.json``, ``results`` gathers those into ``results.csv``, ``statistics``
-and ``report`` read that file and nothing else. The division is benchopt's.
+The packages meet only through data: ``plan`` makes run specs and their configs, ``runs`` and ``executors`` turn
+each into a folder with one ``result.json``, ``statistics`` gathers those once and computes every number,
+``published`` and ``report`` lay numbers out. The division is benchopt's.
 """
