@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wrs_mm.errors import OptionError
 from wrs_mm.regularizers.none import none
 
 RECIPE = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
@@ -28,3 +29,8 @@ def test_mixed_precision_and_other_factors_stay(kind: str):
     assert arm["type"] == "AmpScaleInvariantOptimWrapper" and arm["loss_scale"] == 512.0
     assert arm["paramwise_cfg"] == {"norm_decay_mult": 0.0, "scale_invariant_decay_mult": 0.0}
     assert recipe["paramwise_cfg"] == {"norm_decay_mult": 0.0}
+
+
+def test_a_misspelt_option_is_refused_when_the_arm_is_made():
+    with pytest.raises(OptionError, match="frozen_bn must be 'skip' or 'fold', not 'flod'"):
+        none(RECIPE, frozen_bn="flod")

@@ -32,3 +32,9 @@ def test_a_strength_is_a_number_of_at_least_zero(strength: object):
 def test_a_recipe_without_weight_decay_has_none_to_multiply(recipe: dict):
     with pytest.raises(OptionError, match="the recipe has no weight_decay"):
         wd({"type": "OptimWrapper", "optimizer": recipe}, weight_decay=1e-3)
+
+
+@pytest.mark.parametrize("weight_decay", [None, 1e-3])
+def test_a_misspelt_option_is_refused_when_the_arm_is_made(weight_decay: float | None):
+    with pytest.raises(OptionError, match="frozen_bn must be 'skip' or 'fold', not 'flod'"):
+        wd(RECIPE, weight_decay=weight_decay, frozen_bn="flod")

@@ -6,6 +6,7 @@ from typing import Any
 
 from wrs_mm.engine.constructor import DECAY_MULT
 from wrs_mm.errors import OptionError
+from wrs_mm.rescaling import RescaleOptions
 from wrs_mm.values import type_name
 
 _CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
@@ -37,3 +38,13 @@ def with_decay_mult(optim_wrapper: dict[str, Any], mult: float, key: str = DECAY
     """The same optim_wrapper with a factor on weight decay, by default that of scale-invariant weights."""
     paramwise = dict(optim_wrapper.get("paramwise_cfg") or {})
     return {**optim_wrapper, "paramwise_cfg": {**paramwise, key: mult}}
+
+
+def with_frozen_bn(optim_wrapper: dict[str, Any], frozen_bn: str) -> dict[str, Any]:
+    """The same optim_wrapper, a ScaleInvariantOptimWrapper, with what weights before frozen BN count as.
+
+    Raises:
+        OptionError: It is neither ``'skip'`` nor ``'fold'``.
+    """
+    changes = RescaleOptions(frozen_bn=frozen_bn).changes()
+    return {**optim_wrapper, "scale_invariance": changes} if changes else optim_wrapper

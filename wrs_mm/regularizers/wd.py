@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wrs_mm.errors import OptionError
-from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_type
+from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_frozen_bn, with_type
+from wrs_mm.rescaling import RescaleOptions
 from wrs_mm.values import is_number
 
 
@@ -21,8 +22,9 @@ def wd(
         frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant, as WRS with that option.
 
     Raises:
-        OptionError: It is no number ≥ 0, or the recipe has no weight decay that could be multiplied.
+        OptionError: ``weight_decay`` is no number ≥ 0, ``frozen_bn`` neither ``'skip'`` nor ``'fold'``, or the recipe has no weight decay that could be multiplied.
     """
+    RescaleOptions(frozen_bn=frozen_bn)  # checked also where nothing else is done
     if weight_decay is None:
         return optim_wrapper
     if not is_number(weight_decay) or weight_decay < 0:
@@ -33,4 +35,4 @@ def wd(
             "wd: the recipe has no weight_decay in its optimizer, which weight_decay is set against"
         )
     arm = with_decay_mult(with_type(optim_wrapper, "ScaleInvariantOptimWrapper"), weight_decay / recipe)
-    return arm if frozen_bn == "skip" else {**arm, "scale_invariance": {"frozen_bn": frozen_bn}}
+    return with_frozen_bn(arm, frozen_bn)
