@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import local_slurm
 import pytest
+
+with contextlib.suppress(ImportError):
+    # Its import closes every log file of the process: before a test opens one.
+    import submitit  # noqa: F401
 
 
 @pytest.fixture(scope="session")

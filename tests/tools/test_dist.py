@@ -126,4 +126,4 @@ def test_a_mistake_that_all_processes_make_is_one_line(folder: Folder) -> None:
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
     assert len(lines) == 1
-    assert "did you mean 'optim_wrapper'" in lines[0]
+    assert "did you mean optim_wrapper?" in lines[0]

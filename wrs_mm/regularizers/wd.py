@@ -22,8 +22,8 @@ def wd(
         frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant, as WRS with that option.
 
     Raises:
-        OptionError: ``weight_decay`` is no number ≥ 0, ``frozen_bn`` neither ``'skip'`` nor ``'fold'``, or the
-            recipe has no weight decay that could be multiplied.
+        OptionError: ``weight_decay`` is no number ≥ 0, ``frozen_bn`` neither ``'skip'`` nor ``'fold'``, or
+            the recipe has no weight decay that could be multiplied.
     """
     RescaleOptions(frozen_bn=frozen_bn)  # checked also where nothing else is done
     if weight_decay is None:
