@@ -28,8 +28,8 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
       where it is not given it is the wrapper's: 0 with WRS, else 1;
     * ``other_decay_mult``, the factor on that of all other parameters, 1 where it is not given.
 
-    Parameters with equal factors share one group, so that multi-tensor optimizers can fuse them (mmengine
-    makes one group a parameter).
+    Parameters with equal factors share one group, so that multi-tensor optimizers can fuse them (with a
+    ``paramwise_cfg``, mmengine makes one group a parameter).
 
     Raises:
         OptionError: A factor is no number ≥ 0, or the wrapper does not know scale-invariant weights.

@@ -1,7 +1,7 @@
 """The arms of a comparison: what is done to the scale-invariant weights.
 
 One file each, with one function: it takes a recipe's ``optim_wrapper`` and its options, and returns the arm's
-``optim_wrapper``. Nothing else of a recipe changes, so a difference between two arms is the regularizer's.
+``optim_wrapper``. Nothing else that trains changes, so a difference between two arms is the regularizer's.
 
 What suits a recipe, it says itself, by a key of its own: ``regularizers = dict(wrs=dict(frozen_bn='fold'))``.
 """
@@ -83,7 +83,9 @@ def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
 
 
 def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
-    """An arm of a recipe: a new config that differs in ``optim_wrapper`` only.
+    """An arm of a recipe: a new config with another ``optim_wrapper``.
+
+    Beside it, the recipe's key ``regularizers`` is left out, and ``custom_imports`` names wrs_mm.
 
     Args:
         cfg: The recipe; left as it is.

@@ -1,4 +1,4 @@
-"""The method in plain PyTorch: weight rescaling for any training loop. Imports torch and nothing else."""
+"""The method in plain PyTorch: weight rescaling for any training loop. Needs torch and no other library."""
 
 from __future__ import annotations
 

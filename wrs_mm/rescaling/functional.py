@@ -7,6 +7,10 @@ The arithmetic of weight rescaling (Liu et al., arXiv 2102.03497), as functions 
   normalization in eval mode that follows the rescaled filter gives exactly the output it gave before.
 
 The fold is ours: the paper's loss does not need it, a validation right after a rescale does.
+
+The training step takes ``c_i`` and the fold from here, but works on many weights at a time: it measures
+``‖w_i‖₂`` and multiplies in :class:`wrs_mm.rescaling.buckets.Bucket`. :func:`filter_norms` and :func:`rescale_`
+are the same for one weight: for the norms when training began (``target='init'``), the audit and the tests.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 _MARK = "scale_invariant"
-"""The key that tells a partner group from the group that it was made for."""
+"""The key that distinguishes a partner group from the group that it was made for."""
 
 
 def add_partner_groups(optimizer: Optimizer, decay_mult: float, other_decay_mult: float = 1.0) -> None:

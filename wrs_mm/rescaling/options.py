@@ -17,7 +17,7 @@ SELECTION = ("granularity", "frozen_bn")
 """The options on which it depends what weights are selected."""
 
 LAYOUT = 2
-"""Of the saved states. The first said no layout."""
+"""Version of the saved state's format; the first had no such key."""
 
 
 @dataclass(frozen=True)

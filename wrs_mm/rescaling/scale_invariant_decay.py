@@ -1,4 +1,7 @@
-"""Weight decay of a strength of its own on the scale-invariant weights: what all arms but WRS are."""
+"""Weight decay of a strength of its own on the scale-invariant weights.
+
+That is what the arms ``none``, and ``wd`` with a strength of its own, are.
+"""
 
 from __future__ import annotations
 

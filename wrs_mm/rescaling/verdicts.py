@@ -41,7 +41,8 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
     """One verdict for each convolution and linear weight, in the order of the model's parameters.
 
     Args:
-        observation: From :func:`observe`, or :func:`merge`.
+        observation: From :func:`wrs_mm.rescaling.observer.observe`, or
+            :func:`wrs_mm.rescaling.observation.merge`.
         granularity: ``'filter'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
     """

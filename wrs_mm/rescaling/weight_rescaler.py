@@ -1,4 +1,4 @@
-"""Weight rescaling: after the optimizer's step, put each scale-invariant filter back to its target norm.
+"""Weight rescaling: after the optimizer's step, put each selected filter back to its target norm.
 
 Liu et al., «Weight Rescaling: Effective and Robust Regularization for Deep Neural Networks with Batch
 Normalization», arXiv 2102.03497. That norms go to 1 is the paper's; that it is each filter's, after every
@@ -76,6 +76,7 @@ class WeightRescaler:
         self.targets: dict[str, Tensor] = {}
         self._buckets: list[Bucket] = []
         self._active: tuple[str, ...] | None = None
+        # For a plain training loop; where mmengine's constructor has added them, it changes nothing.
         add_partner_groups(optimizer, decay_mult)
         self._undo = after_step(optimizer, self._after_update)
 
@@ -118,7 +119,7 @@ class WeightRescaler:
             self.rescale()
 
     def rescale(self) -> None:
-        """``w_i ← c_i w_i`` and the fold, for all scale-invariant weights that still train."""
+        """``w_i ← c_i w_i`` and the fold, for all selected weights that still train."""
         active = tuple(v.name for v in self.rescaled if self._is_active(v))
         if active != self._active:
             self._active = active
