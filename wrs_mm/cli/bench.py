@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = actions.add_parser("plan", help=what, description=what)
     plan.add_argument("plan", type=Path, help="the plan, a YAML file")
 
-    run = actions.add_parser("run", help="train what the plan asks for and print the table")
+    what = "train what the plan asks for and print the table"
+    run = actions.add_parser("run", help=what, description=what)
     run.add_argument("plan", type=Path, help="the plan, a YAML file")
     run.add_argument(
         "--work-dir",
@@ -34,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--watch", action="store_true", default=None, help="show it until all runs have ended")
     look.add_argument("--once", dest="watch", action="store_false", help="show it once")
 
-    report = actions.add_parser("report", help="compare over images too, and write tables and report.html")
+    what = "compare over images too, and write tables and report.html"
+    report = actions.add_parser("report", help=what, description=what)
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
 
     what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"

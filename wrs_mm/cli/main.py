@@ -50,7 +50,7 @@ RENAMED: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("data", "standin"): ("data", "make", "standin"),
     ("bench", "published"): ("bench", "baselines"),
 }
-"""What commands were called in version 0.1, and their names now."""
+"""Names of before the first release, which this version still takes, and the names now."""
 
 
 class _ArgumentError(Exception):

@@ -29,7 +29,7 @@ _MANIFEST = "wrs-mm.json"
 
 
 def is_complete(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Tell whether ``folder`` holds exactly the set that ``manifest`` describes."""
+    """Whether ``folder`` holds exactly the set that ``manifest`` describes."""
     try:
         return bool(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")) == manifest)
     except (OSError, json.JSONDecodeError):

@@ -8,9 +8,10 @@ The arithmetic of weight rescaling (Liu et al., arXiv 2102.03497), as functions 
 
 The fold is ours: the paper's loss does not need it, a validation right after a rescale does.
 
-The training step takes ``c_i`` and the fold from here, but works on many weights at a time: it measures
-``‖w_i‖₂`` and multiplies in :class:`wrs_mm.rescaling.buckets.Bucket`. :func:`filter_norms` and :func:`rescale_`
-are the same for one weight: for the norms when training began (``target='init'``), the audit and the tests.
+The training step takes ``c_i`` and the fold from here, but works on many weights at a time:
+:class:`wrs_mm.rescaling.buckets.Bucket` measures ``‖w_i‖₂`` and multiplies. :func:`filter_norms` and
+:func:`rescale_` do the same to one weight: for the norms when training began (``target='init'``), the audit
+and the tests.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ MISTAKES = {
         "baseline names one arm",
         6,
     ),
-    "foreign baseline": (
+    "baseline no arm": (
         GOOD.replace("baseline: wd", "baseline: l1"),
         "baseline l1 is not among the arms; write one of none, wd, wrs",
         6,

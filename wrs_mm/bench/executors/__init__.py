@@ -51,7 +51,7 @@ class Executor(Protocol):
         """How many runs may be under way at once."""
 
     def prepare(self) -> None:
-        """Called once, when it is clear that there is something to run."""
+        """Get ready, once it is clear that there is something to run; may be called any number of times."""
 
     def submit(self, run: Run) -> Job:
         """Start working on a prepared run, or find the attempt that is under way."""

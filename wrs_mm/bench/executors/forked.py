@@ -32,9 +32,9 @@ def start_server(environment: Mapping[str, str]) -> None:
 
 
 class ForkedProcess:
-    """The process of a run, forked from the server; it ends with this process.
+    """The process of a run, forked from the server; it ends with the harness.
 
-    For it holds one end of a pipe to this process, which the system closes whatever ends this process.
+    It holds one end of a pipe to the harness; when the harness ends, the system closes it.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""The loop that keeps an executor's slots full until every run has a result."""
+"""The loop that keeps an executor's slots full until every run has ended."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Attempt(NamedTuple):
 
 
 def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[Run]:
-    """Bring every run to a result; runs that have a final one are not touched.
+    """Bring every run without a final result to its end; the others are not touched.
 
     A run that fails does not keep the others from running. A run that another harness looks after
     is left to it, and taken over if that harness ends before the run does. On an exception,

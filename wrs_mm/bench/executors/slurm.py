@@ -5,8 +5,8 @@ into its queue again, by Slurm or by submitit (on SIGUSR2, which Slurm sends bef
 back or the time is up), under the same number, and then goes on from its last checkpoint.
 
 Jobs belong to the cluster: they go on when the harness ends, however that happens, and a harness
-that finds a run's job in the queue waits for that one. They are told by their names, so there is
-nothing to write down that could be lost.
+that finds a run's job in the queue waits for that one. They are recognized by their names, so there
+is nothing to write down that could be lost.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def render(report: Report) -> str:
         states=states(runs),
         palette=palette,
         answers=answers(last, report.images),
-        comparisons=report.comparison_tables(),
+        comparison_tables=report.comparison_tables(),
         images=image_tables(report.images),
         differences=differences_to_baseline(last, report.images, palette),
         curves=[figure for section in sections for figure in section.curves()],

@@ -92,7 +92,7 @@ class Run:
         return _read_record(self._result, Result)
 
     def is_final(self) -> bool:
-        """Whether there is a result that must not be repeated."""
+        """Whether there is a final result, so that the run must not be repeated."""
         result = self.result()
         return result is not None and result.status.final
 
@@ -116,7 +116,7 @@ class Run:
         write_json(self._progress, progress.model_dump(mode="json"))
 
     def result_stamp(self) -> tuple[int, int] | None:
-        """Tells one result file from another that replaced it; None without one."""
+        """What distinguishes a result file from another that replaced it; None without one."""
         try:
             stat = os.stat(self._result)
         except FileNotFoundError:

@@ -24,7 +24,7 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the run is a result and must not be repeated."""
+        """Whether a result with it is final, and the run must not be repeated."""
         return self in (Status.DONE, Status.DIVERGED)
 
 
@@ -84,7 +84,7 @@ class Result(BaseModel):
         metrics: Of the last checkpoint; AP, AR, IoU and accuracies in percent.
         best: The best validation; None if no metric says which one that is.
         predictions: Folder of the predictions of the last validation, relative to the run's.
-        iteration: Updates done; for ``diverged``, the one whose loss was not finite.
+        iteration: Updates done; for ``diverged``, the one at which the loss, or a weight, was not finite.
         reason: Why the run is not done, in one line.
         log_tail: The last lines of a failed run's log.
         seconds: Wall time over all attempts.

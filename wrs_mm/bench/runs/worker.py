@@ -28,11 +28,11 @@ _WAIT_FOR_LOCK = 60.0
 
 
 def main(folder: Path, launcher: str = "none") -> int:
-    """Work on the run in ``folder``; 0 if it ended as a result, else 1.
+    """Work on the run in ``folder``; 0 if it has a final result then, else 1.
 
     Args:
         folder: The run's folder.
-        launcher: As in :func:`train`.
+        launcher: As in :func:`wrs_mm.openmmlab.training.train`.
 
     Raises:
         Timeout: Another process works on the run, and does not end.

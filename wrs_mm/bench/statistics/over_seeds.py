@@ -21,7 +21,7 @@ SCENARIO = ["recipe", "optimizer", "learning_rate"]
 """Columns within which arms are compared: the same recipe, optimizer and learning rate."""
 
 ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
-"""Columns that tell arms apart."""
+"""Columns that distinguish arms."""
 
 SUMMARY_COLUMNS = (
     *ARM,
