@@ -72,6 +72,15 @@ def test_a_factor_with_nothing_to_act_on_is_refused_and_one_of_1_is_not() -> Non
     train(model, optimizer, ScaleInvariantDecay(model, optimizer), 1)
 
 
+def test_a_factor_with_nothing_but_untrained_weights_to_act_on_is_refused_with_the_reason() -> None:
+    model = network()
+    model[0].weight.requires_grad_(False)
+    model[3].weight.requires_grad_(False)
+    decay = ScaleInvariantDecay(model, optimizer_of(model), decay_mult=0)
+    with pytest.raises(ModelError, match=r"nothing to act on: 0\.weight feeds only 1; .* it is not trained"):
+        train(model, optimizer_of(model), decay, 1)
+
+
 def test_state_goes_on_bit_for_bit() -> None:
     model = network()
     optimizer = optimizer_of(model)

@@ -258,6 +258,28 @@ def test_models_without_anything_to_rescale_are_refused(model: nn.Module, messag
         model(torch.randn(2, 3, 8, 8)).mean()
 
 
+def shared_statistics() -> nn.Module:
+    """Two convolutions into one BN, whose statistics cannot be folded for either."""
+    norm = nn.BatchNorm2d(3)
+    return nn.Sequential(nn.Conv2d(3, 3, 3), norm, nn.Conv2d(3, 3, 3), norm)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3).requires_grad_(False), nn.BatchNorm2d(4)), "it is not trained"),
+        (shared_statistics(), "0.weight and 2.weight share the statistics of 1"),
+    ],
+)
+def test_scale_invariant_weights_that_cannot_be_rescaled_are_refused_with_the_reason(
+    model: nn.Module, why: str
+) -> None:
+    message = rf"^no scale-invariant weight of this model can be rescaled: 0\.weight feeds only 1; .*{why}"
+    rescaler = WeightRescaler(model, optimizer_of(model))
+    with pytest.raises(ModelError, match=message), rescaler.observing():
+        model(images()).mean()
+
+
 def test_a_network_whose_batch_norm_is_all_frozen_is_refused_with_the_way_out() -> None:
     model = network()
     for module in model:

@@ -15,6 +15,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, move_to_partner_groups
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
+from wrs_mm.rescaling.verdicts import why_unselected
 
 
 class ScaleInvariantDecay:
@@ -52,16 +53,17 @@ class ScaleInvariantDecay:
         """Find the scale-invariant weights in the first training forward; see ScaleInvariantWeights.
 
         Raises:
-            ModelError: A factor was asked for, and no weight is scale-invariant.
+            ModelError: A factor was asked for, and no weight is selected.
         """
         return self.weights.observing()
 
     def _begin(self) -> None:
         """Once the weights are known: give them their weight decay."""
         if self.decay_mult != 1 and not self.weights.selected:
+            why = why_unselected(self.weights.verdicts) or "no weight of this model is scale-invariant"
             raise ModelError(
-                "scale_invariant_decay_mult has nothing to act on: no weight of this model is "
-                "scale-invariant; `wrs-mm audit CONFIG` says why for each"
+                f"scale_invariant_decay_mult has nothing to act on: {why}; `wrs-mm audit CONFIG` says why "
+                "for each"
             )
         move_to_partner_groups(self.optimizer, self.weights.selected_parameters)
 

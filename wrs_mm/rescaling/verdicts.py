@@ -63,6 +63,12 @@ def computed_weights(observation: Observation) -> list[str]:
     ]
 
 
+def why_unselected(verdicts: Sequence[Verdict]) -> str | None:
+    """The first weight that is scale-invariant and yet not selected, and why; None if there is none."""
+    unselected = (v for v in verdicts if v.scale_invariant and not v.rescaled)
+    return next((f"{v.name} {v.reason}" for v in unselected), None)
+
+
 def _shared_channels(observation: Observation) -> dict[str, str]:
     """Norm layers with statistics that cannot be folded for one weight alone, and why."""
     conflicts: dict[str, str] = {}

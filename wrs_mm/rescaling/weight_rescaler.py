@@ -29,7 +29,7 @@ from wrs_mm.rescaling.functional import (
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
-from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten
+from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
 
 _SKIPPED = ("dead", "nonfinite", "unfoldable")
 
@@ -214,6 +214,12 @@ def _refuse_unusable(weights: ScaleInvariantWeights) -> None:
         )
     if weights.selected:
         return
+    why = why_unselected(weights.verdicts)
+    if why is not None:
+        raise ModelError(
+            f"no scale-invariant weight of this model can be rescaled: {why}; `wrs-mm audit CONFIG` says why "
+            "for each"
+        )
     norms = weights.observation.norms
     if any(facts.frozen for facts in norms.values()):
         hint = (
