@@ -201,7 +201,7 @@ def examine(name: str) -> dict[str, Any]:
     size = smallest_size(model, sizes=SIZES)
     batches = {what: random_batch(model, size=size, empty=empty) for empty, what in EMPTY.items()}
     folded = audit_model(model, batches["objects"], frozen_bn="fold")
-    result = {"size": size, "weights": len(folded), "fold": sum(v.rescaled for v in folded)}
+    result = {"size": size, "weights": len(folded), "fold": sum(v.selected for v in folded)}
     result["recipe"] = compare(model, batches)
     frozen = [m for m in model.modules() if isinstance(m, _BatchNorm) and not m.training]
     if frozen:
@@ -238,7 +238,7 @@ def compare(model: Any, batches: dict[str, Any]) -> dict[str, Any]:
     found = verify(model, batches["objects"], verdicts, quick=True)
     return {
         "invariant": sum(v.scale_invariant for v in verdicts),
-        "rescaled": sum(v.rescaled for v in verdicts),
+        "rescaled": sum(v.selected for v in verdicts),
         "dtype": str(found.dtype).removeprefix("torch."),
         "loss_change": max(
             (found.loss_change[v.name] or 0.0 for v in verdicts if v.scale_invariant), default=None

@@ -215,7 +215,7 @@ def rescale_state(
     model.load_state_dict({name: state[key] for key, name in names.items()}, strict=False)
     present = set(names.values())
     verdicts = [v for v in rescaler.weights.verdicts if v.name in present]
-    chosen = [v for v in verdicts if v.rescaled and _statistics_of(v, rescaler) <= present]
+    chosen = [v for v in verdicts if v.selected and _statistics_of(v, rescaler) <= present]
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in {v.name for v in chosen})  # a rescaler leaves the others alone
@@ -226,7 +226,7 @@ def rescale_state(
             state[key] = value.to(state[key].dtype)
     kept = {v.name: v.reason for v in verdicts if v not in chosen}
     for verdict in verdicts:
-        if verdict.rescaled and verdict not in chosen:
+        if verdict.selected and verdict not in chosen:
             kept[verdict.name] = "the batch normalization that it feeds is not in the checkpoint"
     return {
         "weights": len(verdicts),

@@ -21,8 +21,8 @@ def test_every_weight_has_a_verdict_and_the_generator_stays_where_it_was() -> No
     state = torch.get_rng_state()
     first, last = audit_model(audited, BATCH)
     assert torch.equal(torch.get_rng_state(), state)
-    assert (first.name, first.scale_invariant, first.rescaled) == ("layers.0.weight", True, True)
-    assert (last.name, last.scale_invariant, last.rescaled) == ("layers.2.weight", False, False)
+    assert (first.name, first.scale_invariant, first.selected) == ("layers.0.weight", True, True)
+    assert (last.name, last.scale_invariant, last.selected) == ("layers.2.weight", False, False)
 
 
 def test_granularity_and_frozen_bn_are_those_asked_for() -> None:
@@ -31,5 +31,5 @@ def test_granularity_and_frozen_bn_are_those_asked_for() -> None:
     assert audit_model(grouped, BATCH, granularity="layer")[0].scale_invariant
     frozen = model()
     frozen.layers[1].eval()
-    assert not audit_model(frozen, BATCH)[0].rescaled
-    assert audit_model(frozen, BATCH, frozen_bn="fold")[0].rescaled
+    assert not audit_model(frozen, BATCH)[0].selected
+    assert audit_model(frozen, BATCH, frozen_bn="fold")[0].selected

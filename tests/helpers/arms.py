@@ -68,7 +68,7 @@ class Subject:
 
     @property
     def rescaled(self) -> list[Verdict]:
-        return [v for v in self.verdicts if v.rescaled]
+        return [v for v in self.verdicts if v.selected]
 
     def wrapper(self, arm: str) -> OptimWrapper:
         config = load(self.folder, self.recipe, arm)

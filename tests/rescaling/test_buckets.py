@@ -28,7 +28,7 @@ def bucket_of(
     parameter = next(model.parameters())
     with observe(model) as observation:
         model(torch.randn(4, 3, 8, 8, dtype=parameter.dtype)).square().mean()
-    verdicts = [v for v in judge(observation, granularity) if v.rescaled]
+    verdicts = [v for v in judge(observation, granularity) if v.selected]
     assert len(verdicts) == 3
     return buckets.Bucket(
         verdicts,

@@ -30,7 +30,7 @@ from wrs_mm.rescaling import judge, observe
 )
 def test_homogeneous_operations_on_each_channel_keep_the_invariance(between: list[nn.Module]) -> None:
     verdict = verdicts(sequence(*between), torch.randn(2, 3, 12, 12))["0.weight"]
-    assert verdict.scale_invariant and verdict.rescaled, verdict.reason
+    assert verdict.scale_invariant and verdict.selected, verdict.reason
     assert verdict.norm_layers == (str(len(between) + 1),)
 
 

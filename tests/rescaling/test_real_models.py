@@ -114,7 +114,7 @@ def test_activation_checkpointing_inside_a_backbone_hides_nothing() -> None:
 def test_default_faster_rcnn_has_nothing_with_skip_and_42_with_fold() -> None:
     model = build_model(load_config(FASTER_RCNN))
     assert not invariant(verdicts_of(model))
-    rescaled = {v.name for v in verdicts_of(model, frozen_bn="fold").values() if v.rescaled}
+    rescaled = {v.name for v in verdicts_of(model, frozen_bn="fold").values() if v.selected}
     assert len(rescaled) == 42
     assert all(name.startswith("backbone.layer") and "layer1" not in name for name in rescaled)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -126,7 +126,7 @@ def test_default_faster_rcnn_has_nothing_with_skip_and_42_with_fold() -> None:
 def test_rtmdet_weights_shared_over_levels_feed_each_levels_own_norm_layer() -> None:
     verdicts = verdicts_of(build_model(load_config(RTMDET)))
     shared = verdicts["bbox_head.cls_convs.0.0.conv.weight"]
-    assert shared.scale_invariant and shared.rescaled
+    assert shared.scale_invariant and shared.selected
     assert set(shared.norm_layers) == {f"bbox_head.cls_convs.{level}.0.bn" for level in range(3)}
     assert len(invariant(verdicts)) == 68
 
@@ -178,7 +178,7 @@ def test_biases_and_joined_branches_before_bn() -> None:
     verdicts = confirmed(model)
     # A convolution with a bias, joined with pooled images: cat → BN.
     joined = verdicts["backbone.encoder.1.conv.weight"]
-    assert joined.scale_invariant and joined.rescaled
+    assert joined.scale_invariant and joined.selected
     (feed,) = joined.feeds
     assert feed.bias == "backbone.encoder.1.conv.bias" and feed.norm == "backbone.encoder.1.bn"
     assert feed.filters == (*range(48), *[-1] * 16)
@@ -208,7 +208,7 @@ def test_a_linear_layer_before_batch_norm_1d() -> None:
     head.shared_fcs[0] = FcModule(linear.in_features, linear.out_features, {"type": "BN1d"}, None)
     verdicts = confirmed(model)
     name = "roi_head.bbox_head.shared_fcs.0.fc.weight"
-    assert verdicts[name].scale_invariant and verdicts[name].rescaled
+    assert verdicts[name].scale_invariant and verdicts[name].selected
     assert not verdicts["roi_head.bbox_head.fc_cls.weight"].scale_invariant
     assert invariant(verdicts_of(model, "all")) == invariant(verdicts)
 

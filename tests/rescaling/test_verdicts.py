@@ -31,13 +31,13 @@ FEED = Feed("bn", None, (0, 1))
 
 def test_a_weight_that_feeds_only_norm_layers_is_invariant_and_rescaled() -> None:
     verdict = verdict_on(observed(FEED))
-    assert verdict.scale_invariant and verdict.rescaled and verdict.used
+    assert verdict.scale_invariant and verdict.selected and verdict.used
     assert (verdict.norm_layers, verdict.feeds, verdict.reason) == (("bn",), (FEED,), "feeds only bn")
 
 
 def test_one_reason_against_it_is_enough_and_the_first_is_said() -> None:
     verdict = verdict_on(observed(FEED, reasons=["first", "second"]))
-    assert not verdict.scale_invariant and not verdict.rescaled and verdict.reason == "first"
+    assert not verdict.scale_invariant and not verdict.selected and verdict.reason == "first"
 
 
 def test_a_reason_against_filters_leaves_the_whole_weight_invariant() -> None:
@@ -70,9 +70,9 @@ def test_statistics_that_cannot_be_folded_leave_a_weight_invariant_but_not_resca
 ) -> None:
     observation = observed(*feeds, other_inputs=other_inputs)
     verdict = verdict_on(observation)
-    assert verdict.scale_invariant and not verdict.rescaled and why in verdict.reason
+    assert verdict.scale_invariant and not verdict.selected and why in verdict.reason
     observation.norms["bn"].mean = observation.norms["bn"].var = None  # nothing to fold
-    assert verdict_on(observation).rescaled
+    assert verdict_on(observation).selected
 
 
 def test_a_computed_weight_has_no_verdict_and_is_named_by_its_module() -> None:
@@ -94,7 +94,7 @@ def test_long_lists_of_names_are_cut() -> None:
 def test_weights_that_share_statistics_are_invariant_but_not_rescaled() -> None:
     found = verdicts(Branches("shared norm"), torch.randn(2, 3, 8, 8))
     for verdict in found.values():
-        assert verdict.scale_invariant and not verdict.rescaled
+        assert verdict.scale_invariant and not verdict.selected
         assert "share the statistics of bn" in verdict.reason
 
 
@@ -113,16 +113,16 @@ def test_frozen_batch_norm_breaks_it_unless_it_is_folded() -> None:
     model[1].eval()
     x = torch.randn(2, 3, 8, 8)
     skipped = verdicts(model, x)["0.weight"]
-    assert not skipped.scale_invariant and not skipped.rescaled and "frozen" in skipped.reason
+    assert not skipped.scale_invariant and not skipped.selected and "frozen" in skipped.reason
     folded = verdicts(model, x, frozen_bn="fold")["0.weight"]
-    assert not folded.scale_invariant and folded.rescaled
+    assert not folded.scale_invariant and folded.selected
 
 
 def test_weights_that_do_not_train_or_are_not_used_are_left_out() -> None:
     model = sequence()
     model[0].weight.requires_grad_(False)
     verdict = verdicts(model, torch.randn(2, 3, 8, 8))["0.weight"]
-    assert verdict.scale_invariant and not verdict.rescaled and "not trained" in verdict.reason
+    assert verdict.scale_invariant and not verdict.selected and "not trained" in verdict.reason
     model.unused = nn.Conv2d(3, 3, 1)
     model.forward = lambda x: model[1](model[0](x))
     unused = verdicts(model, torch.randn(2, 3, 8, 8))["unused.weight"]

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
         )
     console.print(table_of(verdicts, verification, console.width))
-    rescaled = sum(v.rescaled for v in verdicts)
+    rescaled = sum(v.selected for v in verdicts)
     console.print(
         f"{sum(v.scale_invariant for v in verdicts)} of {len(verdicts)} weights are scale-invariant "
         f"(granularity {options['granularity']!r}); with frozen_bn={options['frozen_bn']!r} WRS rescales "
@@ -144,7 +144,7 @@ def _write_verdicts(
             "name": verdict.name,
             "shape": list(verdict.shape),
             "scale_invariant": verdict.scale_invariant,
-            "rescaled": verdict.rescaled,
+            "rescaled": verdict.selected,
             "norm_layers": list(verdict.norm_layers),
             "reason": verdict.reason,
         }

@@ -56,7 +56,7 @@ class ScaleInvariantWeights:
     @property
     def selected(self) -> list[Verdict]:
         """The verdicts on the selected weights, in the order of the model's parameters."""
-        return [verdict for verdict in self.verdicts if verdict.rescaled]
+        return [verdict for verdict in self.verdicts if verdict.selected]
 
     @property
     def selected_parameters(self) -> list[nn.Parameter]:

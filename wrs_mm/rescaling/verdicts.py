@@ -17,8 +17,9 @@ class Verdict:
         shape: The parameter's shape.
         scale_invariant: The training loss does not change when a filter (or, for granularity ``'layer'``,
             the whole weight) is multiplied by a positive number.
-        rescaled: WRS rescales it: it is scale-invariant, or frozen BN after it can be folded and that was
-            asked for; every norm layer it feeds can be folded; and it is trained.
+        selected: WRS rescales it, other arms set its decay apart: it is scale-invariant, or frozen BN after
+            it can be folded and that was asked for; every norm layer it feeds can be folded; and it is
+            trained.
         norm_layers: Names of the norm layers that it feeds.
         reason: Why, in words.
         transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
@@ -29,7 +30,7 @@ class Verdict:
     name: str
     shape: tuple[int, ...]
     scale_invariant: bool
-    rescaled: bool
+    selected: bool
     norm_layers: tuple[str, ...]
     reason: str
     transposed_groups: int = 0
@@ -65,7 +66,7 @@ def computed_weights(observation: Observation) -> list[str]:
 
 def why_unselected(verdicts: Sequence[Verdict]) -> str | None:
     """The first weight that is scale-invariant and yet not selected, and why; None if there is none."""
-    unselected = (v for v in verdicts if v.scale_invariant and not v.rescaled)
+    unselected = (v for v in verdicts if v.scale_invariant and not v.selected)
     return next((f"{v.name} {v.reason}" for v in unselected), None)
 
 
@@ -105,7 +106,7 @@ def _judge_weight(
 ) -> Verdict:
     """The verdict on one weight; see :func:`judge`."""
     layers = tuple(dict.fromkeys([feed.norm for feed in facts.feeds] + facts.grouped_norms))
-    invariant, rescaled = False, False
+    invariant, selected = False, False
     frozen = [layer for layer in layers if layer in norms and norms[layer].frozen]
     conflict = next((conflicts[layer] for layer in layers if layer in conflicts), None)
     reasons = facts.reasons + (facts.filter_reasons if granularity == "filter" else [])
@@ -126,12 +127,12 @@ def _judge_weight(
             reason += f"; not rescaled: {conflict}"
         elif not facts.trained:
             reason += "; not rescaled: it is not trained (requires_grad=False)"
-        rescaled = (invariant or frozen_bn == "fold") and not conflict and facts.trained
+        selected = (invariant or frozen_bn == "fold") and not conflict and facts.trained
     return Verdict(
         name,
         facts.shape,
         invariant,
-        rescaled,
+        selected,
         layers,
         reason,
         facts.transposed_groups,
