@@ -10,7 +10,7 @@ from torch import nn
 
 from wrs_mm.engine.optim_wrapper import MethodOptimWrapper
 from wrs_mm.errors import OptionError
-from wrs_mm.rescaling.optimizer import add_partner_groups
+from wrs_mm.rescaling.partner_groups import add_partner_groups
 from wrs_mm.values import is_number
 
 DECAY_MULT = "scale_invariant_decay_mult"

@@ -14,7 +14,7 @@ One training step, from the Runner to the equations:
 1. ``model.train_step`` enters ``optim_context``. In the first step the method watches the forward and finds
    the scale-invariant weights; from the second on the context is mmengine's own.
 2. ``update_params``: the loss goes backward, and the optimizer makes its step.
-3. After each such step the method acts (:func:`~wrs_mm.rescaling.optimizer.after_step`): with WRS, rescale
+3. After each such step the method acts (:func:`~wrs_mm.rescaling.after_step.after_step`): with WRS, rescale
    and fold.
 """
 

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
-from wrs_mm.rescaling.optimizer import add_partner_groups, move_to_partner_groups
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
+from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
 from wrs_mm.rescaling.verdicts import why_unselected
 
 

@@ -4,7 +4,7 @@ Liu et al., «Weight Rescaling: Effective and Robust Regularization for Deep Neu
 Normalization», arXiv 2102.03497. That norms go to 1 is the paper's; that it is each filter's, after every
 update, with weight decay left on all other parameters, is our reading of it. The fold into BN is ours.
 
-One step: ``optimizer.step()`` → :func:`~wrs_mm.rescaling.optimizer.after_step` →
+One step: ``optimizer.step()`` → :func:`~wrs_mm.rescaling.after_step.after_step` →
 :meth:`WeightRescaler.rescale` → :meth:`~wrs_mm.rescaling.buckets.Bucket.rescale`, which works out the
 equations that stand at the head of :mod:`~wrs_mm.rescaling.functional`: norms ``‖w_i‖₂``, factors
 ``c_i = target_i / ‖w_i‖₂``, the rescale ``w_i ← c_i w_i``, and the fold of each BN's ``mean_i``, ``var_i``.
@@ -21,14 +21,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wrs_mm.errors import ModelError
+from wrs_mm.rescaling.after_step import after_step
 from wrs_mm.rescaling.buckets import Bucket
 from wrs_mm.rescaling.functional import (
     filter_norms,
     norm_dtype,
 )
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
-from wrs_mm.rescaling.optimizer import add_partner_groups, after_step, move_to_partner_groups
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
+from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
 
 _SKIPPED = ("dead", "nonfinite", "unfoldable")
