@@ -82,7 +82,7 @@ def add_options_argument(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action=_OptionAction,
         metavar="KEY=VALUE",
-        help='override settings, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
+        help='override config keys, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
     )
 
 

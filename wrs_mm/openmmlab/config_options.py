@@ -77,13 +77,13 @@ def use_auto_scale_lr(config: Config) -> None:
     Raises:
         ConfigError: The config does not say which batch size its learning rate is for.
     """
-    settings = config.get("auto_scale_lr")
-    if not settings or "base_batch_size" not in settings:
+    section = config.get("auto_scale_lr")
+    if not section or "base_batch_size" not in section:
         raise ConfigError(
             "--auto-scale-lr needs the batch size that the config's learning rate is for: "
             "--cfg-options auto_scale_lr.base_batch_size=16, or the same in the config"
         )
-    settings.enable = True
+    section.enable = True
 
 
 def use_visualization(config: Config, *, show: bool, show_dir: str | None, wait_time: float) -> None:

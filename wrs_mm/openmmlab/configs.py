@@ -23,7 +23,7 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
     Args:
         source: A file, or the name of a config that an installed toolbox carries, such as
             ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py`` (``.py`` may be left out).
-        options: Settings to override, with dotted keys, as ``--cfg-options`` gives them.
+        options: Values to override, by config key, as ``--cfg-options`` gives them.
 
     Returns:
         The config, its ``filename`` the path of the file.
@@ -79,11 +79,11 @@ def config_path(source: str | Path) -> Path:
 
 
 def merge_options(config: Config, options: Mapping[str, Any]) -> None:
-    """Override settings of ``config`` in place.
+    """Override values of ``config`` in place.
 
     Args:
         config: The config.
-        options: New values by dotted key; a number in a key indexes a list.
+        options: New values by config key; a number in a key indexes a list.
 
     Raises:
         ConfigError: A key leads into something that is neither a dict nor a list of that length.
@@ -101,7 +101,7 @@ _READ_BESIDE_RUNNER = frozenset(
     "custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
     "activation_checkpointing efficient_conv_bn_eval tta_model tta_pipeline".split()
 )
-"""Settings that mmengine and the toolboxes read from the config without the Runner naming them."""
+"""Keys that mmengine and the toolboxes read from the config without the Runner naming them."""
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def train(
             ``./work_dirs/<config's name>``.
         resume: A checkpoint to go on from. True or ``"auto"``: the last one in the work dir, or,
             where there is none, a training from the start.
-        cfg_options: Settings to override, by dotted key.
+        cfg_options: Values to override, by config key.
         launcher: How the processes were started: a key of :data:`LAUNCHERS`.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate by the batch size, as the config's
@@ -79,23 +79,23 @@ def train(
         CheckpointError: A checkpoint is missing, damaged or holds what must not be loaded.
         DatasetError: A file of the dataset is missing or damaged.
     """
-    settings = _read(config, work_dir, cfg_options, launcher, local_rank)
+    cfg = _read(config, work_dir, cfg_options, launcher, local_rank)
     for key in ("model", "train_dataloader", "train_cfg", "optim_wrapper"):
-        if settings.get(key) is None:
+        if cfg.get(key) is None:
             raise ConfigError(f"config {_name(config)} has no {key}, which training needs")
     if amp:
-        use_amp(settings)
-    check_amp(settings)
+        use_amp(cfg)
+    check_amp(cfg)
     if auto_scale_lr:
-        use_auto_scale_lr(settings)
+        use_auto_scale_lr(cfg)
     if resume is not None and resume is not False:
-        use_resume(settings, resume)
-    if settings.get("load_from"):
-        check_checkpoint(settings.load_from)
-        if settings.get("resume"):
-            check_resumable(settings.load_from)
-    with _dataset_errors(settings):
-        runner = _build_runner(settings)
+        use_resume(cfg, resume)
+    if cfg.get("load_from"):
+        check_checkpoint(cfg.load_from)
+        if cfg.get("resume"):
+            check_resumable(cfg.load_from)
+    with _dataset_errors(cfg):
+        runner = _build_runner(cfg)
         runner.train()
     return runner
 
@@ -124,7 +124,7 @@ def test(
         show: Show the predictions on the screen.
         show_dir: Folder for painted images.
         wait_time: Seconds that an image is shown.
-        cfg_options: Settings to override, by dotted key.
+        cfg_options: Values to override, by config key.
         launcher: As in :func:`train`.
         tta: Augment at test time.
         local_rank: As in :func:`train`.
@@ -135,20 +135,20 @@ def test(
     Raises:
         ConfigError, OptionError, CheckpointError, DatasetError: As in :func:`train`.
     """
-    settings = _read(config, work_dir, cfg_options, launcher, local_rank)
+    cfg = _read(config, work_dir, cfg_options, launcher, local_rank)
     for key in ("model", "test_dataloader", "test_evaluator"):
-        if settings.get(key) is None:
+        if cfg.get(key) is None:
             raise ConfigError(f"config {config} has no {key}, which testing needs")
-    settings.load_from = str(check_checkpoint(checkpoint))
-    settings.resume = False
+    cfg.load_from = str(check_checkpoint(checkpoint))
+    cfg.resume = False
     if show or show_dir:
-        use_visualization(settings, show=show, show_dir=show_dir, wait_time=wait_time)
+        use_visualization(cfg, show=show, show_dir=show_dir, wait_time=wait_time)
     if tta:
-        use_tta(settings)
+        use_tta(cfg)
     if out is not None:
-        use_output(settings, out)
-    with _dataset_errors(settings):
-        return dict(_build_runner(settings).test())
+        use_output(cfg, out)
+    with _dataset_errors(cfg):
+        return dict(_build_runner(cfg).test())
 
 
 def _read(

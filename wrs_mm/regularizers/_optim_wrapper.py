@@ -28,7 +28,7 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     if constructor not in (_CONSTRUCTOR, _DEFAULT_CONSTRUCTOR):
         raise OptionError(
             f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
-            "remove it, or say its settings in paramwise_cfg"
+            "remove it, or say the same by keys of paramwise_cfg"
         )
     rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
     return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}

@@ -23,7 +23,7 @@ def test_the_command_shows_runs_count_differences_and_warnings(write_small, caps
     assert any(
         line.startswith("optim_wrapper.type\tScaleInvariantOptimWrapper\tOptimWrapper") for line in lines
     )
-    assert "What differs between the arms, in all settings" in lines
+    assert "What differs between the arms, in all scenarios" in lines
     assert err.startswith("warning: small: param_scheduler.1.eta_min stays")
 
 

@@ -1,4 +1,4 @@
-"""Links: a setting that follows another one."""
+"""Links: a config key that follows another one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_another_form_is_refused_with_the_right_one(text):
         Link.parse(ETA_MIN, text)
 
 
-def test_recipe_is_the_quotient_before_the_leading_setting_moves(config):
+def test_recipe_is_the_quotient_before_the_leading_key_moves(config):
     link = Link.parse(ETA_MIN, "recipe * lr").measured(config)
     assert link.factor == pytest.approx(0.01)
     config.optim_wrapper.optimizer.lr = 0.3
@@ -36,7 +36,7 @@ def test_recipe_is_the_quotient_before_the_leading_setting_moves(config):
     assert config.param_scheduler[1].eta_min == 0.003
 
 
-def test_a_link_without_its_settings_is_refused(config):
+def test_a_link_without_its_keys_is_refused(config):
     with pytest.raises(ConfigError, match="param_scheduler has no '4'"):
         Link.parse("param_scheduler.4.eta_min", "0.1 * lr").apply(config)
     with pytest.raises(ConfigError, match="has no 'eta_max'; did you mean eta_min"):

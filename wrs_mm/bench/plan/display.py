@@ -58,7 +58,7 @@ def show_plan(path: Path) -> int:
         if not comparison.rows:
             print(f"{title}: nothing")
             continue
-        _show(console, title, ["setting", *comparison.arms], _difference_rows(comparison))
+        _show(console, title, ["config key", *comparison.arms], _difference_rows(comparison))
     sys.stdout.flush()
     for text in comparison_warnings(arms):
         print(f"warning: {text}", file=sys.stderr)
@@ -74,7 +74,7 @@ def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
     if even and scenarios > 1:
         factors.append(f"{scenarios} optimizers or learning rates")
     elif not even:
-        factors = [_several(len(specs) // (arms * len(plan.seeds)), "setting"), _several(arms, "arm")]
+        factors = [_several(len(specs) // (arms * len(plan.seeds)), "scenario"), _several(arms, "arm")]
     factors.append(_several(len(plan.seeds), "seed"))
     return f"{_several(len(specs), 'run')}: {' × '.join(factors)}"
 
@@ -82,7 +82,7 @@ def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
 def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
     """Some of a plan's scenarios in few words."""
     if len(scenarios) > 1 and set(chosen) == set(scenarios):
-        return "in all settings"
+        return "in all scenarios"
     named = []
     for recipe in dict.fromkeys(scenario[0] for scenario in chosen):
         own = [scenario for scenario in scenarios if scenario[0] == recipe]
