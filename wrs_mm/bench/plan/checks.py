@@ -64,7 +64,7 @@ def _warnings_of_recipe(arms: Sequence[ResolvedArm]) -> Iterator[str]:
 def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
     """Arms against the baseline, and other optimizers and learning rates against the first."""
     scenarios = by_scenario(arms)
-    first = _baseline(scenarios[arms[0].scenario])
+    first = _baseline(scenarios[arms[0].spec.scenario])
     for compared in scenarios.values():
         baseline = _baseline(compared)
         for arm in compared:
@@ -94,7 +94,7 @@ def _same(arms: Sequence[ResolvedArm]) -> Iterator[str]:
     seen: dict[str, ResolvedArm] = {}
     for arm in arms:
         other = seen.setdefault(repr(sorted(arm.values.items())), arm)
-        if other is not arm and (arm.spec.baseline or other.scenario == arm.scenario):
+        if other is not arm and (arm.spec.baseline or other.spec.scenario == arm.spec.scenario):
             yield f"«{other.label}» and «{arm.label}» train the same config; remove one"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from wrs_mm.bench.plan.differences import config_values, differing
 from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
@@ -14,14 +14,11 @@ from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.plan import Plan
 from wrs_mm.bench.plan.recipes import find_recipe
 from wrs_mm.bench.plan.resolve import base_config, resolve, with_seed
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.openmmlab.configs import config_reader
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-Scenario: TypeAlias = tuple[str, str, float | None]
-"""Recipe, optimizer and learning rate: within one of these, arms are compared."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,6 @@ class ResolvedArm:
     def values(self) -> Mapping[str, Any]:
         """The config by config key, from :func:`wrs_mm.bench.plan.differences.config_values`."""
         return config_values(self.config.to_dict())
-
-    @property
-    def scenario(self) -> Scenario:
-        """Within which it is compared with other arms."""
-        return self.spec.recipe, self.spec.optimizer_label, self.spec.learning_rate
 
     @property
     def label(self) -> str:
@@ -119,5 +111,5 @@ def by_scenario(arms: Iterable[ResolvedArm]) -> dict[Scenario, list[ResolvedArm]
     """Arms by the scenario within which they are compared."""
     grouped: dict[Scenario, list[ResolvedArm]] = {}
     for arm in arms:
-        grouped.setdefault(arm.scenario, []).append(arm)
+        grouped.setdefault(arm.spec.scenario, []).append(arm)
     return grouped

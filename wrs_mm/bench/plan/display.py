@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import Comparison, Scenario, arm_differences, resolve_arms
+from wrs_mm.bench.plan.comparison import Comparison, arm_differences, resolve_arms
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.terminal import Column, Section, print_lines, table_lines
 
 _LONGEST = 60
@@ -51,7 +51,7 @@ def show_plan(path: Path) -> int:
     else:
         _show(console, "", head, rows)
     print(f"\n{_count(plan, specs)}")
-    scenarios = list(dict.fromkeys(arm.scenario for arm in arms))
+    scenarios = list(dict.fromkeys(arm.spec.scenario for arm in arms))
     for comparison in arm_differences(arms):
         print()
         title = f"What differs between the arms, {_where(comparison.where, scenarios)}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
+
+Scenario: TypeAlias = tuple[str, str, float | None]
+"""Recipe, optimizer and learning rate: within one of these, arms are compared."""
 
 _MAX_ID = 150
 """Length of a run's folder name; file systems allow 255, the rest is for files beside it."""
@@ -74,6 +77,11 @@ class RunSpec(BaseModel):
             return safe
         digest = hashlib.sha256(readable.encode()).hexdigest()[:8]
         return f"{safe[-_MAX_ID:].lstrip('.-')}__{digest}"
+
+    @property
+    def scenario(self) -> Scenario:
+        """Within which it is compared with other runs."""
+        return self.recipe, self.optimizer_label, self.learning_rate
 
     @property
     def arm_label(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wrs_mm.bench.plan.spec import RunSpec, arm_label
+from wrs_mm.bench.statistics.over_seeds import SCENARIO
 from wrs_mm.bench.statistics.results import is_missing
 
 NONE = "–"
@@ -58,6 +59,4 @@ def scenario_label(row: Mapping[str, Any]) -> str:
 
 def scenario_of(spec: RunSpec) -> str:
     """:func:`scenario_label` of a run."""
-    return scenario_label(
-        {"recipe": spec.recipe, "optimizer": spec.optimizer_label, "learning_rate": spec.learning_rate}
-    )
+    return scenario_label(dict(zip(SCENARIO, spec.scenario, strict=True)))

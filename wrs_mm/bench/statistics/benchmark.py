@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -132,10 +132,9 @@ def in_arm_order(runs: Iterable[RunData]) -> list[RunData]:
 
 def by_scenario(runs: Iterable[RunData]) -> list[list[RunData]]:
     """Runs between which arms are compared: of one recipe, optimizer and learning rate; in arms' order."""
-    groups: dict[tuple[Any, ...], list[RunData]] = {}
+    groups: dict[Scenario, list[RunData]] = {}
     for run in in_arm_order(runs):
-        spec = run.spec
-        groups.setdefault((spec.recipe, spec.optimizer_label, spec.learning_rate), []).append(run)
+        groups.setdefault(run.spec.scenario, []).append(run)
     return list(groups.values())
 
 

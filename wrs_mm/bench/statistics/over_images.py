@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.statistics.bootstrap import paired_bootstrap
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, Evaluation
 from wrs_mm.bench.statistics.results import records
@@ -50,10 +49,10 @@ def image_intervals(
         One row a pair of runs and metric, with :data:`IMAGE_COLUMNS`.
     """
     runs = list(evaluated)
-    baselines = {_opponents(one.spec): one for one in runs if one.spec.baseline}
+    baselines = {(one.spec.scenario, one.spec.seed): one for one in runs if one.spec.baseline}
     rows: list[dict[str, Any]] = []
     for one in runs:
-        other = baselines.get(_opponents(one.spec))
+        other = baselines.get((one.spec.scenario, one.spec.seed))
         if one.spec.baseline or other is None:
             continue
         for evaluation in one.evaluations:
@@ -102,11 +101,6 @@ def _compare(
         }
         for name in names
     ]
-
-
-def _opponents(spec: RunSpec) -> tuple[Any, ...]:
-    """What two runs must share to be compared."""
-    return spec.recipe, spec.optimizer_label, spec.learning_rate, spec.seed
 
 
 def without_zero(rows: Iterable[Mapping[str, Any]]) -> int:

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 SCENARIO = ["recipe", "optimizer", "learning_rate"]
-"""Columns within which arms are compared: the same recipe, optimizer and learning rate."""
+"""Columns within which arms are compared: the parts of a run's ``scenario``, in its order."""
 
 ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
 """Columns that distinguish arms."""
