@@ -7,7 +7,6 @@ predictions are the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 
 from wrs_mm.bench.statistics.bootstrap import paired_bootstrap
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, Evaluation
-from wrs_mm.bench.statistics.results import records
+from wrs_mm.bench.statistics.results import options_json, records
 from wrs_mm.files import write_text
 
 IMAGE_COLUMNS = (
@@ -92,7 +91,7 @@ def _compare(
         {
             **{"recipe": spec.recipe, "task": one.task, "optimizer": spec.optimizer_label},
             **{"learning_rate": spec.learning_rate, "regularizer": spec.regularizer},
-            **{"options": json.dumps(spec.options, sort_keys=True, ensure_ascii=False), "seed": spec.seed},
+            **{"options": options_json(spec.options), "seed": spec.seed},
             **{"metric": mine.prefix + name, "value": values[mine.prefix + name]},
             **{"baseline_value": baseline_values[mine.prefix + name], "difference": found[name].value},
             **{"low": found[name].low, "high": found[name].high, "images": len(mine.found.image_ids)},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,10 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
         "task": result.task,
         "dataset": result.dataset,
         "regularizer": spec.regularizer,
-        "options": _json(spec.options),
+        "options": options_json(spec.options),
         "optimizer": arm_label(spec.optimizer, spec.optimizer_options),
         "learning_rate": spec.learning_rate,
-        "cfg_options": _json(spec.cfg_options),
+        "cfg_options": options_json(spec.cfg_options),
         "baseline": spec.baseline,
         "seed": spec.seed,
         "status": result.status.value,
@@ -82,7 +82,8 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
     return listed
 
 
-def _json(options: dict[str, Any]) -> str:
+def options_json(options: Mapping[str, Any]) -> str:
+    """Options as a table holds them: JSON, the same text in whatever order they were given."""
     return json.dumps(options, sort_keys=True, ensure_ascii=False)
 
 
