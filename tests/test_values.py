@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from wrs_mm.values import did_you_mean, error_line, is_number, is_whole_number, one_line, type_name
+from wrs_mm.values import did_you_mean, error_line, is_number, is_whole_number, one_line, several, type_name
 
 
 @pytest.mark.parametrize("value", [0, -3, 0.5, 1e300])
@@ -32,6 +32,10 @@ def test_what_is_said_of_an_error_is_one_line() -> None:
     assert one_line(" a\n\n b\tc ") == "a b c"
     assert error_line(ValueError("two\nlines")) == "ValueError: two lines"
     assert error_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_one_has_no_plural_ending() -> None:
+    assert [several(count, "run") for count in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
 def test_a_close_word_is_offered_and_no_other() -> None:

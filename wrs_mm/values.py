@@ -35,6 +35,11 @@ def error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def several(count: int, what: str) -> str:
+    """``1 run`` or ``2 runs``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``"; did you mean X?"`` where one of the known words is close, else nothing."""
     close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=cutoff)

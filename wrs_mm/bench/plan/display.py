@@ -17,6 +17,7 @@ from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.terminal import Column, Section, print_lines, table_lines
+from wrs_mm.values import several
 
 _LONGEST = 60
 """Longest value of a config that is shown whole."""
@@ -70,13 +71,13 @@ def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
     arms = len(plan.listed_arms())
     scenarios = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))
     even = scenarios * arms * len(plan.seeds) * len(plan.recipes) == len(specs)
-    factors = [_several(len(plan.recipes), "recipe"), _several(arms, "arm")]
+    factors = [several(len(plan.recipes), "recipe"), several(arms, "arm")]
     if even and scenarios > 1:
         factors.append(f"{scenarios} optimizers or learning rates")
     elif not even:
-        factors = [_several(len(specs) // (arms * len(plan.seeds)), "scenario"), _several(arms, "arm")]
-    factors.append(_several(len(plan.seeds), "seed"))
-    return f"{_several(len(specs), 'run')}: {' × '.join(factors)}"
+        factors = [several(len(specs) // (arms * len(plan.seeds)), "scenario"), several(arms, "arm")]
+    factors.append(several(len(plan.seeds), "seed"))
+    return f"{several(len(specs), 'run')}: {' × '.join(factors)}"
 
 
 def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
@@ -92,10 +93,6 @@ def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
         for _, optimizer, rate in (scenario for scenario in chosen if scenario[0] == recipe):
             named.append(f"{recipe} ({optimizer}{'' if rate is None else f', lr={rate:g}'})")
     return f"in {', '.join(named)}"
-
-
-def _several(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _row(spec: RunSpec) -> list[str]:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.report.labels import label, number, scenario_label, several
+from wrs_mm.bench.report.labels import label, number, scenario_label
 from wrs_mm.bench.statistics.over_images import without_zero
 from wrs_mm.bench.statistics.over_seeds import verdict
 from wrs_mm.bench.statistics.results import main_metrics, records
+from wrs_mm.values import several
 
 
 class Answer(NamedTuple):

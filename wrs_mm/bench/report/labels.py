@@ -38,11 +38,6 @@ def plain(value: float) -> str:
     return NONE if math.isnan(value) else f"{value:g}"
 
 
-def several(count: int, what: str) -> str:
-    """``1 run`` or ``2 runs``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def label(row: Mapping[str, Any]) -> str:
     """The arm of a row of results as people read it."""
     return arm_label(row["regularizer"], json.loads(row["options"]))

@@ -14,13 +14,13 @@ from pathlib import Path
 from wrs_mm import __version__
 from wrs_mm.bench.report.answers import answers
 from wrs_mm.bench.report.files import Report
-from wrs_mm.bench.report.labels import several
 from wrs_mm.bench.report.tables.over_images import image_tables
 from wrs_mm.bench.report.tables.runs import runs_table
 from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order
 from wrs_mm.bench.statistics.provenance import Machine, machines, states, versions
 from wrs_mm.errors import ConfigError
 from wrs_mm.files import write_text
+from wrs_mm.values import several
 
 NAME = "report.html"
 
