@@ -75,7 +75,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
             with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
                 runs = _prepare(work_dir, plan)
                 # For the report: what was asked for, with its comments.
-                write_text(path / "plan.yaml", plan_path.read_text(encoding="utf-8"))
+                write_text(work_dir.plan, plan_path.read_text(encoding="utf-8"))
         except Timeout:
             raise PlanError(f"another bench run has been preparing {path} for minutes; try again") from None
         return _run(work_dir, runs, executor)
@@ -213,5 +213,5 @@ def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> R
     for table in comparison_tables(content.summaries["last"], content.same_as_best):
         print_lines(console, to_lines(table, console_width(console)))
         console.print(f"{table.caption}\n", markup=False, highlight=False)
-    console.print(f"{work_dir.path / 'table.md'}", markup=False, highlight=False)
+    console.print(f"{work_dir.table}", markup=False, highlight=False)
     return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from wrs_mm.bench.report.files import IMAGES, collect, write_tables
+from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.runs.predictions import FOLDER
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics import over_images
@@ -65,7 +65,7 @@ def test_a_work_dir_without_results_or_predictions_still_has_its_files(tmp_path)
     assert report.summaries["last"].empty
     assert (tmp_path / "table.md").read_text().startswith("# nothing yet")
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1
-    assert (tmp_path / IMAGES).exists()
+    assert (tmp_path / "images.csv").exists()
 
 
 def test_runs_without_usable_predictions_are_named(tmp_path):

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from wrs_mm.bench.plan.recipes import CONFIGS
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.over_seeds import mean_and_sd
 from wrs_mm.bench.statistics.results import gather, read_results
 from wrs_mm.errors import ConfigError
@@ -162,7 +163,7 @@ def measured(paths: Sequence[Path]) -> pd.DataFrame:
     Raises:
         PlanError: A folder holds no ``results.csv``.
     """
-    frame = pd.concat([gather([]), *(read_results(path / "results.csv") for path in paths)])
+    frame = pd.concat([gather([]), *(read_results(WorkDir(path).results) for path in paths)])
     ours = frame["dataset"].isin(DATASETS)
     for column, value in _AS_THE_RECIPE.items():
         ours &= frame[column].isna() if value is None else frame[column] == value

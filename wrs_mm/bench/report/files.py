@@ -22,9 +22,6 @@ from wrs_mm.bench.statistics.over_sweeps import sweeps
 from wrs_mm.bench.statistics.results import gather, read_results, same_at_last_and_best, write_results
 from wrs_mm.files import write_text
 
-IMAGES = "images.csv"
-"""The intervals over images; also what a second report takes them from."""
-
 
 class Report(NamedTuple):
     """What a report is made of.
@@ -75,7 +72,7 @@ class Report(NamedTuple):
 def collect(
     work_dir: WorkDir, with_images: bool = False, announce: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """Gather the results of a work dir, write ``results.csv``, and summarize it.
+    """Gather the results of a work dir into ``results.csv`` and, with images, ``images.csv``; summarize them.
 
     Args:
         work_dir: The work dir.
@@ -84,17 +81,17 @@ def collect(
         announce: Gets a line on each thing that takes a while.
     """
     benchmark = read_benchmark(work_dir, details=with_images)
-    path = work_dir.path / "results.csv"
-    write_results(gather((run.spec, run.result) for run in benchmark.runs if run.result), path)
-    results = read_results(path)
+    write_results(gather((run.spec, run.result) for run in benchmark.runs if run.result), work_dir.results)
+    # Read back, so that the tables show what the file holds: whoever reads it gets the same numbers.
+    results = read_results(work_dir.results)
     checkpoints = [name for name in CHECKPOINTS if name == "last" or (results["checkpoint"] == name).any()]
-    known = read_intervals(work_dir.path / IMAGES)
+    known = read_intervals(work_dir.images)
     evaluated: list[EvaluatedRun] = []
     notes: list[str] = []
     if with_images:
         evaluated, notes = evaluated_runs(benchmark.runs)
         known = image_intervals(evaluated, known, announce=announce)
-        write_intervals(known, work_dir.path / IMAGES)
+        write_intervals(known, work_dir.images)
     return Report(
         benchmark=benchmark,
         results=results,
@@ -119,7 +116,7 @@ def write_tables(report: Report) -> None:
     parts = [f"# {escape_markdown(report.benchmark.name)}", *(to_markdown(table) for table in tables)]
     if not tables:
         parts.append("No run has a result yet.")
-    write_text(folder / "table.md", "\n\n".join(parts) + "\n")
+    write_text(WorkDir(folder).table, "\n\n".join(parts) + "\n")
     for checkpoint, summary in report.summaries.items():
         stem = "table" if checkpoint == "last" else f"table_{checkpoint}"
         write_text(folder / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))

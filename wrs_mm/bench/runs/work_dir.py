@@ -14,15 +14,26 @@ from wrs_mm.files import write_json
 
 
 class WorkDir:
-    """A benchmark's folder: ``plan.json`` and ``runs/``.
+    """A benchmark's folder: ``plan.json``, which lists its runs, ``runs/``, and the files named below.
 
     Args:
         path: The folder. Nothing is made before :meth:`register`.
+
+    Attributes:
+        path: The folder.
+        plan: ``plan.yaml``, the plan as it was written.
+        results: ``results.csv``, the results of all runs.
+        images: ``images.csv``, the intervals over images; also what a second report takes them from.
+        table: ``table.md``, all tables.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._plan = path / "plan.json"
+        self.plan = path / "plan.yaml"
+        self.results = path / "results.csv"
+        self.images = path / "images.csv"
+        self.table = path / "table.md"
+        self._listed = path / "plan.json"
 
     def check(self, name: str) -> None:
         """Check that this folder may hold the benchmark ``name``.
@@ -32,7 +43,7 @@ class WorkDir:
         """
         if self.path.exists() and not self.path.is_dir():
             raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
-        if self._plan.exists():
+        if self._listed.exists():
             owner = self._load()[0]
             if owner != name:
                 raise PlanError(
@@ -44,18 +55,18 @@ class WorkDir:
     def register(self, name: str, specs: list[RunSpec]) -> None:
         """Write down which runs belong to the benchmark now."""
         content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
-        write_json(self._plan, content)
+        write_json(self._listed, content)
 
     def _load(self) -> tuple[str, list[RunSpec]]:
         try:
-            content = json.loads(self._plan.read_text(encoding="utf-8"))
+            content = json.loads(self._listed.read_text(encoding="utf-8"))
             return content["name"], [RunSpec.model_validate(run) for run in content["runs"]]
         except FileNotFoundError:
             raise PlanError(
                 f"{self.path} is not the work dir of a benchmark; give that of a bench run"
             ) from None
         except (OSError, ValueError, KeyError, TypeError):
-            raise PlanError(f"{self._plan} is damaged; run `wrs-mm bench run` again") from None
+            raise PlanError(f"{self._listed} is damaged; run `wrs-mm bench run` again") from None
 
     @property
     def name(self) -> str:

@@ -78,11 +78,10 @@ def read_benchmark(work_dir: WorkDir, details: bool = False) -> BenchmarkData:
     Raises:
         PlanError: The folder is not a work dir, or a file in it is damaged.
     """
-    plan = work_dir.path / "plan.yaml"
     return BenchmarkData(
         name=work_dir.name,
         path=work_dir.path,
-        plan=plan.read_text(encoding="utf-8") if plan.is_file() else None,
+        plan=work_dir.plan.read_text(encoding="utf-8") if work_dir.plan.is_file() else None,
         runs=tuple(_read_run(work_dir, spec, details) for spec in work_dir.specs()),
     )
 
