@@ -54,19 +54,19 @@ class Report(NamedTuple):
         }
         return list(best.values())
 
-    def comparison_tables(self) -> list[Table]:
+    def over_seeds(self) -> list[Table]:
         """The tables over seeds, each of one checkpoint."""
         frames = self.shown(self.summaries)
         return [table for frame in frames for table in comparison_tables(frame, self.same_as_best)]
 
-    def sweep_tables(self) -> list[Table]:
+    def over_sweeps(self) -> list[Table]:
         """The tables over sweeps, each of one checkpoint."""
         frames = self.shown(self.sweeps)
         return [table for frame in frames for table in sweep_tables(frame, self.same_as_best)]
 
     def tables(self) -> list[Table]:
         """All tables."""
-        return [*self.comparison_tables(), *image_tables(self.images), *self.sweep_tables()]
+        return [*self.over_seeds(), *image_tables(self.images), *self.over_sweeps()]
 
 
 def collect(

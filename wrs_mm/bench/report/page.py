@@ -88,11 +88,11 @@ def render(report: Report) -> str:
         states=states(runs),
         palette=palette,
         answers=answers(last, report.images),
-        comparison_tables=report.comparison_tables(),
+        comparison_tables=report.over_seeds(),
         images=image_tables(report.images),
         differences=differences_to_baseline(last, report.images, palette),
         curves=[figure for section in sections for figure in section.curves()],
-        sensitivities=report.sweep_tables(),
+        sensitivities=report.over_sweeps(),
         sweeps=[
             plot for swept in report.shown(report.sweeps) for plot in sweep_figures(report.results, swept)
         ],
