@@ -6,7 +6,7 @@ other exception is a defect and keeps its traceback (exit status 1).
 
 from __future__ import annotations
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """Exit status of a program that Ctrl-C or SIGTERM interrupted: 128 + SIGINT, what a shell reports."""
 
 

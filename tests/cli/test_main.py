@@ -12,7 +12,7 @@ import pytest
 
 import wrs_mm
 from wrs_mm.cli import main
-from wrs_mm.errors import INTERRUPTED, ConfigError
+from wrs_mm.errors import EXIT_INTERRUPTED, ConfigError
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_with_status_130(command):
         raise KeyboardInterrupt
 
     command(run)
-    assert main.main(["train"]) == INTERRUPTED == 130
+    assert main.main(["train"]) == EXIT_INTERRUPTED == 130
 
 
 @pytest.mark.parametrize("command", main.COMMANDS)

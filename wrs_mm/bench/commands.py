@@ -28,7 +28,7 @@ from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
 from wrs_mm.bench.runs.status_table import watch_status
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.errors import INTERRUPTED, PlanError
+from wrs_mm.errors import EXIT_INTERRUPTED, PlanError
 from wrs_mm.files import write_text
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
         if executor.detached:
             what = "to watch the jobs, which go on (scancel ends them)"
         print(f"interrupted; the same command continues {what}", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     broken = [run for run in runs if run not in elsewhere and run.status() in _BROKEN]
     for one in broken:
         result = one.result()

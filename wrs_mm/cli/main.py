@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from wrs_mm import __version__
-from wrs_mm.errors import INTERRUPTED, UsageError
+from wrs_mm.errors import EXIT_INTERRUPTED, UsageError
 from wrs_mm.openmmlab.distributed import end_process, report_mistake
 from wrs_mm.values import did_you_mean, one_line
 
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_mistake(f"{program}: error: {one_line(error)}")
         return 2
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
 
 
 def run_and_exit(argv: Sequence[str] | None = None) -> NoReturn:
