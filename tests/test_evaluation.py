@@ -188,7 +188,7 @@ class Scene:
 
 
 def make_scene(index: int) -> Scene:
-    """One image with its detections: jittered, doubled, mislabelled, missed and made up."""
+    """One image with its detections: jittered, doubled, mislabeled, missed and made up."""
     rng = np.random.default_rng([7, index])
     _, objects = mini_detection.render_image(rng)
     size = mini_detection.SIZE
@@ -336,13 +336,13 @@ def test_iou_metric_agrees_with_iou_from_its_definition() -> None:
         seen = labels != mini_segmentation.IGNORE
         np.add.at(confusion, (labels[seen].astype(int), guess[seen].astype(int)), 1)
     right = np.diag(confusion).astype(float)
-    labelled, guessed = confusion.sum(axis=1), confusion.sum(axis=0)
-    occurring = labelled + guessed > 0
+    labeled, guessed = confusion.sum(axis=1), confusion.sum(axis=0)
+    occurring = labeled + guessed > 0
     assert not occurring[mini_segmentation.TRAIN] and occurring.sum() == 18
-    iou = right[occurring] / (labelled + guessed - right)[occurring]
-    accuracy = right[labelled > 0] / labelled[labelled > 0]
+    iou = right[occurring] / (labeled + guessed - right)[occurring]
+    accuracy = right[labeled > 0] / labeled[labeled > 0]
     wanted = {
-        "aAcc": 100 * right.sum() / labelled.sum(),
+        "aAcc": 100 * right.sum() / labeled.sum(),
         "mIoU": 100 * iou.mean(),
         "mAcc": 100 * accuracy.mean(),
     }

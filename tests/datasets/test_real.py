@@ -84,7 +84,7 @@ def test_a_crown_cut_by_the_border_is_to_be_ignored(tmp_path: Path, tree_archive
     ]
 
 
-def test_nuclei_are_split_by_column_and_labelled_with_two_classes(tmp_path: Path) -> None:
+def test_nuclei_are_split_by_column_and_labeled_with_two_classes(tmp_path: Path) -> None:
     columns = np.arange(512, dtype=np.uint16)
     picture = np.tile(columns, (512, 1))
     instances = (picture % 7 == 0).astype(np.uint16) * 5

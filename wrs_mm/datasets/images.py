@@ -46,7 +46,7 @@ def sample(names: Iterable[str], count: int, seed: int) -> list[str]:
 def decode(path: Path) -> NDArray[np.uint8]:
     """Read a whole image file.
 
-    PIL reads, because it refuses a truncated file, where OpenCV fills what is missing with grey.
+    PIL reads, because it refuses a truncated file, where OpenCV fills what is missing with gray.
 
     Returns:
         Its values, shape (height, width) or (height, width, channels).

@@ -2,7 +2,7 @@
 
 A detection set that a narrow network learns in minutes on a CPU and does not solve. Six kinds of
 objects that differ in outline only (color, size, tilt and surface are random), up to five in an
-image of 128 × 128, partly covering each other, over ground that also carries unlabelled strokes and
+image of 128 × 128, partly covering each other, over ground that also carries unlabeled strokes and
 blots. Every object has its box and its visible outline, so that detectors and instance segmentors
 can both train on it.
 """
@@ -154,10 +154,10 @@ def _ground(rng: np.random.Generator, size: int) -> Image:
         color = random_color(rng).tolist()
         cv2.line(image, ends[0], ends[1], color, int(rng.integers(2, 9)), cv2.LINE_AA)
     for _ in range(int(rng.integers(2, 6))):
-        centre = rng.integers(0, size, 2).tolist()
+        center = rng.integers(0, size, 2).tolist()
         axes = rng.integers(4, 12, 2).tolist()
         turn = float(rng.uniform(0, 180))
-        cv2.ellipse(image, centre, axes, turn, 0, 360, random_color(rng).tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(image, center, axes, turn, 0, 360, random_color(rng).tolist(), -1, cv2.LINE_AA)
     return image
 
 
@@ -167,12 +167,12 @@ def _place(rng: np.random.Generator, category: int, size: int, others: list[Mask
     radius = _RADIUS[0] * (_RADIUS[1] / _RADIUS[0]) ** rng.uniform() * _SUPERSAMPLING
     points = outline(category, radius, rng.uniform(-_MAX_TURN, _MAX_TURN))
     for _ in range(10):
-        centre = rng.uniform(radius, size - radius, 2)
+        center = rng.uniform(radius, size - radius, 2)
         canvas = np.zeros((size, size), np.uint8)
-        cv2.fillPoly(canvas, [np.rint(points + centre).astype(np.int32)], 1)
+        cv2.fillPoly(canvas, [np.rint(points + center).astype(np.int32)], 1)
         if CLASSES[category] == "ring":
             inner = max(1, round(radius * 0.55))
-            cv2.circle(canvas, np.rint(centre).astype(int).tolist(), inner, 0, -1)
+            cv2.circle(canvas, np.rint(center).astype(int).tolist(), inner, 0, -1)
         mask = canvas.astype(bool)
         if all((mask & other).sum() <= _MAX_HIDDEN * other.sum() for other in others):
             return mask
@@ -203,7 +203,7 @@ def _polygons(mask: Mask) -> list[list[float]]:
     contours, hierarchy = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if (hierarchy[0, :, 3] >= 0).any():
         return []
-    # Contours go through the centres of the enlarged pixels.
+    # Contours go through the centers of the enlarged pixels.
     polygons = [((c[:, 0] + 0.5) / scale).ravel().tolist() for c in contours]
     return [polygon for polygon in polygons if len(polygon) >= 6]
 

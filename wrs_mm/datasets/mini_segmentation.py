@@ -121,12 +121,12 @@ class _Canvas:
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         self.polygon(corners, color, label, surface, contrast)
 
-    def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], color: Color,
+    def ellipse(self, center: tuple[float, float], radii: tuple[float, float], color: Color,
                 label: int, surface: str = "smooth", contrast: float = 25.0) -> None:  # fmt: skip
         """Fill an ellipse with upright axes."""
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         points = [
-            (centre[0] + radii[0] * float(np.cos(a)), centre[1] + radii[1] * float(np.sin(a))) for a in angles
+            (center[0] + radii[0] * float(np.cos(a)), center[1] + radii[1] * float(np.sin(a))) for a in angles
         ]
         self.polygon(points, color, label, surface, contrast)
 
@@ -140,8 +140,8 @@ class _Canvas:
         return to_uint8(small), np.ascontiguousarray(self.labels[step, step])
 
 
-def _grey(rng: np.random.Generator, low: float, high: float) -> Color:
-    """Draw a grey with a slight tint."""
+def _gray(rng: np.random.Generator, low: float, high: float) -> Color:
+    """Draw a gray with a slight tint."""
     return (rng.uniform(low, high) + rng.uniform(-8, 8, 3)).astype(np.float32)
 
 
@@ -175,12 +175,12 @@ def _paint_house(canvas: _Canvas, x: float, base: float, width: float, height: f
 def _paint_tree(canvas: _Canvas, x: float, base: float, radius: float) -> None:
     rng = canvas.rng
     leaves = random_color(rng, hue=(30, 60), saturation=(70, 190), value=(50, 140))
-    canvas.box(x - 2, base - radius, 4, radius, _grey(rng, 40, 80), VEGETATION)
+    canvas.box(x - 2, base - radius, 4, radius, _gray(rng, 40, 80), VEGETATION)
     for _ in range(6):
         dx, dy = rng.normal(0, radius * 0.35, 2)
         size = radius * rng.uniform(0.4, 0.65)
-        centre = (x + dx, base - radius * 1.3 + dy)
-        canvas.ellipse(centre, (size, size * 0.9), leaves, VEGETATION, "rough", 45)
+        center = (x + dx, base - radius * 1.3 + dy)
+        canvas.ellipse(center, (size, size * 0.9), leaves, VEGETATION, "rough", 45)
 
 
 def _paint_ground(canvas: _Canvas, horizon: float, vanishing: float) -> tuple[float, float]:
@@ -194,7 +194,7 @@ def _paint_ground(canvas: _Canvas, horizon: float, vanishing: float) -> tuple[fl
     canvas.box(0, horizon, WIDTH, HEIGHT, grass, TERRAIN, "rough", 30)
     left, right = rng.uniform(-0.15, 0.2) * WIDTH, rng.uniform(0.8, 1.15) * WIDTH
     kerb = rng.uniform(0.2, 0.4) * WIDTH
-    stone, asphalt = _grey(rng, 130, 190), _grey(rng, 60, 110)
+    stone, asphalt = _gray(rng, 130, 190), _gray(rng, 60, 110)
 
     def strip(low: float, high: float, color: Color, label: int) -> None:
         top = [(vanishing + 0.12 * (x - vanishing), horizon) for x in (high, low)]
@@ -202,8 +202,8 @@ def _paint_ground(canvas: _Canvas, horizon: float, vanishing: float) -> tuple[fl
 
     strip(left - kerb, right + kerb, stone, SIDEWALK)
     strip(left, right, asphalt, ROAD)
-    centre = (left + right) / 2
-    strip(centre - 2, centre + 2, _grey(rng, 190, 230), ROAD)
+    center = (left + right) / 2
+    strip(center - 2, center + 2, _gray(rng, 190, 230), ROAD)
     kinds = [WALL, FENCE]
     rng.shuffle(kinds)
     for kind, side in zip(kinds, (-1, 1), strict=True):
@@ -236,7 +236,7 @@ def _paint_barrier(canvas: _Canvas, kind: int, side: int, horizon: float, vanish
         for level in (0.25, 0.5, 0.75):
             piece(0, 1, level, level + 0.07, bricks * 0.65)
         return
-    steel = _grey(rng, 90, 200)
+    steel = _gray(rng, 90, 200)
     piece(0, 1, 0, 1, random_color(rng, hue=(30, 110), saturation=(20, 80), value=(60, 120)))
     for start in np.linspace(0, 0.96, 16):
         piece(float(start), float(start) + 0.025, 0, 1, steel)
@@ -270,9 +270,9 @@ def _paint_traffic(
 
 def _paint_light(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
-    canvas.box(x - 3 * size, base - 45 * size, 6 * size, 45 * size, _grey(rng, 90, 140), POLE)
+    canvas.box(x - 3 * size, base - 45 * size, 6 * size, 45 * size, _gray(rng, 90, 140), POLE)
     width, height = 15 * size, 28 * size
-    canvas.box(x - width / 2, base - 64 * size, width, height, _grey(rng, 25, 50), LIGHT)
+    canvas.box(x - width / 2, base - 64 * size, width, height, _gray(rng, 25, 50), LIGHT)
     lamp = random_color(rng, hue=(0, 70), saturation=(200, 250), value=(220, 250))
     spot = rng.integers(3) * 9 + 5
     canvas.ellipse((x, base - (64 - spot) * size), (4 * size, 4 * size), lamp, LIGHT)
@@ -280,17 +280,17 @@ def _paint_light(canvas: _Canvas, x: float, base: float, size: float) -> None:
 
 def _paint_sign(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
-    canvas.box(x - 3 * size, base - 42 * size, 6 * size, 42 * size, _grey(rng, 90, 140), POLE)
+    canvas.box(x - 3 * size, base - 42 * size, 6 * size, 42 * size, _gray(rng, 90, 140), POLE)
     hue = float(rng.choice([0, 25, 110]))
     color = random_color(rng, (hue, hue + 8), saturation=(170, 240), value=(170, 240))
-    centre, radius = (x, base - 46 * size), 11 * size
+    center, radius = (x, base - 46 * size), 11 * size
     if rng.uniform() < 0.5:
-        canvas.ellipse(centre, (radius, radius), color, SIGN)
-        canvas.ellipse(centre, (radius * 0.6, radius * 0.6), _grey(rng, 215, 245), SIGN)
+        canvas.ellipse(center, (radius, radius), color, SIGN)
+        canvas.ellipse(center, (radius * 0.6, radius * 0.6), _gray(rng, 215, 245), SIGN)
     else:
-        canvas.box(x - radius, centre[1] - radius, 2 * radius, 2 * radius, color, SIGN)
-        bar = _grey(rng, 215, 245)
-        canvas.box(x - radius * 0.6, centre[1] - 2 * size, radius * 1.2, 4 * size, bar, SIGN)
+        canvas.box(x - radius, center[1] - radius, 2 * radius, 2 * radius, color, SIGN)
+        bar = _gray(rng, 215, 245)
+        canvas.box(x - radius * 0.6, center[1] - 2 * size, radius * 1.2, 4 * size, bar, SIGN)
 
 
 def _paint_figure(canvas: _Canvas, x: float, base: float, size: float, label: int) -> None:
@@ -312,9 +312,9 @@ def _paint_person(canvas: _Canvas, x: float, base: float, size: float) -> None:
 def _paint_wheels(canvas: _Canvas, x: float, base: float, span: float, radius: float, label: int) -> None:
     rng = canvas.rng
     for side in (-1, 1):
-        centre = (x + side * span / 2, base - radius)
-        canvas.ellipse(centre, (radius, radius), _grey(rng, 15, 40), label)
-        canvas.ellipse(centre, (radius * 0.5, radius * 0.5), _grey(rng, 120, 180), label)
+        center = (x + side * span / 2, base - radius)
+        canvas.ellipse(center, (radius, radius), _gray(rng, 15, 40), label)
+        canvas.ellipse(center, (radius * 0.5, radius * 0.5), _gray(rng, 120, 180), label)
 
 
 def _paint_bicycle(canvas: _Canvas, x: float, base: float, size: float) -> None:
@@ -322,9 +322,9 @@ def _paint_bicycle(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
     frame = random_color(rng, saturation=(120, 240))
     for side in (-1, 1):
-        centre = (x + side * 11 * size, base - 9 * size)
-        canvas.ellipse(centre, (9 * size, 9 * size), _grey(rng, 20, 50), BICYCLE)
-        canvas.ellipse(centre, (6 * size, 6 * size), _grey(rng, 150, 200), BICYCLE)
+        center = (x + side * 11 * size, base - 9 * size)
+        canvas.ellipse(center, (9 * size, 9 * size), _gray(rng, 20, 50), BICYCLE)
+        canvas.ellipse(center, (6 * size, 6 * size), _gray(rng, 150, 200), BICYCLE)
     corners = [(x - 11 * size, base - 9 * size), (x - 4 * size, base - 20 * size)]
     corners += [(x + 8 * size, base - 20 * size), (x + 11 * size, base - 9 * size)]
     canvas.polygon(corners, frame, BICYCLE)
@@ -358,12 +358,12 @@ def _paint_truck(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
     side = int(rng.choice([-1, 1]))
     cargo = random_color(rng, saturation=(0, 160), value=(120, 240))
-    canvas.box(x - 26 * size, base - 11 * size, 52 * size, 6 * size, _grey(rng, 20, 50), TRUCK)
+    canvas.box(x - 26 * size, base - 11 * size, 52 * size, 6 * size, _gray(rng, 20, 50), TRUCK)
     start = x - 12 * size - side * 8 * size - 8 * size
     canvas.box(start, base - 44 * size, 40 * size, 38 * size, cargo, TRUCK, "rough", 15)
     cab = x + side * 24 * size - 9 * size
     canvas.box(cab, base - 30 * size, 18 * size, 26 * size, random_color(rng), TRUCK)
-    canvas.box(cab + 3 * size, base - 27 * size, 12 * size, 9 * size, _grey(rng, 30, 60), TRUCK)
+    canvas.box(cab + 3 * size, base - 27 * size, 12 * size, 9 * size, _gray(rng, 30, 60), TRUCK)
     _paint_wheels(canvas, x, base, 40 * size, 6 * size, TRUCK)
 
 
@@ -372,7 +372,7 @@ def _paint_bus(canvas: _Canvas, x: float, base: float, size: float) -> None:
     rng = canvas.rng
     color = random_color(rng, saturation=(120, 230), value=(110, 230))
     canvas.box(x - 34 * size, base - 42 * size, 68 * size, 37 * size, color, BUS)
-    pane = _grey(rng, 30, 70)
+    pane = _gray(rng, 30, 70)
     for column in range(6):
         left = x + (column * 11 - 32) * size
         canvas.box(left, base - 37 * size, 8.5 * size, 13 * size, pane, BUS)
@@ -392,9 +392,9 @@ def _paint_train(canvas: _Canvas, x: float, base: float, size: float) -> None:
         canvas.polygon([*front, *back], paint, TRAIN)
 
     band(0, 38, color)
-    band(20, 31, _grey(rng, 30, 60))
-    band(10, 14, _grey(rng, 200, 245))
-    band(0, 4, _grey(rng, 40, 70))
+    band(20, 31, _gray(rng, 30, 60))
+    band(10, 14, _gray(rng, 200, 245))
+    band(0, 4, _gray(rng, 40, 70))
 
 
 _PAINTERS: dict[int, Callable[[_Canvas, float, float, float], None]] = {

@@ -242,16 +242,16 @@ def cut_nuclei(archive: zipfile.ZipFile, folder: Path) -> None:
     """Write the nuclei in the layout of Cityscapes, with two classes: background and nucleus."""
     picture = _decode(archive, "stardist/data/images/img2d.tif", cv2.IMREAD_UNCHANGED)
     instances = _decode(archive, "stardist/data/images/mask2d.tif", cv2.IMREAD_UNCHANGED)
-    # The range of grey values is taken from the training side alone.
+    # The range of gray values is taken from the training side alone.
     low, high = np.percentile(picture[:, NUCLEI_COLUMNS["train"]], [0.5, 99.5])
-    grey = np.clip((picture - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    gray = np.clip((picture - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     labels = (instances > 0).astype(np.uint8)
     for split, columns in NUCLEI_COLUMNS.items():
         images = folder / "leftImg8bit" / split / "nuclei"
         maps = folder / "gtFine" / split / "nuclei"
         images.mkdir(parents=True)
         maps.mkdir(parents=True)
-        side, side_labels = grey[:, columns], labels[:, columns]
+        side, side_labels = gray[:, columns], labels[:, columns]
         height, width = side.shape
         origins = tile_origins(height, width, _NUCLEI_TILE, NUCLEI_STRIDES[split])
         for index, (top, left) in enumerate(origins):

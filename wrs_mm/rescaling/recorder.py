@@ -69,7 +69,7 @@ class Recorder:
         module: str,
         transposed_groups: int = 0,
     ) -> None:
-        """A convolution or linear layer in a module: its output is labelled with its weight's filters."""
+        """A convolution or linear layer in a module: its output is labeled with its weight's filters."""
         spatial = max(0, weight.dim() - 2)
         kind = "convolution" if spatial else "linear layer"
         self.rule_out(x, f"the {kind} {module}")

@@ -196,14 +196,14 @@ def _join(operation: Operation) -> Sequence[Flow] | None:
     )
 
 
-def _run_on_labels(operation: Operation, unlabelled: Callable[[Tensor], Tensor]) -> Sequence[Flow] | None:
+def _run_on_labels(operation: Operation, unlabeled: Callable[[Tensor], Tensor]) -> Sequence[Flow] | None:
     biases = join_biases(operation.flows)
     if biases is None:
         return None
 
     def to_labels(tensor: Tensor) -> Tensor:
         flow = operation.flow_of(tensor)
-        return unlabelled(tensor) if flow is None else flow.labels.expand(stand_in_shape(tensor.shape))
+        return unlabeled(tensor) if flow is None else flow.labels.expand(stand_in_shape(tensor.shape))
 
     args, kwargs = map_tensors(operation.args, to_labels), map_tensors(operation.kwargs, to_labels)
     empty = any(tensor.numel() == 0 for tensor, _ in operation.inputs)

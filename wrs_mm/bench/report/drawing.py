@@ -20,7 +20,7 @@ Color = tuple[int, int, int]
 
 
 def class_colors(count: int) -> list[Color]:
-    """Colors for classes that have none: around the hue circle, neighbours far apart."""
+    """Colors for classes that have none: around the hue circle, neighbors far apart."""
     listed = []
     for index in range(count):
         red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1, 0.75, 0.95)

@@ -1,7 +1,7 @@
 """Over a sweep: the best value of an option, and how much is lost one step away from it.
 
 The paper claims that weight decay has to be tuned and weight rescaling has not. What a sweep says about
-that is not its best result alone, but how much a neighbouring value costs. The best value is chosen by the
+that is not its best result alone, but how much a neighboring value costs. The best value is chosen by the
 validation images it is shown on: it flatters an arm the more, the more values it had.
 """
 
@@ -163,8 +163,8 @@ def _arm(arm: pd.DataFrame, metric: str, checkpoint: str) -> list[dict[str, Any]
         best = _best(swept, values)
         index = steps.index(float(str(dict(best)[axis])))
         found = {"axis": axis, "best": steps[index], **_at(best, values)}
-        for side, neighbour in (("below", index - 1), ("above", index + 1)):
-            step = steps[neighbour] if 0 <= neighbour < len(steps) else None
+        for side, neighbor in (("below", index - 1), ("above", index + 1)):
+            step = steps[neighbor] if 0 <= neighbor < len(steps) else None
             found |= {f"{side}_{name}": value for name, value in _step(values, diverged, best, axis, step)}
         rows.append(found)
     return rows or [{"axis": "", "best": math.nan, **_at(_best(candidates, values), values)}]

@@ -101,7 +101,7 @@ def softmax_focal_loss_forward(
     """
     p, q = _own_probability(input, target)
     loss = -alpha * q**gamma * torch.log(p)
-    output.copy_(_ignore_negative(loss * _weight_of_labelled(weight, target), target))
+    output.copy_(_ignore_negative(loss * _weight_of_labeled(weight, target), target))
 
 
 def softmax_focal_loss_backward(
@@ -129,7 +129,7 @@ def softmax_focal_loss_backward(
     """
     p, q = _own_probability(input, target)
     by_log_p = alpha * (-(q**gamma) + gamma * q ** (gamma - 1) * p * torch.log(p))
-    by_log_p = _ignore_negative(by_log_p * _weight_of_labelled(weight, target), target)
+    by_log_p = _ignore_negative(by_log_p * _weight_of_labeled(weight, target), target)
     buff.copy_(by_log_p)
     softmax = _at_least_float32(input)
     grad_input.copy_(by_log_p[:, None] * (_is_target(target, softmax).to(softmax) - softmax))
@@ -147,5 +147,5 @@ def _ignore_negative(values: Tensor, target: Tensor) -> Tensor:
     return torch.where(target >= 0, values, torch.zeros_like(values))
 
 
-def _weight_of_labelled(weight: Tensor, target: Tensor) -> Tensor:
+def _weight_of_labeled(weight: Tensor, target: Tensor) -> Tensor:
     return _weight_of_rows(weight, target.clamp(min=0))

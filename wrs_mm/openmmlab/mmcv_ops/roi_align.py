@@ -41,7 +41,7 @@ def roi_align_forward(
         spatial_scale: Feature cells per image pixel.
         sampling_ratio: Samples along each axis of a bin; 0 takes one per feature cell.
         pool_mode: 0 maximum, 1 average.
-        aligned: Shift by half a cell, so that pixel centres are at integers.
+        aligned: Shift by half a cell, so that pixel centers are at integers.
     """
     rois = rois.to(input.dtype)
     if pool_mode == _MAX:
