@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,6 +150,35 @@ def private_imports(folder: Path, package: str) -> list[str]:
     return found
 
 
+def needlessly_public(folder: Path, users: Iterable[Path]) -> list[str]:
+    """Public names at the top of a file that no other file mentions, nor anything public of its own.
+
+    Args:
+        folder: Where the package's files are.
+        users: All files that may use them.
+    """
+    words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in users}
+    count = Counter(word for found in words.values() for word in found)
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        # What a public signature has as a type, or a docstring refers to, is public along with it.
+        own = set(re.findall(r":\w+:`(\w+)`", text))
+        for node in ast.walk(tree):
+            types: list[ast.expr | None] = [node.annotation] if isinstance(node, ast.AnnAssign) else []
+            if isinstance(node, ast.FunctionDef) and not re.match("_[^_]", node.name):
+                types = [node.returns, *(getattr(part, "annotation", None) for part in ast.walk(node.args))]
+            own.update(word for one in types if one for word in re.findall(r"\w+", ast.unparse(one)))
+        for node in tree.body:
+            for target in node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]:
+                name = getattr(target, "id", getattr(target, "name", "_"))
+                elsewhere = count[name] - (name in words.get(path, ()))
+                if not (name.startswith("_") or elsewhere or name in own):
+                    found.append(f"{path.relative_to(folder)}:{node.lineno}: {name}")
+    return found
+
+
 def circle(arrows: dict[str, set[str]]) -> list[str] | None:
     """A way along arrows that comes back to where it began, if there is one."""
 
@@ -201,6 +232,12 @@ def test_no_private_name_is_imported_by_another_file() -> None:
     assert private_imports(PACKAGE, "wrs_mm") == []
     tests = Path(__file__).parent
     assert private_imports(tests, "wrs_mm") == []
+
+
+def test_a_public_name_is_used_elsewhere() -> None:
+    root = PACKAGE.parent
+    users = [path for part in ("wrs_mm", "tests", "tools", "configs") for path in (root / part).rglob("*.py")]
+    assert needlessly_public(PACKAGE, users) == []
 
 
 def test_there_are_no_circles() -> None:
@@ -272,6 +309,19 @@ def test_a_private_name_of_another_file_is_found(tmp_path: Path) -> None:
         "a.py:2: imports p._e",
         "a.py:4: imports p.b._g.h",
     ]
+
+
+def test_a_public_name_that_nobody_else_uses_is_found(tmp_path: Path) -> None:
+    text = """
+class Shown: "Has :data:`B`."
+A = B = _C = 1
+def f(one: Shown) -> None: ...
+def _g(one: Hidden) -> None: ...
+class Hidden: ...
+def used(): ...
+"""
+    folder = plant(tmp_path, a=text, b="from p.a import used")
+    assert needlessly_public(folder, folder.rglob("*.py")) == ["a.py:3: A", "a.py:4: f", "a.py:6: Hidden"]
 
 
 def test_a_circle_is_found_and_an_import_inside_a_function_closes_none(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """Where torch's message names the type or function that it does not load."""
 
 
-def allow_checkpoint_types() -> None:
+def _allow_checkpoint_types() -> None:
     """Allow under ``weights_only`` the types that mmengine's checkpoints contain, and no others.
 
     These are the histories in its message hub, the numpy arrays and numbers in them, in datasets'
@@ -117,7 +117,7 @@ def load_safely() -> None:
     """Make mmengine load files and downloads with ``weights_only`` protection."""
     from mmengine.runner import checkpoint
 
-    allow_checkpoint_types()
+    _allow_checkpoint_types()
 
     # mmengine takes the name of the backend, for its log, from the name of this function.
     def load_from_local(filename: str, map_location: Any = None) -> Any:
@@ -167,7 +167,7 @@ def holds_training(content: Any) -> bool:
     return isinstance(content, dict) and content.keys() >= _TRAINING_STATE
 
 
-def pointed_checkpoint(folder: Path) -> Path | None:
+def _pointed_checkpoint(folder: Path) -> Path | None:
     """What the file ``last_checkpoint`` names, in which mmengine says where it saved the last one.
 
     Relative to the folder that the training was started in: where the work dir was moved, or is seen from
@@ -182,7 +182,7 @@ def newest_first(folder: Path) -> list[Path]:
 
     ``best_*`` are left out: mmengine saves them for users, with weights alone.
     """
-    pointed = pointed_checkpoint(folder)
+    pointed = _pointed_checkpoint(folder)
     saved = [path for path in folder.glob("*.pth") if not path.name.startswith("best_")]
     name = pointed.name if pointed else None
     return sorted(saved, key=lambda path: (path.name == name, path.stat().st_mtime_ns), reverse=True)
@@ -197,7 +197,7 @@ def last_checkpoint(work_dir: Path) -> Path | None:
     Raises:
         CheckpointError: The file names a checkpoint, and there is none.
     """
-    pointed = pointed_checkpoint(work_dir)
+    pointed = _pointed_checkpoint(work_dir)
     if pointed is None:
         return None
     for path in (work_dir / pointed.name, pointed):

@@ -20,10 +20,10 @@ Empty = Literal[False, "first", "all"]
 IGNORED = 255
 """The label of a pixel that no loss counts, in both toolboxes."""
 
-SEMANTIC_STRIDE_OF_ROI_HEADS = 8
+_SEMANTIC_STRIDE_OF_ROI_HEADS = 8
 """HTC's and SCNet's pipelines give their semantic branch a map of 1/8 of the image's size."""
 
-NUM_PROPOSALS = 50
+_NUM_PROPOSALS = 50
 """Boxes for an image of a detector that expects them from elsewhere (Fast R-CNN)."""
 
 
@@ -118,7 +118,7 @@ def _detection_sample(
         labels = _random_label_map(shape, classes, generator, without, IGNORED)
         sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(labels[None]))
     if _reads_proposals(model):
-        proposals = _random_boxes(NUM_PROPOSALS, size, generator)
+        proposals = _random_boxes(_NUM_PROPOSALS, size, generator)
         sample.proposals = InstanceData(bboxes=torch.from_numpy(proposals))
     return sample
 
@@ -196,7 +196,7 @@ def _semantic_branch(model: nn.Module) -> tuple[int, int] | None:
         if stuff:
             return module.num_things_classes + stuff, 1
         if name == "roi_head.semantic_head":
-            return module.num_classes, SEMANTIC_STRIDE_OF_ROI_HEADS
+            return module.num_classes, _SEMANTIC_STRIDE_OF_ROI_HEADS
     return None
 
 

@@ -31,7 +31,7 @@ def names() -> tuple[str, ...]:
     return tuple(REGULARIZERS)
 
 
-def options_of(name: str) -> tuple[str, ...]:
+def _options_of(name: str) -> tuple[str, ...]:
     """The names of a regularizer's options.
 
     Raises:
@@ -49,7 +49,7 @@ def check(name: str, **options: Any) -> None:
         OptionError: It does not exist, has no such option, or the value is out of its range; its ``option``
             says which one is to blame.
     """
-    known = options_of(name)
+    known = _options_of(name)
     for option in options:
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"

@@ -31,7 +31,7 @@ class Display(Protocol):
         """Look at the runs again; called a few times a second."""
 
 
-class Attempt(NamedTuple):
+class _Attempt(NamedTuple):
     """An attempt at a run that is under way.
 
     Attributes:
@@ -64,7 +64,7 @@ def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[R
     waiting = deque(run for run in runs if not run.is_final())
     # What a run that somebody else has under way looked like: if it fails there, it has failed.
     elsewhere: dict[Run, tuple[int, int] | None] = {}
-    active: dict[Run, Attempt] = {}
+    active: dict[Run, _Attempt] = {}
     if waiting:
         executor.prepare()
     try:
@@ -85,7 +85,7 @@ def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[R
 def _fill_slots(
     waiting: deque[Run],
     elsewhere: dict[Run, tuple[int, int] | None],
-    active: dict[Run, Attempt],
+    active: dict[Run, _Attempt],
     executor: Executor,
 ) -> None:
     """Fill the free slots with waiting runs; those that another harness has stay in the queue."""
@@ -105,7 +105,7 @@ def _fill_slots(
             continue
         before = run.result_stamp()
         try:
-            active[run] = Attempt(executor.submit(run), claim, before)
+            active[run] = _Attempt(executor.submit(run), claim, before)
         except BaseException:
             claim.release()
             raise
@@ -118,7 +118,7 @@ def _failed_elsewhere(run: Run, elsewhere: dict[Run, tuple[int, int] | None]) ->
     return result is not None and result.status is Status.FAILED
 
 
-def _conclude_ended(active: dict[Run, Attempt]) -> None:
+def _conclude_ended(active: dict[Run, _Attempt]) -> None:
     """Let go of the runs whose attempts have ended."""
     for run, attempt in list(active.items()):
         ended = attempt.job.ended()
@@ -129,7 +129,7 @@ def _conclude_ended(active: dict[Run, Attempt]) -> None:
             _conclude(run, attempt, ended)
 
 
-def _stop_jobs(active: dict[Run, Attempt], executor: Executor) -> None:
+def _stop_jobs(active: dict[Run, _Attempt], executor: Executor) -> None:
     """Stop all jobs, first asked, then killed; or let them go on."""
     if executor.detached:
         return
@@ -150,7 +150,7 @@ def _stop_jobs(active: dict[Run, Attempt], executor: Executor) -> None:
                 _conclude(run, attempt, Ended("stopped with the benchmark", interrupted=True))
 
 
-def _conclude(run: Run, attempt: Attempt, ended: Ended) -> None:
+def _conclude(run: Run, attempt: _Attempt, ended: Ended) -> None:
     """Write the result of a run whose process ended without writing one, and let go of the run."""
     try:
         with run.lock().acquire(timeout=_LET_GO):

@@ -51,7 +51,7 @@ _SETUP = (
 """As on one machine, see :mod:`wrs_mm.bench.executors.local`."""
 
 
-class SlurmWork:
+class _SlurmWork:
     """What a job does: submitit's «checkpointable» function.
 
     Args:
@@ -189,7 +189,7 @@ class SlurmExecutor:
         Raises:
             OptionError: Slurm refuses the job.
         """
-        name = job_name(run)
+        name = _job_name(run)
         for number, (state, listed) in self._queue.jobs().items():
             if listed == name and state not in _ENDED:
                 return SlurmJob(number, self._queue)
@@ -207,7 +207,7 @@ class SlurmExecutor:
                 setup=list(_SETUP),
                 additional_parameters={"requeue": True, **self._options},
             )
-            job = slurm.submit(SlurmWork(folder))
+            job = slurm.submit(_SlurmWork(folder))
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
             lines = [line for line in str(error).splitlines() if "error" in line.lower()]
             raise OptionError(
@@ -221,7 +221,7 @@ class SlurmExecutor:
         time.sleep(max(seconds, min(1.0, _LOOK_EVERY)))
 
 
-def job_name(run: Run) -> str:
+def _job_name(run: Run) -> str:
     """The name of a run's job: readable, and of this folder alone."""
     digest = hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:12]
     return f"{run.name[:60]}-{digest}"

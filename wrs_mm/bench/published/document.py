@@ -46,7 +46,7 @@ def run_published(work_dirs: Sequence[Path] = (), into: Path | None = None) -> i
         marks = " or ".join(f"<!-- {name} --><!-- /{name} -->" for name in tables)
         raise OptionError(f"--into {into}: no place for a table; write {marks} where one belongs")
     for name in places:
-        text = fill_section(text, name, tables[name]())
+        text = _fill_section(text, name, tables[name]())
     write_text(into, text)
     print(f"{into}: {', '.join(places)}")
     return 0
@@ -58,7 +58,7 @@ def read_section(text: str, name: str) -> str | None:
     return found.group(2).strip() if found else None
 
 
-def fill_section(text: str, name: str, content: str) -> str:
+def _fill_section(text: str, name: str, content: str) -> str:
     """Replace what a document has between the comments of a name."""
     return re.sub(_pattern(name), lambda match: f"{match[1]}\n{content}\n{match[3]}", text, flags=re.DOTALL)
 

@@ -18,7 +18,7 @@ from wrs_mm.bench.runs.predictions import COUNTS, detections_file, gallery
 from wrs_mm.bench.statistics.benchmark import RunData
 from wrs_mm.bench.statistics.evaluations import KINDS, annotations_file
 
-MIN_SCORE = 0.3
+_MIN_SCORE = 0.3
 """Detections below it are not drawn; mmdet's own demos do the same."""
 
 
@@ -119,7 +119,7 @@ def _detection(title: str, folders: Sequence[tuple[str, Path]], config: Mapping[
             file = detections_file(folder, kind)
             if file.is_file():
                 listed += [d for d in json.loads(file.read_text()) if d["image_id"] in chosen]
-        found.append((label, [d for d in listed if d["score"] >= MIN_SCORE]))
+        found.append((label, [d for d in listed if d["score"] >= _MIN_SCORE]))
     items = []
     for image_id, name in chosen.items():
         if not (root / name).is_file():

@@ -25,7 +25,7 @@ from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json, write_text
 
-LOG_TAIL = 50
+_LOG_TAIL = 50
 """How many of its last log lines a failed run keeps in its result."""
 
 
@@ -166,7 +166,7 @@ class Run:
         if not self.log.exists():
             return []
         with self.log.open(encoding="utf-8", errors="replace") as file:
-            return [line.rstrip("\n") for line in deque(file, maxlen=LOG_TAIL)]
+            return [line.rstrip("\n") for line in deque(file, maxlen=_LOG_TAIL)]
 
 
 def _read_record(path: Path, model: type[Any]) -> Any:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = (
+_PACKAGES = (
     "wrs-mm",
     "torch",
     "torchvision",
@@ -26,11 +26,11 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the installed :data:`PACKAGES`, and of what computes beneath them."""
+    """Versions of Python, of the installed packages behind a result, and of what computes beneath them."""
     import torch
 
     found = {"python": platform.python_version(), "system": platform.platform()}
-    for package in PACKAGES:
+    for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

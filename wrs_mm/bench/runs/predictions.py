@@ -25,7 +25,7 @@ FOLDER = "predictions"
 COUNTS = "val.npz"
 """Name of a segmentor's file."""
 
-GALLERY = 4
+_GALLERY = 4
 """Of how many images a segmentor's label maps are kept."""
 
 
@@ -39,7 +39,7 @@ def detections_file(folder: Path, kind: str) -> Path:
     return folder / f"val.{kind}.json"
 
 
-def gallery(names: Iterable[str], count: int = GALLERY) -> list[str]:
+def gallery(names: Iterable[str], count: int = _GALLERY) -> list[str]:
     """The images that a report shows: an arbitrary choice, and the same for every run.
 
     Nobody picks them, and the first ones would often be of one city: those whose file names, without

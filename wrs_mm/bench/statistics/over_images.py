@@ -26,14 +26,14 @@ IMAGE_COLUMNS = (
 """``value``, ``baseline_value``: of the last checkpoints, unrounded. ``low``, ``high``: the percentile
 bootstrap's 95 % interval of the difference over ``images``. ``fingerprint``: of both runs' predictions."""
 
-RESAMPLES = 1000
+_RESAMPLES = 1000
 """Bootstrap resamples of a report."""
 
 
 def image_intervals(
     evaluated: Iterable[EvaluatedRun],
     known: pd.DataFrame,
-    resamples: int = RESAMPLES,
+    resamples: int = _RESAMPLES,
     announce: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Compare each run with its baseline.

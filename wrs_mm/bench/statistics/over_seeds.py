@@ -20,11 +20,11 @@ from scipy import stats
 SCENARIO = ["recipe", "optimizer", "learning_rate"]
 """Columns within which arms are compared: the parts of a run's ``scenario``, in its order."""
 
-ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
+_ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
 """Columns that distinguish arms."""
 
 SUMMARY_COLUMNS = (
-    *ARM,
+    *_ARM,
     "checkpoint",
     "metric",
     "seeds",
@@ -45,7 +45,7 @@ SUMMARY_COLUMNS = (
 minus baseline, mean over pairs. ``low``, ``high``: its 95 % interval. ``runs``: all with a result;
 ``diverged``, ``failed``, ``interrupted``: those of them without metrics."""
 
-LOST = ("diverged", "failed", "interrupted")
+_LOST = ("diverged", "failed", "interrupted")
 """States of runs that have a result and are in no mean."""
 
 MIN_PAIRS = 3
@@ -88,10 +88,10 @@ def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
             (group["status"] == "done") & (group["metric"] != "") & (group["checkpoint"] == checkpoint)
         ]
         metrics = sorted(measured["metric"].unique())
-        for arm, rows in group.groupby(ARM, sort=True, dropna=False):
+        for arm, rows in group.groupby(_ARM, sort=True, dropna=False):
             by_run = rows.drop_duplicates("run")["status"]
-            counts = {"runs": len(by_run), **{state: int((by_run == state).sum()) for state in LOST}}
-            named = dict(zip(ARM, arm, strict=True))
+            counts = {"runs": len(by_run), **{state: int((by_run == state).sum()) for state in _LOST}}
+            named = dict(zip(_ARM, arm, strict=True))
             for metric in metrics or [""]:
                 values = _by_seed(measured, metric, measured["run"].isin(rows["run"]))
                 baseline = _by_seed(measured, metric, measured["baseline"])
@@ -133,7 +133,7 @@ def paired(values: dict[int, float], baseline: dict[int, float]) -> dict[str, fl
 
 def runs_by_state(row: Mapping[str, Any]) -> dict[str, int]:
     """How many runs of a summary's row are done, and in each other state that some are in."""
-    lost = {state: int(row[state]) for state in LOST if row[state]}
+    lost = {state: int(row[state]) for state in _LOST if row[state]}
     return {"done": int(row["runs"]) - sum(lost.values()), **lost}
 
 

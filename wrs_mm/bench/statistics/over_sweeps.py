@@ -18,7 +18,7 @@ from wrs_mm.bench.statistics.over_seeds import mean_and_sd, paired
 from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
 from wrs_mm.values import is_number
 
-LEARNING_RATE = "learning_rate"
+_LEARNING_RATE = "learning_rate"
 """The axis that is no option of an arm."""
 
 SWEEP_COLUMNS = (
@@ -43,8 +43,8 @@ Point = tuple[tuple[str, float | str | None], ...]
 def point(row: Mapping[str, Any]) -> Point:
     """Where in its arm's sweep a row of results stands: its options and its learning rate."""
     values = dict(json.loads(row["options"]))
-    rate = row[LEARNING_RATE]
-    values[LEARNING_RATE] = None if is_missing(rate) else float(rate)
+    rate = row[_LEARNING_RATE]
+    values[_LEARNING_RATE] = None if is_missing(rate) else float(rate)
     return tuple(sorted((key, _hashable(value)) for key, value in values.items()))
 
 

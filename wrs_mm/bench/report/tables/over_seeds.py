@@ -61,10 +61,10 @@ def _comparison(task: str, summary: pd.DataFrame) -> Table:
     ]
     title = f"{task.capitalize()}: {CHECKPOINTS[str(summary['checkpoint'].iloc[0])]}"
     columns = [*keys, *measured, Column("runs")]
-    return Table(title, over_seeds_caption(summary), columns, made, keys=len(keys))
+    return Table(title, _caption(summary), columns, made, keys=len(keys))
 
 
-def over_seeds_caption(summary: pd.DataFrame) -> str:
+def _caption(summary: pd.DataFrame) -> str:
     """What the numbers of a comparison are."""
     which = "last" if (summary["checkpoint"] == "last").all() else "best"
     text = (
