@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from wrs_mm.rescaling.labels import Flow, compress, join_biases, map_tensors, stand_in_shape, varying
+from wrs_mm.values import is_whole_number
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _one_for_zero(value: Any) -> Any:
     """The sizes of a view of an empty tensor, for its stand-in with one element."""
     if isinstance(value, (tuple, list)):
         return tuple(_one_for_zero(item) for item in value)
-    return 1 if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value
+    return 1 if is_whole_number(value) and value == 0 else value
 
 
 def _copy(operation: Operation) -> Sequence[Flow] | None:

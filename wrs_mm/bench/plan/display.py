@@ -17,7 +17,7 @@ from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.terminal import Column, Section, print_lines, table_lines
-from wrs_mm.values import several
+from wrs_mm.values import one_line, several
 
 _LONGEST = 60
 """Longest value of a config that is shown whole."""
@@ -106,7 +106,7 @@ def _difference_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = one_line(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

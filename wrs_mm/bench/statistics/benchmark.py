@@ -17,6 +17,7 @@ from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.logs import Series, training_losses, validations
 from wrs_mm.bench.statistics.results import main_metrics
+from wrs_mm.values import is_number
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _read_config(path: Path) -> dict[str, Any] | None:
 def arm_order(regularizer: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
     """What arms are sorted by: their names, then their options, numbers by their size."""
     numbers = [
-        (key, 0, float(value), "") if isinstance(value, (int, float)) else (key, 1, 0.0, str(value))
+        (key, 0, float(value), "") if is_number(value) else (key, 1, 0.0, str(value))
         for key, value in sorted(options.items())
     ]
     return regularizer, tuple(numbers)

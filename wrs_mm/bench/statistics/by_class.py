@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun
+from wrs_mm.bench.statistics.over_seeds import mean_and_sd
 
 
 class ClassDifference(NamedTuple):
@@ -52,12 +53,12 @@ def class_differences(runs: Iterable[EvaluatedRun], prefix: str) -> dict[str, li
             if value == value and name in other and other[name] == other[name]:
                 paired.setdefault(arm, {}).setdefault(name, []).append(value - other[name])
     first = next(iter(paired.values()), {})
-    order = sorted(first, key=lambda name: _mean(first[name]))
+    order = sorted(first, key=lambda name: mean_and_sd(first[name])[0])
     return {
-        arm: [ClassDifference(name, classes[name], _mean(classes[name])) for name in order if name in classes]
+        arm: [
+            ClassDifference(name, classes[name], mean_and_sd(classes[name])[0])
+            for name in order
+            if name in classes
+        ]
         for arm, classes in paired.items()
     }
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
