@@ -24,8 +24,8 @@ P, D = Path("plan.yaml"), Path("d")
         (commands, "status", ["status", "d", "--watch"], (D, True)),
         (commands, "status", ["status", "d", "--once"], (D, False)),
         (commands, "report", ["report", "d"], (D,)),
-        (document, "run_published", ["baselines"], ([], None)),
-        (document, "run_published", ["baselines", "d", "--into", "a.md"], ([D], Path("a.md"))),
+        (document, "show_baselines", ["baselines"], ([], None)),
+        (document, "show_baselines", ["baselines", "d", "--into", "a.md"], ([D], Path("a.md"))),
     ],
 )
 def test_each_action_calls_what_does_it(module, function, arguments, expected, monkeypatch):

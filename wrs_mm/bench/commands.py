@@ -1,4 +1,8 @@
-"""What ``wrs-mm bench run``, ``status`` and ``report`` do."""
+"""What ``wrs-mm bench run``, ``status`` and ``report`` do.
+
+It belongs to the bench and not to :mod:`wrs_mm.cli`: here is the work of each verb without any parsing, for
+whoever calls it from Python, tests among them.
+"""
 
 from __future__ import annotations
 

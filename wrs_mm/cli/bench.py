@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
         return show_plan(args.plan)
     if args.action == "baselines":
-        from wrs_mm.bench.published.document import run_published
+        from wrs_mm.bench.published.document import show_baselines
 
-        return run_published(args.work_dir, args.into)
+        return show_baselines(args.work_dir, args.into)
 
     from wrs_mm.bench import commands
 

@@ -189,7 +189,7 @@ def test_a_document_without_a_place_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "doc.md"
     page.write_text("nothing\n")
     with pytest.raises(OptionError, match="no place for a table"):
-        document.run_published(into=page)
+        document.show_baselines(into=page)
     assert page.read_text() == "nothing\n"
     with pytest.raises(OptionError, match="cannot be read"):
-        document.run_published(into=tmp_path / "nowhere.md")
+        document.show_baselines(into=tmp_path / "nowhere.md")

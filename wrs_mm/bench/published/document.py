@@ -16,7 +16,7 @@ from wrs_mm.errors import OptionError
 from wrs_mm.files import write_text
 
 
-def run_published(work_dirs: Sequence[Path] = (), into: Path | None = None) -> int:
+def show_baselines(work_dirs: Sequence[Path] = (), into: Path | None = None) -> int:
     """Print the reference tables, or put them into a document.
 
     Args:
