@@ -1,7 +1,8 @@
 """Every usual mistake in laying out COCO and Cityscapes is found, and what to do about it is right.
 
 It is about all of the check: ``check_coco.py``, ``check_cityscapes.py``, and what they share in
-``finding.py``, ``images.py`` and ``unpacking.py``.
+``finding.py``, ``images.py`` and ``unpacking.py``. It is one file of more than 400 lines because the usual
+mistakes concern several of them, and all are made on copies of the same two stand-ins.
 """
 
 from __future__ import annotations

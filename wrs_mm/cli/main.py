@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Command] = {
     "data": Command("wrs_mm.cli.data", "make the small datasets, check the large ones"),
     "bench": Command("wrs_mm.cli.bench", "compare regularizers over a plan of runs"),
 }
+"""The subcommands, in the order in which the help lists them."""
 
 RENAMED: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("rescale",): ("rescale-checkpoint",),

@@ -21,8 +21,14 @@ from numpy.typing import NDArray
 from wrs_mm.datasets.textures import Image, random_color, shrink, to_uint8, value_noise
 
 CLASSES = ("disc", "square", "triangle", "ring", "star", "cross")
+"""Their categories are numbered from 1 in this order."""
+
 SPLITS = {"train2017": 600, "val2017": 200}
+"""Images of each split."""
+
 SIZE = 128
+"""Height and width of an image, in pixels."""
+
 _SUPERSAMPLING = 2
 _MAX_OBJECTS = 5
 _RADIUS = (10.0, 26.0)
@@ -32,6 +38,7 @@ _MAX_HIDDEN = 0.4
 """An object may hide at most this share of another one."""
 
 Mask = NDArray[np.bool_]
+"""The pixels of an object, height × width."""
 
 
 def render_detection(folder: Path, seed: int, advance: Callable[[], None]) -> None:

@@ -5,6 +5,9 @@ trees, walls and fences, road, pavements and grass, then poles, vehicles and peo
 identifiers and training identifiers lie in Cityscapes' folders under its file names, and the bonnet
 of the camera's car is left out of training and scoring, as there. Rare classes are put into scenes
 in turn, so that every one of them occurs in each split.
+
+It is one file of more than 400 lines because every painter draws from the scene's one stream of random
+numbers: they make sense only in the order in which a scene calls them.
 """
 
 from __future__ import annotations
@@ -19,18 +22,29 @@ from numpy.typing import NDArray
 from wrs_mm.datasets.textures import Color, Image, random_color, shrink, to_uint8, value_noise
 
 CITIES = {"train": {"arden": 120, "bramley": 120}, "val": {"corbridge": 60}}
+"""Scenes of each city, by split."""
+
 HEIGHT, WIDTH = 128, 256
+"""Of a scene, in pixels."""
+
 IGNORE = 255
+"""Training identifier of what is neither trained nor scored."""
+
 _SUPERSAMPLING = 2
 
-# Cityscapes' training identifiers, in its order, with the label identifier of each.
 _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The label identifier of each training identifier."""
+
 (
     ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, LIGHT, SIGN, VEGETATION, TERRAIN,
     SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE,
 ) = range(19)  # fmt: skip
+"""Cityscapes' training identifiers, in its order."""
+
 _EGO_VEHICLE_ID = 1
+
 RARE = (TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
+"""Classes that are put into scenes in turn."""
 
 _Points = list[tuple[float, float]]
 

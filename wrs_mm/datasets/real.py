@@ -65,19 +65,24 @@ _STARDIST = _Wheel(
     license_file="stardist-0.9.2.dist-info/licenses/LICENSE.txt",
 )
 
-# Each photograph, and the row at which its train region ends and its val region begins.
 _TREE_PHOTOGRAPHS = {
     "2019_YELL_2_528000_4978000_image_crop2": 1896,
     "2019_YELL_2_541000_4977000_image_crop": 651,
 }
+"""Each photograph, and the row at which its train region ends and its val region begins."""
+
 _TREE_TILE = 192
 _TREE_STRIDES = {"train2017": 96, "val2017": _TREE_TILE}
 _MIN_VISIBLE = 0.5
 """A crown cut by the tile's border to less than this is a region to ignore, not an object."""
 
 _NUCLEI_TILE = 128
+
 NUCLEI_STRIDES = {"train": 32, "val": _NUCLEI_TILE}
+"""Pixels between tiles, by split."""
+
 NUCLEI_COLUMNS = {"train": slice(0, 384), "val": slice(384, 512)}
+"""The columns of the picture that each split is cut from."""
 
 _ATTRIBUTION = """{name}: cut by wrs-mm from images in the Python package {project} {version}.
 Source: https://pypi.org/project/{project}/{version}/ (sha256 of the wheel {sha256})

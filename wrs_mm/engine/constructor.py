@@ -14,7 +14,10 @@ from wrs_mm.rescaling.partner_groups import add_partner_groups
 from wrs_mm.values import is_number
 
 DECAY_MULT = "scale_invariant_decay_mult"
+"""The key of ``paramwise_cfg`` for the factor on the weight decay of the selected weights."""
+
 OTHER_DECAY_MULT = "other_decay_mult"
+"""The key for the factor on that of all other parameters."""
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

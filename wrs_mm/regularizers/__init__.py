@@ -21,6 +21,7 @@ from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 
 REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {"none": none, "wd": wd, "wrs": wrs}
+"""By name, what makes an arm's ``optim_wrapper`` of a recipe's and the regularizer's options."""
 
 RECIPE_KEY = "regularizers"
 """The key of a config that says the options of its arms, by regularizer; no Runner reads it."""

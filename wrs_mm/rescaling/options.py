@@ -11,6 +11,8 @@ from wrs_mm.errors import OptionError
 from wrs_mm.values import is_number, is_whole_number
 
 GRANULARITIES = ("filter", "layer")
+"""What has one norm: each filter, or the whole weight."""
+
 _FROZEN_BN = ("skip", "fold")
 
 SELECTION = ("granularity", "frozen_bn")

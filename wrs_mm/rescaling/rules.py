@@ -65,6 +65,8 @@ class Operation:
 
 
 Rule = Callable[[Operation], Sequence[Flow] | None]
+"""From an operation to the flow of each tensor of its result; None rules the filters out."""
+
 _FlowRule = Callable[[Operation, Flow], Flow | None]
 """The rule of an operation on one tensor: from the flow of that to the flow of its (first) result."""
 
@@ -328,3 +330,4 @@ RULES: Mapping[str, Rule] = {
     **_each("mean amax amin", _of_first(_reduce, bias=True)),
     "sum": _of_first(_reduce, bias=False),
 }
+"""The rules by the names of operations, as :attr:`Operation.name` gives them."""

@@ -19,6 +19,7 @@ MODULES = (
     "wrs_mm.bench.runs.iou_recorder",
     "wrs_mm.bench.runs.worker",
 )
+"""What the fork server imports."""
 
 for module in MODULES:
     # A run that needs what cannot be imported says in its own log why.

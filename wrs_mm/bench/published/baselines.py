@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 ARMS = ("none", "wd", "wrs")
+"""The regularizers, a column each."""
+
 DATASETS = ("coco", "cityscapes")
 """Folders under ``configs/`` whose recipes derive from published ones, which are also the names of
 the datasets in results: what was trained on other data does not count."""
 
 UNMEASURED = "not measured yet"
+"""What a cell says without results."""
 
 METRICS = {"box AP": "bbox_mAP", "mask AP": "segm_mAP", "mIoU": "mIoU"}
 """The metafiles' names of the metrics shown, and ours. (Metafiles also give mIoU over several scales

@@ -17,6 +17,7 @@ LONGER_SIDE = 448
 _IGNORED = 255
 
 Color = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 
 def class_colors(count: int) -> list[Color]:

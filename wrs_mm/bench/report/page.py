@@ -23,6 +23,7 @@ from wrs_mm.files import write_text
 from wrs_mm.values import several
 
 NAME = "report.html"
+"""The page's file in a work dir."""
 
 
 def require_packages() -> None:

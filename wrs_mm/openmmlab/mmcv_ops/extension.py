@@ -18,6 +18,7 @@ from typing import Any
 from wrs_mm.openmmlab.mmcv_ops.missing import MISSING_OPERATORS, missing_operator
 
 NAME = "mmcv._ext"
+"""The module that mmcv's compiled operators are expected in."""
 
 IMPLEMENTED_IN = {
     "nms": "nms",

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-# Okabe and Ito's colors, told apart by color-blind readers too; black and yellow left out.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
+"""Okabe and Ito's colors, told apart by color-blind readers too; black and yellow left out."""
+
 _GRID = "#e3e6ea"
 
 
