@@ -5,6 +5,8 @@ They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/ove
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from made_up import DETECTOR, SEGMENTOR
 
@@ -121,3 +123,8 @@ def test_runs_stand_under_their_recipe_without_its_name(benchmark):
     assert [recipe for recipe, _ in table.sections()] == [DETECTOR, SEGMENTOR]
     first = dict(table.sections())[SEGMENTOR][0].cells
     assert [cell.text for cell in first][:3] == ["none__seed0", "done", "100"]
+    run = benchmark.report.benchmark.runs[0]
+    for recipe in ("my__recipe", "r" * 200):
+        renamed = replace(run, spec=run.spec.model_copy(update={"recipe": recipe}))
+        ((heading, (row,)),) = runs_table([renamed]).sections()
+        assert (heading, row.cells[0].text) == (recipe, run.spec.name_in_recipe)

@@ -59,24 +59,27 @@ class RunSpec(BaseModel):
 
         ``cfg_options`` and ``links`` are not in it: of one recipe all runs of a plan have the same.
         """
-        arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
-        options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
-        optimizer = "-".join([self.optimizer, *options])
-        rate = f"lr={self.learning_rate}"
         recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
-        parts = [
-            recipe,
-            arm,
-            *([] if optimizer == "recipe" else [optimizer]),
-            *([] if self.learning_rate is None else [rate]),
-            f"seed{self.seed}",
-        ]
-        readable = "__".join(parts)
+        readable = f"{recipe}__{self.name_in_recipe}"
         safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", readable).lstrip(".-")
         if safe == readable and len(safe) <= _MAX_ID:
             return safe
         digest = hashlib.sha256(readable.encode()).hexdigest()[:8]
         return f"{safe[-_MAX_ID:].lstrip('.-')}__{digest}"
+
+    @property
+    def name_in_recipe(self) -> str:
+        """What tells it from the recipe's other runs, as :attr:`id` says it: arm, optimizer, rate and seed."""
+        arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
+        options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
+        optimizer = "-".join([self.optimizer, *options])
+        parts = [
+            arm,
+            *([] if optimizer == "recipe" else [optimizer]),
+            *([] if self.learning_rate is None else [f"lr={self.learning_rate}"]),
+            f"seed{self.seed}",
+        ]
+        return "__".join(parts)
 
     @property
     def scenario(self) -> Scenario:

@@ -14,6 +14,7 @@ from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.snapshot import SNAPSHOT_EVERY, RunSnapshot, duration, snapshot, summary_line
 from wrs_mm.terminal import Column, Section, table_lines
+from wrs_mm.values import one_line
 
 STATUS_COLUMNS = ("run", "state", "trained", "metric", "time", "left", "")
 """What ``bench status`` shows of each run; the last column is what else there is to say."""
@@ -73,12 +74,14 @@ def _lines(pairs: Sequence[tuple[Run, RunSnapshot]], width: int) -> list[Text]:
     columns = [*(Column(name, right=name in ("trained", "time")) for name in names), Column("", remark=True)]
     sections: dict[str, list[list[Text]]] = {}
     for run, state in pairs:
-        # A run's name begins with its recipe's.
-        recipe, _, rest = run.name.partition("__")
+        identity = run.identity()
+        # A folder that does not say what it is, or was given another name, stands under its own.
+        spec = identity.spec if identity and identity.spec.id == run.name else None
+        recipe, name = (spec.recipe, spec.name_in_recipe) if spec else ("", run.name)
         _, status, *cells, left, detail = _row(run, state)
         remark = ", ".join([*([f"{left} left"] if left else []), *([detail] if detail else [])])
-        row = [Text(rest or run.name), Text(status, _STYLE[state.status]), *map(Text, [*cells, remark])]
-        sections.setdefault(recipe if rest else "", []).append(row)
+        row = [Text(one_line(name)), Text(status, _STYLE[state.status]), *map(Text, [*cells, remark])]
+        sections.setdefault(recipe, []).append(row)
     listed = [Section(recipe, rows) for recipe, rows in sections.items()]
     return table_lines(columns, listed, width)
 

@@ -22,9 +22,8 @@ def runs_table(runs: Iterable[RunData]) -> Table:
 
 
 def _row(run: RunData) -> Row:
-    # The folder's name begins with the recipe's; the heading says it.
-    name = run.spec.id.partition("__")[2]
-    cells = [TableCell(name), TableCell(run.status.value)]
+    # The heading says the recipe.
+    cells = [TableCell(run.spec.name_in_recipe), TableCell(run.status.value)]
     result = run.result
     if result is None:
         return Row(run.spec.arm_label, [*cells, *[TableCell(NONE)] * 4, TableCell("")], run.spec.recipe)
