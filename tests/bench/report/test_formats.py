@@ -22,7 +22,11 @@ TABLE = Table(
     [Column("regularizer"), Column("Δ mIoU", numeric=True)],
     [
         Row("wd", [TableCell("wd"), TableCell("60.00 ± 1.00", 60.0, best=True)], "[r]_1 & 50%"),
-        Row("wrs", [TableCell("[a]|b\\c"), TableCell("-2.33 ± 1.53 [-6.13, +1.46]", -2.33)], "other"),
+        Row(
+            "wrs",
+            [TableCell("[a]|b\\c"), TableCell("-2.33 ± 1.53", -2.33, interval="[-6.13, +1.46]")],
+            "other",
+        ),
     ],
 )
 
@@ -102,7 +106,8 @@ def wide() -> Table:
     columns = [Column("regularizer")]
     for name in metrics:
         columns += [Column(name, numeric=True), Column(f"Δ {name}", numeric=True, joined=True)]
-    cells = [TableCell("47.37 ± 16.63", 47.37), TableCell("-2.37 ± 15.91 [-41.89, +37.16]", -2.37)]
+    difference = TableCell("-2.37 ± 15.91", -2.37, interval="[-41.89, +37.16]")
+    cells = [TableCell("47.37 ± 16.63", 47.37), difference]
     rows = [
         Row(arm, [TableCell(arm), *cells * len(metrics), TableCell("2 done, 1 interrupted")], recipe)
         for recipe in RECIPES
@@ -124,6 +129,12 @@ def test_no_name_and_no_number_is_broken_at_any_width(wide, width):
     # Without a terminal there is nothing to keep to: a row is a line.
     if width is None:
         assert any(line.count("47.37 ± 16.63") == 4 for line in lines)
+
+
+def test_a_bracket_in_a_name_is_no_interval():
+    rows = [Row("a [b]", [TableCell("a [b]"), TableCell("1.00", 1.0, interval="[0, 2]")])]
+    table = Table("", "", [Column("arm"), Column("x" * 10, numeric=True)], rows)
+    assert [line.plain.split() for line in to_lines(table, 17)[2:]] == [["a", "[b]", "1.00"], ["[0,", "2]"]]
 
 
 def test_a_metric_and_its_difference_stand_in_one_block(wide):

@@ -19,7 +19,7 @@ from wrs_mm.bench.statistics.over_seeds import summarize
 
 
 def texts(table: Table) -> list[list[str]]:
-    return [[cell.text for cell in row.cells] for row in table.rows]
+    return [[cell.whole for cell in row.cells] for row in table.rows]
 
 
 def names(table: Table) -> list[str]:

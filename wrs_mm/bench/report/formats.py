@@ -44,7 +44,7 @@ def to_markdown(table: Table) -> str:
         return "| " + " | ".join(cells) + " |"
 
     def cell(one: TableCell) -> str:
-        return f"**{escape_markdown(one.text)}**" if one.best else escape_markdown(one.text)
+        return f"**{escape_markdown(one.whole)}**" if one.best else escape_markdown(one.whole)
 
     lines = [
         line([escape_markdown(column.name) for column in table.columns]),
@@ -71,7 +71,7 @@ def to_latex(table: Table) -> str:
     """A ``table*`` with booktabs' rules; the best numbers are bold."""
 
     def cell(one: TableCell) -> str:
-        return rf"\textbf{{{escape_latex(one.text)}}}" if one.best else escape_latex(one.text)
+        return rf"\textbf{{{escape_latex(one.whole)}}}" if one.best else escape_latex(one.whole)
 
     count = len(table.columns)
     lines = [
@@ -109,19 +109,17 @@ def to_lines(table: Table, width: int | None = None) -> list[Text]:
     """
     columns = [terminal.Column(one.name, one.numeric, one.joined) for one in table.columns]
 
-    def lines(interval: str) -> list[Text]:
+    def cell(one: TableCell, gap: str) -> Text:
+        return Text(gap.join(filter(None, (one.text, one.interval))), "bold" if one.best else "")
+
+    def lines(gap: str) -> list[Text]:
+        """The table with that between a number and its interval."""
         sections = [
-            terminal.Section(
-                recipe,
-                [
-                    [Text(one.text.replace(" [", interval), "bold" if one.best else "") for one in row.cells]
-                    for row in rows
-                ],
-            )
+            terminal.Section(recipe, [[cell(one, gap) for one in row.cells] for row in rows])
             for recipe, rows in table.sections()
         ]
         return terminal.table_lines(columns, sections, width, table.keys)
 
-    layouts = [lines(" ["), lines("\n[")]
+    layouts = [lines(" "), lines("\n")]
     fitting = [made for made in layouts if width is None or max(line.cell_len for line in made) <= width]
     return [Text(table.title, "bold"), *min(fitting or layouts[1:], key=len)]

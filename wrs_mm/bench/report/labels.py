@@ -29,8 +29,8 @@ def number(value: float, sign: bool = False) -> str:
 
 
 def bracket(low: float, high: float) -> str:
-    """An interval with its space before it; nothing where there is none."""
-    return "" if math.isnan(low) else f" [{number(low, sign=True)}, {number(high, sign=True)}]"
+    """An interval; nothing where there is none."""
+    return "" if math.isnan(low) else f"[{number(low, sign=True)}, {number(high, sign=True)}]"
 
 
 def plain(value: float) -> str:

@@ -21,11 +21,18 @@ class TableCell(NamedTuple):
         text: What it shows.
         value: What it is sorted by; NaN where it is text or has no number.
         best: Whether it is the best of its recipe.
+        interval: What stands in brackets beside the text; empty where there is nothing.
     """
 
     text: str
     value: float = math.nan
     best: bool = False
+    interval: str = ""
+
+    @property
+    def whole(self) -> str:
+        """Text and interval in one line."""
+        return f"{self.text} {self.interval}" if self.interval else self.text
 
 
 class Row(NamedTuple):

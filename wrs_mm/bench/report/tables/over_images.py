@@ -50,6 +50,5 @@ def _image_table(task: str, rows: list[Record]) -> Table:
 def _image_cell(row: Record | None) -> TableCell:
     if row is None:
         return TableCell(NONE)
-    return TableCell(
-        number(row["difference"], sign=True) + bracket(row["low"], row["high"]), row["difference"]
-    )
+    interval = bracket(row["low"], row["high"])
+    return TableCell(number(row["difference"], sign=True), row["difference"], interval=interval)

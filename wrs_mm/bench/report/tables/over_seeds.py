@@ -103,9 +103,7 @@ def _difference_cell(row: Record) -> TableCell:
     if math.isnan(row["difference"]):
         return TableCell(NONE)
     text = f"{number(row['difference'], sign=True)} ± {number(row['difference_sd'])}"
-    if row["pairs"] >= MIN_PAIRS:
-        text += bracket(row["low"], row["high"])
-    return TableCell(text, row["difference"])
+    return TableCell(text, row["difference"], interval=bracket(row["low"], row["high"]))
 
 
 def _runs_cell(row: Record) -> TableCell:

@@ -62,4 +62,4 @@ def _step_cell(row: Record, side: str) -> TableCell:
     if not is_missing(diverged) and diverged:
         parts.append(f"{int(diverged)} diverged")
     interval = "" if is_missing(loss) else bracket(-row[f"{side}_high"], -row[f"{side}_low"])
-    return TableCell(f"{', '.join(parts) or NONE} at {plain(value)}{interval}", -loss)
+    return TableCell(f"{', '.join(parts) or NONE} at {plain(value)}", -loss, interval=interval)
