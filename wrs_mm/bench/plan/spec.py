@@ -69,7 +69,7 @@ class RunSpec(BaseModel):
 
     @property
     def name_in_recipe(self) -> str:
-        """What tells it from the recipe's other runs, as in :attr:`id`: arm, optimizer, learning rate, seed."""
+        """What tells it from the recipe's other runs, as in :attr:`id`: arm, optimizer, rate, seed."""
         arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
         options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
         optimizer = "-".join([self.optimizer, *options])

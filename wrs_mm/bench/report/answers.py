@@ -9,7 +9,7 @@ import pandas as pd
 
 from wrs_mm.bench.report.labels import label, number, scenario_label
 from wrs_mm.bench.statistics.over_images import without_zero
-from wrs_mm.bench.statistics.over_seeds import verdict
+from wrs_mm.bench.statistics.over_seeds import ArmVerdict, verdict
 from wrs_mm.bench.statistics.results import main_metrics, records
 from wrs_mm.values import several
 
@@ -20,13 +20,13 @@ class Answer(NamedTuple):
     Attributes:
         arm: Its label.
         where: The recipe, and what else the comparison was made with.
-        verdict: ``better``, ``worse``, ``not told apart`` or ``too few seeds``.
+        verdict: Better, worse, or why neither can be said.
         sentence: The same with its numbers.
     """
 
     arm: str
     where: str
-    verdict: str
+    verdict: ArmVerdict
     sentence: str
 
 
@@ -58,10 +58,10 @@ def _key(row: dict[str, Any]) -> tuple[str, str, str]:
 
 def _answer(row: dict[str, Any], baseline: str, images: list[dict[str, Any]]) -> Answer:
     found = verdict(row["low"], row["high"])
-    if found == "too few seeds":
+    if found is ArmVerdict.TOO_FEW_SEEDS:
         sure = f"from {several(row['pairs'], 'seed')}, too few to say how sure that is"
     else:
-        inside = " and includes 0" if found == "not told apart" else ""
+        inside = " and includes 0" if found is ArmVerdict.NOT_TOLD_APART else ""
         sure = (
             f"over {row['pairs']} seeds the 95 % interval is [{number(row['low'], True)}, "
             f"{number(row['high'], True)}]{inside}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,19 @@ def best_means(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float
     return {key: max(values) for key, values in means.items() if len(values) > 1}
 
 
-def verdict(low: float, high: float) -> str:
-    """What an interval of a difference says: better, worse, not told apart, or too few seeds (NaN)."""
+class ArmVerdict(StrEnum):
+    """How an arm stands to the baseline."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOT_TOLD_APART = "not told apart"
+    TOO_FEW_SEEDS = "too few seeds"
+
+
+def verdict(low: float, high: float) -> ArmVerdict:
+    """What an interval of a difference says; NaN is none: there are too few seeds for one."""
     if math.isnan(low):
-        return "too few seeds"
-    return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+        return ArmVerdict.TOO_FEW_SEEDS
+    if low > 0:
+        return ArmVerdict.BETTER
+    return ArmVerdict.WORSE if high < 0 else ArmVerdict.NOT_TOLD_APART
