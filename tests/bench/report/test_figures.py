@@ -22,7 +22,7 @@ from wrs_mm.bench.statistics.by_class import ClassDifference
 from wrs_mm.bench.statistics.curves import curve_over_seeds
 from wrs_mm.bench.statistics.over_images import IMAGE_COLUMNS
 from wrs_mm.bench.statistics.over_seeds import summarize
-from wrs_mm.bench.statistics.over_sweeps import sweeps
+from wrs_mm.bench.statistics.over_sweeps import sweeps, swept_points
 from wrs_mm.bench.statistics.results import gather
 
 PALETTE = colors(["wd", "wrs"])
@@ -75,7 +75,8 @@ def test_a_sweep_has_a_line_for_what_is_swept_and_a_level_for_what_has_no_such_o
         metrics = {} if value is None else {"mIoU": value}
         pairs.append((spec, Result(status=status, task="segmentation", metrics=metrics)))
     frame = gather(pairs)
-    (figure,) = sweep_figures(frame, sweeps(frame))
+    best = sweeps(frame)
+    (figure,) = sweep_figures(swept_points(frame, best), best)
     line, lost, level = _traces(figure)
     assert figure.title == "r: mIoU of the last checkpoint against weight_decay"
     assert (line["x"], line["y"]) == ([1e-5, 1e-4, 1e-3], [50.0, 60.0, None])

@@ -10,7 +10,7 @@ import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
-from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along, sweeps
+from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along, step_from_best, sweeps
 from wrs_mm.bench.statistics.results import gather
 
 Values = dict[int, float | None]
@@ -110,3 +110,14 @@ def test_along_a_sweep_all_else_is_as_at_the_best_point():
     assert (last.value, last.seeds, last.mean, last.diverged) == (4.0, 1, 30.0, 1)
     assert math.isnan(last.sd)
     assert [point.mean for point in along(frame, rows["learning_rate"])] == [56.0, 71.0]
+
+
+def test_a_step_from_the_best_shows_a_loss_as_negative_with_its_interval_turned_round():
+    best, next_to_it = {0: 60.0, 1: 70.0, 2: 65.0}, {0: 58.0, 1: 67.0, 2: 64.0}
+    (row,) = sweeps(_results(_decays({1.0: next_to_it, 2.0: best}))).to_dict("records")
+    step = step_from_best(row, "below")
+    assert step is not None
+    assert (step.value, step.change, step.diverged) == (1.0, -row["below_loss"], 0)
+    assert (step.low, step.high) == (-row["below_high"], -row["below_low"])
+    assert step.low < step.change < step.high
+    assert step_from_best(row, "above") is None

@@ -18,7 +18,7 @@ from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
 from wrs_mm.bench.statistics.over_images import image_intervals, read_intervals, write_intervals
 from wrs_mm.bench.statistics.over_seeds import summarize
-from wrs_mm.bench.statistics.over_sweeps import sweeps
+from wrs_mm.bench.statistics.over_sweeps import SweptPoints, sweeps, swept_points
 from wrs_mm.bench.statistics.results import gather, read_results, same_at_last_and_best, write_results
 from wrs_mm.files import write_text
 
@@ -31,6 +31,7 @@ class Report(NamedTuple):
         results: ``results.csv``.
         summaries: By checkpoint, over seeds; of ``best`` only where runs have one.
         sweeps: By checkpoint, the best values of swept options.
+        swept_points: What was measured along each of them.
         same_as_best: The tasks whose best checkpoints have the numbers of the last ones in every run.
         images: The intervals over validation images.
         evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
@@ -41,6 +42,7 @@ class Report(NamedTuple):
     results: pd.DataFrame
     summaries: dict[str, pd.DataFrame]
     sweeps: dict[str, pd.DataFrame]
+    swept_points: SweptPoints
     same_as_best: set[str]
     images: pd.DataFrame
     evaluated: list[EvaluatedRun]
@@ -92,11 +94,15 @@ def collect(
         evaluated, notes = evaluated_runs(benchmark.runs)
         known = image_intervals(evaluated, known, announce=announce)
         write_intervals(known, work_dir.images)
+    swept = {name: sweeps(results, name) for name in checkpoints}
     return Report(
         benchmark=benchmark,
         results=results,
         summaries={name: summarize(results, name) for name in checkpoints},
-        sweeps={name: sweeps(results, name) for name in checkpoints},
+        sweeps=swept,
+        swept_points={
+            key: points for best in swept.values() for key, points in swept_points(results, best).items()
+        },
         same_as_best=same_at_last_and_best(results),
         images=known[known["run"].isin(set(results["run"]))],
         evaluated=evaluated,

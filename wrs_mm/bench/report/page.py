@@ -95,7 +95,9 @@ def render(report: Report) -> str:
         curves=[figure for section in sections for figure in section.curves()],
         sensitivities=report.over_sweeps(),
         sweeps=[
-            plot for swept in report.shown(report.sweeps) for plot in sweep_figures(report.results, swept)
+            plot
+            for swept in report.shown(report.sweeps)
+            for plot in sweep_figures(report.swept_points, swept)
         ],
         classes=[figure for section in sections for figure in section.classes()],
         galleries=[gallery for gallery in galleries if gallery is not None],

@@ -132,6 +132,11 @@ def paired(values: dict[int, float], baseline: dict[int, float]) -> dict[str, fl
     }
 
 
+def reach(row: Mapping[str, Any]) -> tuple[float, float]:
+    """How far a row's interval reaches below and above its difference; NaN without an interval."""
+    return row["difference"] - row["low"], row["high"] - row["difference"]
+
+
 def runs_by_state(row: Mapping[str, Any]) -> dict[str, int]:
     """How many runs of a summary's row are done, and in each other state that some are in."""
     lost = {state: int(row[state]) for state in _LOST if row[state]}

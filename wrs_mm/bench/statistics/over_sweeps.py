@@ -107,6 +107,25 @@ class SweepPoint(NamedTuple):
     diverged: int
 
 
+SweptPoints = dict[tuple[str, ...], list[SweepPoint]]
+"""What was measured along each swept option, by :func:`sweep_key`."""
+
+
+def sweep_key(best: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a row of :func:`sweeps` from the others of all checkpoints."""
+    return tuple(best[name] for name in ("checkpoint", "recipe", "optimizer", "regularizer", "axis"))
+
+
+def swept_points(results: pd.DataFrame, best: pd.DataFrame) -> SweptPoints:
+    """What was measured along each swept option.
+
+    Args:
+        results: ``results.csv``.
+        best: From :func:`sweeps`.
+    """
+    return {sweep_key(row): along(results, row) for row in records(best) if row["axis"]}
+
+
 def along(results: pd.DataFrame, best: Mapping[str, Any]) -> list[SweepPoint]:
     """The values of a swept option, all else as at the best point.
 
@@ -132,6 +151,32 @@ def along(results: pd.DataFrame, best: Mapping[str, Any]) -> list[SweepPoint]:
         diverged = {row["run"] for row in here if row["status"] == "diverged"}
         found.append(SweepPoint(step, len(values), *mean_and_sd(values), len(diverged)))
     return found
+
+
+class Step(NamedTuple):
+    """A step from the best value of a swept option to the next.
+
+    Attributes:
+        value: The option's, there.
+        change: That minus the best, in points: what is lost is negative. NaN without shared seeds.
+        low: Lower end of the change's 95 % interval; NaN without one.
+        high: Its upper end.
+        diverged: Runs there that diverged.
+    """
+
+    value: float
+    change: float
+    low: float
+    high: float
+    diverged: int
+
+
+def step_from_best(best: Mapping[str, Any], side: str) -> Step | None:
+    """The step ``below`` or ``above`` the best value of a row of :func:`sweeps`; None at the sweep's edge."""
+    value, loss, low, high, diverged = (
+        best[f"{side}_{name}"] for name in ("value", "loss", "low", "high", "diverged")
+    )
+    return None if is_missing(value) else Step(value, -loss, -high, -low, int(diverged))
 
 
 def _is_measured(row: Mapping[str, Any], metric: str, checkpoint: str) -> bool:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from wrs_mm.bench.report.figures.base import Figure, make_figure, of_arm, text, zero_line
 from wrs_mm.bench.report.labels import label, scenario_label
 from wrs_mm.bench.runs.metrics import MAIN
+from wrs_mm.bench.statistics.over_seeds import reach
 from wrs_mm.bench.statistics.results import main_metrics, records
 
 
@@ -56,7 +57,7 @@ def _forest(
         arm = label(row)
         ticks.append((height, arm))
         color = palette[arm]
-        spread = None if math.isnan(row["low"]) else row["high"] - row["difference"]
+        _, above = reach(row)
         traces.append(
             go.Scatter(
                 x=[row["difference"]],
@@ -65,13 +66,14 @@ def _forest(
                 showlegend=arm not in shown,
                 mode="markers",
                 marker={"color": color, "size": 11},
-                error_x=None if spread is None else {"array": [spread], "color": color, "thickness": 3},
+                error_x=None if math.isnan(above) else {"array": [above], "color": color, "thickness": 3},
                 hovertemplate=f"%{{x:+.2f}} over {row['pairs']} seeds<extra>%{{fullData.name}}</extra>",
             )
         )
         shown.add(arm)
         own = [one for one in images if scenario_label(one) == where and label(one) == arm]
         for index, one in enumerate(own, start=1):
+            below, above = reach(one)
             traces.append(
                 go.Scatter(
                     x=[one["difference"]],
@@ -82,8 +84,8 @@ def _forest(
                     marker={"color": color, "size": 7, "symbol": "diamond-open"},
                     error_x={
                         "symmetric": False,
-                        "array": [one["high"] - one["difference"]],
-                        "arrayminus": [one["difference"] - one["low"]],
+                        "array": [above],
+                        "arrayminus": [below],
                         "color": color,
                         "thickness": 1,
                         "width": 3,

@@ -11,35 +11,35 @@ import plotly.graph_objects as go
 
 from wrs_mm.bench.report.figures.base import Figure, colors, make_figure, of_arm, text
 from wrs_mm.bench.report.labels import AXES, plain
-from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along
+from wrs_mm.bench.statistics.over_sweeps import SweepPoint, SweptPoints, sweep_key
 from wrs_mm.bench.statistics.results import records
 
 
-def sweep_figures(results: pd.DataFrame, best: pd.DataFrame) -> list[Figure]:
+def sweep_figures(points: SweptPoints, best: pd.DataFrame) -> list[Figure]:
     """For each recipe and swept option, the main metric against its values.
 
     Args:
-        results: ``results.csv``.
+        points: From :func:`wrs_mm.bench.statistics.over_sweeps.swept_points`.
         best: From :func:`wrs_mm.bench.statistics.over_sweeps.sweeps`, of the checkpoint to show.
     """
     made = []
     for _, group in best.groupby(["recipe", "optimizer"], sort=True):
         rows = records(group)
-        made += [_sweep_figure(results, rows, axis) for axis in sorted({row["axis"] for row in rows} - {""})]
+        made += [_sweep_figure(points, rows, axis) for axis in sorted({row["axis"] for row in rows} - {""})]
     return made
 
 
-def _sweep_figure(results: pd.DataFrame, rows: Sequence[Mapping[str, Any]], axis: str) -> Figure:
+def _sweep_figure(points: SweptPoints, rows: Sequence[Mapping[str, Any]], axis: str) -> Figure:
     """The arms of one recipe and optimizer along one axis."""
     arms = list(dict.fromkeys(row["regularizer"] for row in rows))
     palette = colors(arms)
     swept = {
-        arm: along(results, row)
+        arm: points[sweep_key(row)]
         for arm in arms
         for row in rows
         if row["regularizer"] == arm and row["axis"] == axis
     }
-    values = sorted({point.value for points in swept.values() for point in points})
+    values = sorted({point.value for along in swept.values() for point in along})
     traces: list[Any] = []
     for arm in arms:
         if arm in swept:

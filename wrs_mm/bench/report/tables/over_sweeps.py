@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from wrs_mm.bench.report.labels import AXES, CHECKPOINTS, NONE, bracket, number, plain
 from wrs_mm.bench.report.tables.base import Column, Record, Row, Table, TableCell
 from wrs_mm.bench.report.tables.over_seeds import SAME
-from wrs_mm.bench.statistics.results import is_missing, records
+from wrs_mm.bench.statistics.over_sweeps import step_from_best
+from wrs_mm.bench.statistics.results import records
 
 
 def sweep_tables(sweeps: pd.DataFrame, same_as_best: Collection[str] = ()) -> list[Table]:
@@ -49,17 +51,12 @@ def sweep_tables(sweeps: pd.DataFrame, same_as_best: Collection[str] = ()) -> li
 
 
 def _step_cell(row: Record, side: str) -> TableCell:
-    value = row[f"{side}_value"]
     if not row["axis"]:
         return TableCell(NONE)
-    if is_missing(value):
+    step = step_from_best(row, side)
+    if step is None:
         return TableCell("edge of the sweep")
-    loss, diverged = row[f"{side}_loss"], row[f"{side}_diverged"]
-    parts = []
-    if not is_missing(loss):
-        # What is lost shows as negative, with its interval turned round.
-        parts.append(number(-loss, sign=True))
-    if not is_missing(diverged) and diverged:
-        parts.append(f"{int(diverged)} diverged")
-    interval = "" if is_missing(loss) else bracket(-row[f"{side}_high"], -row[f"{side}_low"])
-    return TableCell(f"{', '.join(parts) or NONE} at {plain(value)}", -loss, interval=interval)
+    parts = [] if math.isnan(step.change) else [number(step.change, sign=True)]
+    parts += [f"{step.diverged} diverged"] if step.diverged else []
+    text = f"{', '.join(parts) or NONE} at {plain(step.value)}"
+    return TableCell(text, step.change, interval=bracket(step.low, step.high))
