@@ -58,3 +58,16 @@ def test_a_remark_takes_the_rest_of_the_line_or_a_line_below():
         "  seed0  failed",
         "    no space left",
     ]
+    assert _lines(["seed0", "failed", "no space on a-rather-long-name"], 16, columns)[2:] == [
+        "  seed0  failed",
+        "    no space on",
+        "    a-rather-long-name",
+    ]
+    assert _lines(["seed0", "failed", "no\nspace"], 40, columns)[2:] == ["  seed0  failed  no", "    space"]
+
+
+def test_remarks_begin_below_each_other():
+    rows = [[Text("seed0"), Text(state), Text("why")] for state in ("failed", "")]
+    columns = [Column("run"), Column("state"), Column("", remark=True)]
+    lines = table_lines(columns, [Section("", rows)], 40)
+    assert [line.plain for line in lines[1:]] == ["seed0  failed  why", "seed0          why"]

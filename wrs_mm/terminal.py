@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -19,8 +21,8 @@ class Column(NamedTuple):
         name: Its heading.
         right: Whether it is aligned to the right.
         joined: Whether it stands beside the column before it, where columns are spread over several blocks.
-        remark: Whether its cells take what is left of the line, or a line of their own below it; only the
-            last column may.
+        remark: Whether its cells take what is left of the line, or lines of their own below it, which end
+            between words; only the last column may.
     """
 
     name: str
@@ -69,9 +71,13 @@ def table_lines(
         remark = cells[-1] if columns[-1].remark and block is blocks[-1] else Text()
         if not remark:
             return lines
-        if width is None or lines[-1].cell_len + _GAP + remark.cell_len <= width:
-            return [*lines[:-1], Text.assemble(lines[-1], " " * _GAP, remark)]
-        return [*lines, Text.assemble(" " * (indent + _INDENT), remark)]
+        first, *others = remark.split("\n")
+        used = indent + sum(widths[i] + _GAP for i in block)
+        if width is None or used + first.cell_len <= width:
+            lines[-1] = Text.assemble(lines[-1], " " * (used - lines[-1].cell_len), first)
+        else:
+            others = [first, *others]
+        return [*lines, *_indented(others, indent + _INDENT, width)]
 
     lines: list[Text] = []
     for block in blocks:
@@ -123,6 +129,25 @@ def _blocks(
         blocks[-1] += unit
         used += needed(unit)
     return blocks
+
+
+def _indented(texts: Iterable[Text], indent: int, width: int | None) -> list[Text]:
+    """Texts below a row, broken between words where the terminal is too narrow."""
+
+    def fits(part: str) -> bool:
+        return width is None or indent + cell_len(part) <= width
+
+    lines: list[Text] = []
+    for text in texts:
+        breaks, begin = [], 0
+        for word in re.finditer(r"\S+", text.plain):
+            if word.start() and not fits(text.plain[begin : word.end()]):
+                begin = word.start()
+                breaks.append(begin)
+        lines += text.divide(breaks)
+    for line in lines:
+        line.rstrip()
+    return [Text.assemble(" " * indent, line) for line in lines]
 
 
 def _row_lines(

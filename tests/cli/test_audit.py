@@ -19,6 +19,7 @@ from wrs_mm.cli import audit, main
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model
 from wrs_mm.rescaling import Verdict
+from wrs_mm.terminal import print_lines
 
 CONFIG = "configs/mini/faster-rcnn_r18-narrow_fpn_mini-coco_wrs.py"
 ROOT = Path(__file__).parents[2]
@@ -133,16 +134,16 @@ def test_an_image_too_small_for_the_model_is_one_line_and_status_2(
 LONG = "roi_head.bbox_head.shared_convs.3.conv.weight"
 
 
-def printed(width: int) -> list[str]:
+def printed(width: int | None, name: str = LONG) -> list[str]:
     verdicts = [
-        Verdict(LONG, (256, 256, 3, 3), True, True, (), "feeds only roi_head.bbox_head.shared_convs.3.bn"),
+        Verdict(name, (256, 256, 3, 3), True, True, (), "feeds only roi_head.bbox_head.shared_convs.3.bn"),
         Verdict("head.weight", (4, 2), False, False, (), "its output goes into `x[0]` before any norm layer"),
     ]
     found = Verification(
-        torch.float64, 1e-9, {LONG: 2.6e-16, "head.weight": 0.02}, {LONG: 1e-15, "head.weight": None}
+        torch.float64, 1e-9, {name: 2.6e-16, "head.weight": 0.02}, {name: 1e-15, "head.weight": None}
     )
     console = Console(width=width, file=io.StringIO())
-    console.print(audit.table_of(verdicts, found, width))
+    print_lines(console, audit.table_of(verdicts, found, width))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
@@ -160,6 +161,19 @@ def test_a_wide_table_has_one_line_a_weight_and_says_what_does_not_affect_the_lo
     assert head.split() == ["invariant", "loss", "change", "weight", "shape", "reason"]
     assert first.split()[:4] == ["yes", "2.6e-16", LONG, "256×256×3×3"]
     assert second.startswith("no") and "no effect" in second
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, None])
+def test_no_name_is_broken_at_any_width(width: int | None) -> None:
+    name = "panoptic_head.pixel_decoder.encoder.layers.0.self_attn.attention_weights.sampling_offsets.weight"
+    lines = printed(width, name)
+    assert sum(name in line for line in lines) == 1
+    assert all(len(line) <= (width or 1000) or line.split() == [name] for line in lines)
+    said = " ".join(" ".join(lines).split())
+    assert "feeds only roi_head.bbox_head.shared_convs.3.bn" in said
+    assert "its output goes into `x[0]` before any norm layer" in said
+    if width is None:
+        assert len(lines) == 3, "without a terminal a weight is a line"
 
 
 # -- the arm of a config ------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
+from rich.text import Text
 
 from wrs_mm.audit.brute_force import Verification, verify
 from wrs_mm.audit.verdicts import audit_model
@@ -22,9 +21,10 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import RescaleOptions, Verdict
 from wrs_mm.rescaling.options import SELECTION
+from wrs_mm.terminal import Column, Section, console_width, print_lines, table_lines
 
 _STACKED_BELOW = 120
-"""A narrower terminal gets each reason on a line of its own."""
+"""A narrower terminal gets no shapes, and each reason on a line of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             args.seed,
             progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
         )
-    console.print(table_of(verdicts, verification, console.width))
+    print_lines(console, table_of(verdicts, verification, console_width(console)))
     rescaled = sum(v.selected for v in verdicts)
     console.print(
         f"{sum(v.scale_invariant for v in verdicts)} of {len(verdicts)} weights are scale-invariant "
@@ -106,28 +106,34 @@ def wrs_options_of(config: Any) -> dict[str, str]:
     return {name: getattr(options, name) for name in SELECTION}
 
 
-def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int) -> Table:
-    """The verdicts as a table; where it is narrow, each reason stands below its weight, and no shapes."""
-    stacked = width < _STACKED_BELOW
-    table = Table(box=None, pad_edge=False)
-    table.add_column("invariant")
-    if verification is not None:
-        table.add_column("loss change", justify="right")
-    table.add_column("weight", overflow="fold")
-    if not stacked:
-        table.add_column("shape")
-        table.add_column("reason", overflow="fold")
+def table_of(verdicts: Sequence[Verdict], verification: Verification | None, width: int | None) -> list[Text]:
+    """The verdicts as a table's lines, in which no name is broken.
+
+    Args:
+        verdicts: The verdicts.
+        verification: What brute force found, if it was asked.
+        width: Of the terminal, None where there is none; a narrow one gets each reason below its weight, and
+            no shapes.
+    """
+    columns = [Column("invariant")] + ([Column("loss change", right=True)] if verification else [])
+    wide_columns = [*columns, Column("weight"), Column("shape"), Column("reason", remark=True)]
+    wide, stacked = [], []
     for verdict in verdicts:
-        row = ["yes" if verdict.scale_invariant else "no"]
+        row = [Text("yes" if verdict.scale_invariant else "no")]
         if verification is not None:
             change = verification.loss_change[verdict.name]
             affects = verification.affects_loss(verdict.name) and change is not None
-            row.append(f"{change:.1e}" if affects else "no effect")
-        # Square brackets would be rich's markup.
-        name, reason = escape(verdict.name), escape(verdict.reason)
+            row.append(Text(f"{change:.1e}" if affects else "no effect"))
         shape = "×".join(map(str, verdict.shape))
-        table.add_row(*row, *([f"{name}\n[dim]{reason}[/dim]"] if stacked else [name, shape, reason]))
-    return table
+        wide.append([*row, *map(Text, (verdict.name, shape, verdict.reason))])
+        stacked.append([*row, Text.assemble(verdict.name, "\n", (verdict.reason, "dim"))])
+    if width is None or width >= _STACKED_BELOW:
+        lines = table_lines(wide_columns, [Section("", wide)], width, keys=len(wide_columns) - 1)
+        if width is None or max(line.cell_len for line in lines) <= width:
+            return lines
+    return table_lines(
+        [*columns, Column("weight", remark=True)], [Section("", stacked)], width, keys=len(columns)
+    )
 
 
 def _write_verdicts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from small_plans import SMALL
 from small_recipe import RECIPE, write_recipe
 
@@ -52,3 +53,24 @@ def test_on_a_terminal_the_plan_is_a_table(write_small, capsys, monkeypatch):
     assert lines[1] == "small"
     assert lines[3].split() == ["wd", "(baseline)", "recipe", "recipe", "0"]
     assert "6 runs: 1 recipe × 3 arms × 2 seeds" in lines
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_config_key_and_no_arm_is_broken_on_a_terminal(write_small, capsys, monkeypatch, width):
+    plan = write_small()
+    show_plan(plan)
+    table = capsys.readouterr().out.partition("What differs")[2].splitlines()
+    head, *rows = (line.split("\t") for line in table[1:])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_plan(plan)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).partition("What differs")[2].splitlines()
+    assert max(map(len, shown)) <= width
+    for name in head[1:]:
+        assert any(name in line for line in shown)
+    for key, *values in rows:
+        of_key = [index for index, line in enumerate(shown) if line.split()[:1] == [key]]
+        # A line of the key's own has the values below it.
+        near = [line for index in of_key for line in shown[index : index + (2 if shown[index] == key else 1)]]
+        for value in values:
+            assert any(value in line for line in near)

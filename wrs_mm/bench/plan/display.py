@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from wrs_mm.bench.plan.checks import comparison_warnings
@@ -117,9 +116,11 @@ def _show(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
         for row in [head, *rows]:
             print("\t".join(row))
         return
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table, markup=False, highlight=False)
+    cells = [[Text(cell) for cell in row] for row in rows]
+    columns = [Column(name) for name in head]
+    lines = table_lines(columns, [Section("", cells)], console.width)
+    if max(line.cell_len for line in lines) > console.width:
+        # A key and a value that do not stand side by side stand below each other.
+        below = [Section(key.plain, [values]) for key, *values in cells]
+        lines = table_lines(columns[1:], below, console.width, keys=0)
+    print_lines(console, [Text(title, "bold"), *lines])
