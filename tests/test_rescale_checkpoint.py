@@ -96,7 +96,7 @@ def test_the_function_stays_and_the_norms_are_the_target(config: Path, tmp_path:
             filter_norms(state[verdict.name]), torch.full((verdict.shape[0],), 0.5, dtype=torch.float64)
         )
     assert done.filters == sum(v.shape[0] for v in done.rescaled) > 100
-    assert done.weights == len(done.rescaled) + len(done.weights_skipped)
+    assert done.num_weights == len(done.rescaled) + len(done.weights_skipped)
     assert not any(done.filters_skipped.values())
     model.load_state_dict(state)
     assert close(output(model, batch), before)
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_torchvision_is_of_the_backbone(tmp_path: Path) -> None:
     old = {k: v for k, v in classifier.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "resnet50.pth")
     done = rescale_checkpoint(R50, tmp_path / "resnet50.pth", tmp_path / "unit.pth")
-    assert len(done.rescaled) == done.weights == 53  # the frozen stages too
+    assert len(done.rescaled) == done.num_weights == 53  # the frozen stages too
     assert done.other_tensors == ("fc.weight", "fc.bias")
     new = torch.load(tmp_path / "unit.pth")
     assert new.keys() == old.keys()

@@ -41,7 +41,7 @@ class Rescaled:
     """What was done to a checkpoint.
 
     Attributes:
-        weights: Number of convolution and linear weights that the checkpoint holds.
+        num_weights: Number of convolution and linear weights that the checkpoint holds.
         rescaled: The verdicts on those that were rescaled.
         filters: Number of their filters.
         filters_skipped: By reason, how many of these filters were left as they were.
@@ -50,7 +50,7 @@ class Rescaled:
         dropped: Parts of the checkpoint that no longer fit.
     """
 
-    weights: int
+    num_weights: int
     rescaled: tuple[Verdict, ...]
     filters: int
     filters_skipped: dict[str, int]
@@ -211,10 +211,10 @@ def rescale_state(
     Returns:
         The first five attributes of :class:`Rescaled`.
     """
-    model = rescaler.weights.model.double()
+    model = rescaler.invariant_weights.model.double()
     model.load_state_dict({name: state[key] for key, name in names.items()}, strict=False)
     present = set(names.values())
-    verdicts = [v for v in rescaler.weights.verdicts if v.name in present]
+    verdicts = [v for v in rescaler.invariant_weights.verdicts if v.name in present]
     chosen = [v for v in verdicts if v.selected and _statistics_of(v, rescaler) <= present]
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
@@ -229,7 +229,7 @@ def rescale_state(
         if verdict.selected and verdict not in chosen:
             kept[verdict.name] = "the batch normalization that it feeds is not in the checkpoint"
     return {
-        "weights": len(verdicts),
+        "num_weights": len(verdicts),
         "rescaled": tuple(chosen),
         "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
         "filters_skipped": rescaler.skipped,
@@ -239,7 +239,7 @@ def rescale_state(
 
 def _statistics_of(verdict: Verdict, rescaler: WeightRescaler) -> set[str]:
     """Names of the buffers that are folded when a weight is rescaled."""
-    observation = rescaler.weights.observation
+    observation = rescaler.invariant_weights.observation
     assert observation is not None  # there are verdicts
     facts = [observation.norms[layer] for layer in verdict.norm_layers if layer in observation.norms]
     return {name for f in facts for name in (f.mean, f.var) if name is not None}

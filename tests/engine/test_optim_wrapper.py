@@ -180,7 +180,7 @@ def test_a_context_that_a_subclass_adds_is_entered_in_every_step() -> None:
     class Counting(WRSOptimWrapper):
         @contextmanager
         def optim_context(self, model: nn.Module) -> Iterator[None]:
-            entered.append(self.method.weights.found)
+            entered.append(self.method.invariant_weights.found)
             with super().optim_context(model):
                 yield
 

@@ -53,7 +53,7 @@ def test_a_factor_of_one_trains_as_the_optimizer_alone() -> None:
     optimizer = optimizer_of(watched)
     decay = ScaleInvariantDecay(watched, optimizer)
     train(watched, optimizer, decay, 3)
-    assert len(optimizer.param_groups) == 1 and len(decay.weights.selected) == 2
+    assert len(optimizer.param_groups) == 1 and len(decay.invariant_weights.selected) == 2
     alone = optimizer_of(plain)
     for seed in range(3):
         x = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(seed))

@@ -144,7 +144,7 @@ def _write_verdicts(
     verification: Verification | None,
 ) -> None:
     """Write the verdicts; the keys are a contract."""
-    weights = []
+    entries = []
     for verdict in verdicts:
         entry: dict[str, Any] = {
             "name": verdict.name,
@@ -158,8 +158,8 @@ def _write_verdicts(
             change = verification.loss_change[verdict.name]
             entry["loss_change"] = change if change is not None and math.isfinite(change) else None
             entry["affects_loss"] = verification.affects_loss(verdict.name)
-        weights.append(entry)
-    content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": weights}
+        entries.append(entry)
+    content: dict[str, Any] = {"config": str(config), "granularity": granularity, "weights": entries}
     if verification is not None:
         content["verify"] = {
             "dtype": str(verification.dtype).removeprefix("torch."),

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     norm = 1 if args.target == "unit" else args.target
     unit = "filters" if args.granularity == "filter" else "filters, whole weights at a time,"
     console.print(
-        f"Rescaled {len(done.rescaled)} of {done.weights} convolution and linear weights: "
+        f"Rescaled {len(done.rescaled)} of {done.num_weights} convolution and linear weights: "
         f"{done.filters} {unit} to norm {norm:g}; batch normalization folded."
     )
     for reason, count in done.filters_skipped.items():

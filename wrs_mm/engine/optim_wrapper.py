@@ -42,7 +42,7 @@ _STATE = "wrs"
 class Method(Protocol):
     """What a wrapper holds: it finds the scale-invariant weights, and then acts on them by itself."""
 
-    weights: ScaleInvariantWeights
+    invariant_weights: ScaleInvariantWeights
 
     def observing(self) -> AbstractContextManager[None]:
         """The context of the first training forward, in which the weights are found."""
@@ -76,7 +76,7 @@ class MethodOptimWrapper(OptimWrapper):
         with type(self).optim_context(self, model), self.method.observing():
             yield
         self._stop_observing()
-        print_log(_describe(self.method.weights), logger="current")
+        print_log(_describe(self.method.invariant_weights), logger="current")
 
     def _stop_observing(self) -> None:
         """From now on ``optim_context`` is the class's own, that is mmengine's."""
@@ -103,7 +103,7 @@ class MethodOptimWrapper(OptimWrapper):
             )
         # Which group a weight is in decides where its state belongs: the method moves it first.
         self.method.load_state_dict(own)
-        if self.method.weights.found:
+        if self.method.invariant_weights.found:
             self._stop_observing()
         super().load_state_dict(state_dict)
 
@@ -217,13 +217,13 @@ def _given(model: nn.Module | None, wrapper: type) -> nn.Module:
     return model
 
 
-def _describe(weights: ScaleInvariantWeights) -> str:
+def _describe(invariant_weights: ScaleInvariantWeights) -> str:
     """A line for the log: how many weights were found, and which were not used at all."""
-    unused = [v.name for v in weights.verdicts if not v.used]
-    invariant = sum(v.scale_invariant for v in weights.verdicts)
+    unused = [v.name for v in invariant_weights.verdicts if not v.used]
+    count = sum(v.scale_invariant for v in invariant_weights.verdicts)
     text = (
-        f"{invariant} of {len(weights.verdicts)} convolution and linear weights are scale-invariant, "
-        f"{len(weights.selected)} are selected"
+        f"{count} of {len(invariant_weights.verdicts)} convolution and linear weights are scale-invariant, "
+        f"{len(invariant_weights.selected)} are selected"
     )
     if unused:
         text += f"; not used in the first loss, and left as they are: {', '.join(unused)}"

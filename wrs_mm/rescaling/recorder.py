@@ -155,11 +155,11 @@ class Recorder:
         flow = self.flow_of(x)
         if flow is None:
             return
-        weights = weights_in(flow.labels)
-        if len(weights) > 1 or not bool(flow.labels.all()) or flow.biases:
+        numbers = weights_in(flow.labels)
+        if len(numbers) > 1 or not bool(flow.labels.all()) or flow.biases:
             self.rule_out(x, norm)
             return
-        facts = self._facts[weights[0]]
+        facts = self._facts[numbers[0]]
         add_once(facts.filter_reasons, f"it feeds {norm} ({module}): invariant as a group, not as a filter")
         add_once(facts.grouped_norms, module)
 

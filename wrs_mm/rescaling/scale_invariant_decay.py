@@ -44,7 +44,7 @@ class ScaleInvariantDecay:
         frozen_bn: str = "skip",
         decay_mult: float = 1.0,
     ) -> None:
-        self.weights = ScaleInvariantWeights(model, granularity, frozen_bn, then=self._begin)
+        self.invariant_weights = ScaleInvariantWeights(model, granularity, frozen_bn, then=self._begin)
         self.optimizer = optimizer
         self.decay_mult = decay_mult
         add_partner_groups(optimizer, decay_mult)
@@ -55,29 +55,32 @@ class ScaleInvariantDecay:
         Raises:
             ModelError: A factor was asked for, and no weight is selected.
         """
-        return self.weights.observing()
+        return self.invariant_weights.observing()
 
     def _begin(self) -> None:
         """Once the weights are known: give them their weight decay."""
-        if self.decay_mult != 1 and not self.weights.selected:
-            why = why_unselected(self.weights.verdicts) or "no weight of this model is scale-invariant"
+        if self.decay_mult != 1 and not self.invariant_weights.selected:
+            why = (
+                why_unselected(self.invariant_weights.verdicts)
+                or "no weight of this model is scale-invariant"
+            )
             raise ModelError(
                 f"scale_invariant_decay_mult has nothing to act on: {why}; `wrs-mm audit CONFIG` says why "
                 "for each"
             )
-        move_to_partner_groups(self.optimizer, self.weights.selected_parameters)
+        move_to_partner_groups(self.optimizer, self.invariant_weights.selected_parameters)
 
     def _shared(self) -> dict[str, Any]:
         """The options that a resumed run must share."""
         return {
-            "granularity": self.weights.granularity,
-            "frozen_bn": self.weights.frozen_bn,
+            "granularity": self.invariant_weights.granularity,
+            "frozen_bn": self.invariant_weights.frozen_bn,
             "decay_mult": self.decay_mult,
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Options and what was found, in plain Python."""
-        return {"layout": LAYOUT, "options": self._shared(), "found": self.weights.state_dict()}
+        return {"layout": LAYOUT, "options": self._shared(), "found": self.invariant_weights.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where the state was taken. Load it before the optimizer's own state.
@@ -87,4 +90,4 @@ class ScaleInvariantDecay:
             ModelError: The state is of another model.
         """
         check_same_run(state, self._shared())
-        self.weights.load_state_dict(state["found"])
+        self.invariant_weights.load_state_dict(state["found"])

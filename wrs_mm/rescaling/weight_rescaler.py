@@ -68,7 +68,7 @@ class WeightRescaler:
         self, model: nn.Module, optimizer: Optimizer, *, decay_mult: float = 0.0, **options: Any
     ) -> None:
         self.options = RescaleOptions.from_dict(options, type(self).__name__)
-        self.weights = ScaleInvariantWeights(
+        self.invariant_weights = ScaleInvariantWeights(
             model, self.options.granularity, self.options.frozen_bn, then=self._begin
         )
         self.optimizer = optimizer
@@ -84,7 +84,7 @@ class WeightRescaler:
     @property
     def rescaled(self) -> list[Verdict]:
         """The weights that are rescaled; empty before the first observed forward."""
-        return self.weights.selected
+        return self.invariant_weights.selected
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -99,12 +99,12 @@ class WeightRescaler:
             ModelError: Nothing can be rescaled, or a convolution's weight is computed (``weight_norm``,
                 weight standardization).
         """
-        return self.weights.observing()
+        return self.invariant_weights.observing()
 
     def _begin(self) -> None:
         """Once the weights are known: remember their norms, switch their weight decay."""
-        _refuse_unusable(self.weights)
-        weights = self.weights.selected_parameters
+        _refuse_unusable(self.invariant_weights)
+        weights = self.invariant_weights.selected_parameters
         if self.options.target == "init" and not self.targets:
             self.targets = {
                 v.name: filter_norms(weight, v.transposed_groups, self.options.granularity)
@@ -113,7 +113,7 @@ class WeightRescaler:
         move_to_partner_groups(self.optimizer, weights)
 
     def _after_update(self) -> None:
-        if not self.weights.found:
+        if not self.invariant_weights.found:
             return
         self.updates += 1
         if self.updates % self.options.interval == 0:
@@ -138,11 +138,11 @@ class WeightRescaler:
 
     @functools.cached_property
     def _modules(self) -> dict[str, nn.Module]:
-        return dict(self.weights.model.named_modules())
+        return dict(self.invariant_weights.model.named_modules())
 
     @functools.cached_property
     def _parameters(self) -> dict[str, Tensor]:
-        return dict(self.weights.model.named_parameters())
+        return dict(self.invariant_weights.model.named_parameters())
 
     def _make_buckets(self, verdicts: list[Verdict]) -> list[Bucket]:
         """One bucket for each device and precision."""
@@ -150,7 +150,7 @@ class WeightRescaler:
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
             kinds.setdefault((parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
-        observation = self.weights.observation
+        observation = self.invariant_weights.observation
         assert observation is not None  # nothing is rescaled before
         return [
             Bucket(
@@ -186,7 +186,7 @@ class WeightRescaler:
             "layout": LAYOUT,
             "options": self._shared(),
             "updates": self.updates,
-            "found": self.weights.state_dict(),
+            "found": self.invariant_weights.state_dict(),
             "targets": self.targets,
         }
 
@@ -199,29 +199,29 @@ class WeightRescaler:
         """
         check_same_run(state, self._shared())
         self.updates = state["updates"]
-        devices = {name: p.device for name, p in self.weights.model.named_parameters()}
+        devices = {name: p.device for name, p in self.invariant_weights.model.named_parameters()}
         self.targets = {name: t.to(devices.get(name, t.device)) for name, t in state["targets"].items()}
-        self.weights.load_state_dict(state["found"])
+        self.invariant_weights.load_state_dict(state["found"])
 
 
-def _refuse_unusable(weights: ScaleInvariantWeights) -> None:
+def _refuse_unusable(invariant_weights: ScaleInvariantWeights) -> None:
     """Raise ModelError where WRS has nothing to do, or would do it to a weight that is computed."""
-    assert weights.observation is not None
-    computed = computed_weights(weights.observation)
+    assert invariant_weights.observation is not None
+    computed = computed_weights(invariant_weights.observation)
     if computed:
         raise ModelError(
             f"the weight of {shorten(computed)} is computed (weight_norm, weight standardization or another "
             "parametrization): remove that before using weight rescaling"
         )
-    if weights.selected:
+    if invariant_weights.selected:
         return
-    why = why_unselected(weights.verdicts)
+    why = why_unselected(invariant_weights.verdicts)
     if why is not None:
         raise ModelError(
             f"no scale-invariant weight of this model can be rescaled: {why}; `wrs-mm audit CONFIG` says why "
             "for each"
         )
-    norms = weights.observation.norms
+    norms = invariant_weights.observation.norms
     if any(facts.frozen for facts in norms.values()):
         hint = (
             "every BN that a trained weight feeds is frozen: set norm_eval=False and train it, or rescale "
