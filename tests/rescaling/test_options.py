@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from torch import nn, optim
 
 from wrs_mm.errors import OptionError
+from wrs_mm.regularizers.none import none
+from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
-from wrs_mm.rescaling import RescaleOptions, WeightRescaler
+from wrs_mm.rescaling import RescaleOptions, ScaleInvariantDecay, ScaleInvariantWeights, WeightRescaler
 from wrs_mm.rescaling.options import LAYOUT, SELECTION, check_same_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +101,14 @@ def test_the_arm_takes_them_with_the_same_defaults() -> None:
     parameters = inspect.signature(wrs).parameters
     own = {name: p.default for name, p in parameters.items() if name not in ("optim_wrapper", "other_decay")}
     assert list(own.items()) == list(DEFAULTS.items())
+
+
+@pytest.mark.parametrize("takes_some", [none, wd, ScaleInvariantWeights, ScaleInvariantDecay])
+def test_who_takes_some_of_them_has_the_same_defaults(takes_some: Callable) -> None:
+    parameters = inspect.signature(takes_some).parameters
+    shared = parameters.keys() & DEFAULTS.keys()
+    assert "frozen_bn" in shared
+    assert {name: parameters[name].default for name in shared} == {name: DEFAULTS[name] for name in shared}
 
 
 def test_the_page_of_the_arm_has_a_row_for_each() -> None:
