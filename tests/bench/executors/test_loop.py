@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from run_folders import make_runs
 
 from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.executors.loop import run_all
-from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.bench.runs.records import Result, Status
 
 
 class Job:
@@ -93,13 +93,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Run]:
-    made = []
-    for seed in range(5):
-        spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=seed, baseline=True)
-        run = Run(tmp_path / f"run{seed}")
-        run.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
-        made.append(run)
-    return made
+    return make_runs(tmp_path, 5)
 
 
 def test_all_runs_go_in_order_and_never_more_than_there_are_slots(runs):

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.console import Console
+from run_folders import make_runs
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs import status_table as table
@@ -14,13 +15,9 @@ from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 
 
 def test_status_of_many_runs_keeps_to_the_screen_what_needs_a_look(tmp_path):
-    runs = []
-    for seed in range(8):
-        spec = RunSpec(recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=seed, baseline=True)
-        run = Run(tmp_path / f"run{seed}")
-        run.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
+    runs = make_runs(tmp_path, 8)
+    for run in runs:
         run.write_result(Result(status=Status.DONE))
-        runs.append(run)
     runs[6].clear_result()
     runs[6].write_result(Result(status=Status.FAILED, reason="[red]no[/red]"))
     console = Console(file=io.StringIO(), width=120)
@@ -33,6 +30,15 @@ def test_status_of_many_runs_keeps_to_the_screen_what_needs_a_look(tmp_path):
     assert "8 runs finished, 1 failed" in text
     assert len(text.splitlines()) == 5
     assert len(table.status_table(runs, 120).renderables) == 1 + 8 + 1
+
+
+def test_a_table_that_is_cut_to_the_screen_reads_each_folder_once(tmp_path, monkeypatch):
+    runs = make_runs(tmp_path, 30)
+    read: list[str] = []
+    identity = Run.identity
+    monkeypatch.setattr(Run, "identity", lambda run: (read.append(run.name), identity(run))[1])
+    assert len(table.status_table(runs, 120, room=10).renderables) == 10
+    assert sorted(read) == sorted(run.name for run in runs)
 
 
 @pytest.mark.parametrize("width", [80, 120])

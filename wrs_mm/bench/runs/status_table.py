@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -55,35 +56,44 @@ def status_table(runs: Sequence[Run], width: int, room: int | None = None) -> Gr
         room: How many lines there may be; of more runs, those that nobody needs to look at are left out.
     """
     snapshots = [snapshot(run) for run in runs]
-    pairs = list(zip(runs, snapshots, strict=True))
     slots = max(1, sum(state.status is Status.RUNNING for state in snapshots))
     foot = Text(summary_line(snapshots, slots), "italic")
-    lines = [*_lines(pairs, width), foot]
-    urgent = sorted(pairs, key=lambda pair: _INTEREST.index(pair[1].status))
-    for count in range(len(pairs) - 1, 0, -1):
-        if room is None or len(lines) <= room:
-            break
-        shown = [pair for pair in pairs if pair in urgent[:count]]
-        lines = [*_lines(shown, width), Text(f"… and {len(pairs) - count} more"), foot]
-    return Group(*lines)
+    rows = [_section_and_row(run, state) for run, state in zip(runs, snapshots, strict=True)]
+    lines = [*_lines(rows, width), foot]
+    if room is None or len(lines) <= room or len(runs) < 2:
+        return Group(*lines)
+    urgent = sorted(range(len(runs)), key=lambda index: _INTEREST.index(snapshots[index].status))
+
+    def shortened(count: int) -> list[Text]:
+        """The table of so many runs."""
+        shown = [rows[index] for index in sorted(urgent[:count])]
+        return [*_lines(shown, width), Text(f"… and {len(runs) - count} more"), foot]
+
+    # More runs never take fewer lines.
+    counts = range(1, len(runs))
+    fitting = bisect.bisect_right(counts, room, key=lambda count: len(shortened(count)))
+    return Group(*shortened(counts[max(0, fitting - 1)]))
 
 
-def _lines(pairs: Sequence[tuple[Run, RunSnapshot]], width: int) -> list[Text]:
-    """Runs with what is known of them, recipe by recipe; names, reasons and metrics are no markup."""
+def _section_and_row(run: Run, state: RunSnapshot) -> tuple[str, list[Text]]:
+    """The recipe that a run stands under, and its cells; names, reasons and metrics are no markup."""
+    identity = run.identity()
+    # A folder that does not say what it is, or was given another name, stands under its own.
+    spec = identity.spec if identity and identity.spec.id == run.name else None
+    recipe, name = (spec.recipe, spec.name_in_recipe) if spec else ("", run.name)
+    _, status, *cells, left, detail = _row(run, state)
+    remark = ", ".join([*([f"{left} left"] if left else []), *([detail] if detail else [])])
+    return recipe, [Text(one_line(name)), Text(status, _STYLE[state.status]), *map(Text, [*cells, remark])]
+
+
+def _lines(rows: Sequence[tuple[str, list[Text]]], width: int) -> list[Text]:
+    """Runs recipe by recipe."""
     *names, _, _ = STATUS_COLUMNS
     columns = [*(Column(name, right=name in ("trained", "time")) for name in names), Column("", remark=True)]
     sections: dict[str, list[list[Text]]] = {}
-    for run, state in pairs:
-        identity = run.identity()
-        # A folder that does not say what it is, or was given another name, stands under its own.
-        spec = identity.spec if identity and identity.spec.id == run.name else None
-        recipe, name = (spec.recipe, spec.name_in_recipe) if spec else ("", run.name)
-        _, status, *cells, left, detail = _row(run, state)
-        remark = ", ".join([*([f"{left} left"] if left else []), *([detail] if detail else [])])
-        row = [Text(one_line(name)), Text(status, _STYLE[state.status]), *map(Text, [*cells, remark])]
+    for recipe, row in rows:
         sections.setdefault(recipe, []).append(row)
-    listed = [Section(recipe, rows) for recipe, rows in sections.items()]
-    return table_lines(columns, listed, width)
+    return table_lines(columns, [Section(recipe, own) for recipe, own in sections.items()], width)
 
 
 def watch_status(list_runs: Callable[[], Sequence[Run]], console: Console, watch: bool) -> None:
