@@ -23,3 +23,11 @@ def test_the_root_is_data_unless_said_otherwise(monkeypatch, capsys):
     monkeypatch.setitem(data.MAKERS, "mini", lambda root: [root])
     assert main.main(["data", "make", "mini"]) == 0
     assert Path(capsys.readouterr().out.strip()) == Path("data")
+
+
+def test_a_root_that_cannot_be_written_is_one_line_and_status_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    root = tmp_path / "file" / "data"
+    assert main.main(["data", "make", "mini", "--root", str(root)]) == 2
+    err = capsys.readouterr().err
+    assert f"--root {root}: cannot be written (Not a directory)" in err and err.count("\n") == 1

@@ -195,6 +195,16 @@ def test_a_damaged_annotation_file_is_one_line(write_config, tmp_path):
         train(config, work_dir=tmp_path / "work")
 
 
+def test_an_empty_dataset_is_one_line(write_config, tmp_path):
+    (tmp_path / "data").mkdir()
+    empty = {"images": [], "annotations": [], "categories": []}
+    for name in ("train", "val"):
+        (tmp_path / "data" / f"{name}.json").write_text(json.dumps(empty))
+    config = write_config("detector", root=tmp_path / "data")
+    with pytest.raises(DatasetError, match="holds no image; check data_root in"):
+        train(config, work_dir=tmp_path / "work")
+
+
 @pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi", "nothing"])
 def test_a_launcher_that_did_not_launch_is_the_callers_mistake(launcher, write_config, monkeypatch):
     for names in training.LAUNCHERS.values():

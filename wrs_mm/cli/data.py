@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from wrs_mm import datasets
 from wrs_mm.cli.argument_types import at_least_one
 from wrs_mm.datasets.check import CHECKS, run_check
+from wrs_mm.errors import DatasetError
 
 MAKERS = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
 """What makes each of the small datasets: given a folder, it returns those that it made there."""
@@ -52,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.action == "check":
         return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
-    for folder in MAKERS[args.dataset](args.root):
+    try:
+        made = MAKERS[args.dataset](args.root)
+    except OSError as error:
+        if os.access(args.root, os.W_OK):
+            raise
+        raise DatasetError(f"--root {args.root}: cannot be written ({error.strerror})") from error
+    for folder in made:
         print(folder)
     return 0

@@ -209,7 +209,7 @@ def _build_runner(config: Config) -> Runner:
 
 @contextmanager
 def _dataset_errors(config: Config) -> Iterator[None]:
-    """Turn a missing or damaged file of the dataset into one line."""
+    """Turn a missing, damaged or empty dataset into one line."""
     try:
         yield
     except FileNotFoundError as error:
@@ -219,6 +219,11 @@ def _dataset_errors(config: Config) -> Iterator[None]:
     except json.JSONDecodeError as error:
         files = ", ".join(dict.fromkeys(_annotation_files(config))) or "of the dataset"
         raise DatasetError(f"annotation file {files} is not valid JSON: {error}") from error
+    except ValueError as error:
+        # What mmengine's datasets say where they hold no image.
+        if "need at least one array to concatenate" not in str(error):
+            raise
+        raise DatasetError(f"a dataset holds no image; check data_root in {config.filename}") from error
 
 
 def _annotation_files(config: Config) -> Iterator[str]:
