@@ -231,7 +231,7 @@ def rescale_state(
     return {
         "num_weights": len(verdicts),
         "rescaled": tuple(chosen),
-        "filters": sum(number_of_filters(parameters[v.name], v.transposed_groups) for v in chosen),
+        "filters": sum(number_of_filters(v.shape, v.transposed_groups) for v in chosen),
         "filters_skipped": rescaler.skipped,
         "weights_skipped": kept,
     }

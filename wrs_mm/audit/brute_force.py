@@ -276,7 +276,7 @@ def _multiplied(
     saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
     for verdict in chosen:
         weight = parameters[verdict.name]
-        count = 1 if granularity == "layer" else number_of_filters(weight, verdict.transposed_groups)
+        count = 1 if granularity == "layer" else number_of_filters(weight.shape, verdict.transposed_groups)
         factors = _FACTORS[torch.randint(len(_FACTORS), (count,), generator=generator)]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:

@@ -60,7 +60,9 @@ class Bucket:
     ) -> None:
         self._layer = granularity == "layer"
         self._weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
-        self._slots = [1 if self._layer else number_of_filters(w, groups) for w, groups in self._weights]
+        self._slots = [
+            1 if self._layer else number_of_filters(w.shape, groups) for w, groups in self._weights
+        ]
         first, _ = self._weights[0]
         kind: dict[str, Any] = {"dtype": norm_dtype(first.dtype), "device": first.device}
         self.targets = torch.cat(

@@ -16,6 +16,8 @@ and the tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -130,6 +132,6 @@ def largest_foldable_norm(var: Tensor, eps: Tensor | float, targets: Tensor | fl
     return targets * ((var + eps) / (_SMALLEST_VARIANCE * eps)).sqrt()
 
 
-def number_of_filters(weight: Tensor, transposed_groups: int) -> int:
-    """The number of output channels of a weight."""
-    return weight.size(1) * transposed_groups if transposed_groups else weight.size(0)
+def number_of_filters(shape: Sequence[int], transposed_groups: int) -> int:
+    """The number of output channels of a weight of a shape; for both see :func:`filter_view`."""
+    return shape[1] * transposed_groups if transposed_groups else shape[0]

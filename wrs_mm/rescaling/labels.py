@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wrs_mm.rescaling.functional import number_of_filters
+
 _MOST_FILTERS = 1 << 32
 """A label is ``(weight + 1) · _MOST_FILTERS + filter``, so that it says itself what it labels."""
 
@@ -42,8 +44,7 @@ def weight_labels(weight: int, shape: Sequence[int], transposed_groups: int = 0)
     Returns:
         Int64, ``(out, 1, …)``; for a transposed convolution ``(in, out/G, 1, …)``.
     """
-    count = shape[1] * transposed_groups if transposed_groups else shape[0]
-    labels = torch.arange(count) + (weight + 1) * _MOST_FILTERS
+    labels = torch.arange(number_of_filters(shape, transposed_groups)) + (weight + 1) * _MOST_FILTERS
     if transposed_groups:
         labels = labels.view(transposed_groups, 1, -1)
         labels = labels.expand(-1, shape[0] // transposed_groups, -1).flatten(0, 1)
