@@ -23,6 +23,7 @@ class PlannedArm:
         learning_rate: None for the recipe's.
         regularizer: The entry whose arm it is.
         options: The arm's options.
+        baseline: Whether the others are compared with it.
     """
 
     plan: Plan
@@ -31,6 +32,7 @@ class PlannedArm:
     learning_rate: float | None
     regularizer: Regularizer
     options: Mapping[str, Any]
+    baseline: bool
 
     def spec(self, seed: int) -> RunSpec:
         """The run with a seed."""
@@ -45,7 +47,7 @@ class PlannedArm:
             cfg_options=_joined(self.plan.cfg_options, self.recipe.cfg_options),
             links=_joined(self.plan.links, self.recipe.links),
             seed=seed,
-            baseline=(self.regularizer.name, self.options) == self.plan.baseline_arm(),
+            baseline=self.baseline,
         )
 
     def locate(self, part: str, *rest: Any) -> Location:
@@ -67,8 +69,11 @@ class PlannedArm:
 
 def planned_arms(plan: Plan) -> list[PlannedArm]:
     """Every arm with every recipe, optimizer and learning rate, in the plan's order."""
+    baseline = plan.baseline_arm()
     return [
-        PlannedArm(plan, recipe, optimizer, rate, regularizer, options)
+        PlannedArm(
+            plan, recipe, optimizer, rate, regularizer, options, (regularizer.name, options) == baseline
+        )
         for recipe in plan.recipes
         for optimizer in plan.optimizers
         # The innermost that speaks of learning rates holds: the optimizer, the recipe, the plan.
