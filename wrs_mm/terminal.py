@@ -89,6 +89,11 @@ def table_lines(
     return lines
 
 
+def fits(lines: Iterable[Text], width: int | None) -> bool:
+    """Whether no line is wider than the terminal; None is one without end."""
+    return width is None or all(line.cell_len <= width for line in lines)
+
+
 def print_lines(console: Console, lines: Iterable[Text]) -> None:
     """Print lines as they are: the terminal wraps what is too long for it."""
     for line in lines:

@@ -21,7 +21,7 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import RescaleOptions, Verdict
 from wrs_mm.rescaling.options import SELECTION
-from wrs_mm.terminal import Column, Section, console_width, print_lines, table_lines
+from wrs_mm.terminal import Column, Section, console_width, fits, print_lines, table_lines
 
 _STACKED_BELOW = 120
 """A narrower terminal gets no shapes, and each reason on a line of its own."""
@@ -129,7 +129,7 @@ def table_of(verdicts: Sequence[Verdict], verification: Verification | None, wid
         stacked.append([*row, Text.assemble(verdict.name, "\n", (verdict.reason, "dim"))])
     if width is None or width >= _STACKED_BELOW:
         lines = table_lines(wide_columns, [Section("", wide)], width, keys=len(wide_columns) - 1)
-        if width is None or max(line.cell_len for line in lines) <= width:
+        if fits(lines, width):
             return lines
     return table_lines(
         [*columns, Column("weight", remark=True)], [Section("", stacked)], width, keys=len(columns)

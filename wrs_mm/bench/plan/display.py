@@ -15,7 +15,7 @@ from wrs_mm.bench.plan.comparison import Comparison, arm_differences, resolve_ar
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
-from wrs_mm.terminal import Column, Section, print_lines, table_lines
+from wrs_mm.terminal import Column, Section, fits, print_lines, table_lines
 from wrs_mm.values import one_line, several
 
 _LONGEST = 60
@@ -119,7 +119,7 @@ def _show(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
     cells = [[Text(cell) for cell in row] for row in rows]
     columns = [Column(name) for name in head]
     lines = table_lines(columns, [Section("", cells)], console.width)
-    if max(line.cell_len for line in lines) > console.width:
+    if not fits(lines, console.width):
         # A key and a value that do not stand side by side stand below each other.
         below = [Section(key.plain, [values]) for key, *values in cells]
         lines = table_lines(columns[1:], below, console.width, keys=0)

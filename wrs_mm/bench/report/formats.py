@@ -121,5 +121,5 @@ def to_lines(table: Table, width: int | None = None) -> list[Text]:
         return terminal.table_lines(columns, sections, width, table.keys)
 
     layouts = [lines(" "), lines("\n")]
-    fitting = [made for made in layouts if width is None or max(line.cell_len for line in made) <= width]
+    fitting = [made for made in layouts if terminal.fits(made, width)]
     return [Text(table.title, "bold"), *min(fitting or layouts[1:], key=len)]
