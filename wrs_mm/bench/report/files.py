@@ -31,7 +31,6 @@ class Report(NamedTuple):
         results: ``results.csv``.
         summaries: By checkpoint, over seeds; of ``best`` only where runs have one.
         sweeps: By checkpoint, the best values of swept options.
-        swept_points: What was measured along each of them.
         same_as_best: The tasks whose best checkpoints have the numbers of the last ones in every run.
         images: The intervals over validation images.
         evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
@@ -42,7 +41,6 @@ class Report(NamedTuple):
     results: pd.DataFrame
     summaries: dict[str, pd.DataFrame]
     sweeps: dict[str, pd.DataFrame]
-    swept_points: SweptPoints
     same_as_best: set[str]
     images: pd.DataFrame
     evaluated: list[EvaluatedRun]
@@ -50,11 +48,17 @@ class Report(NamedTuple):
 
     def shown(self, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
         """Summaries or sweeps, without those of best checkpoints that say again what the last ones' say."""
-        best = {
-            name: frame if name == "last" else frame[~frame["task"].isin(self.same_as_best)]
+        return [
+            frame if name == "last" else frame[~frame["task"].isin(self.same_as_best)]
             for name, frame in frames.items()
-        }
-        return list(best.values())
+        ]
+
+    def swept_points(self) -> SweptPoints:
+        """What was measured along each swept option."""
+        found: SweptPoints = {}
+        for best in self.sweeps.values():
+            found |= swept_points(self.results, best)
+        return found
 
     def over_seeds(self) -> list[Table]:
         """The tables over seeds, each of one checkpoint."""
@@ -94,15 +98,11 @@ def collect(
         evaluated, notes = evaluated_runs(benchmark.runs)
         known = image_intervals(evaluated, known, announce=announce)
         write_intervals(known, work_dir.images)
-    swept = {name: sweeps(results, name) for name in checkpoints}
     return Report(
         benchmark=benchmark,
         results=results,
         summaries={name: summarize(results, name) for name in checkpoints},
-        sweeps=swept,
-        swept_points={
-            key: points for best in swept.values() for key, points in swept_points(results, best).items()
-        },
+        sweeps={name: sweeps(results, name) for name in checkpoints},
         same_as_best=same_at_last_and_best(results),
         images=known[known["run"].isin(set(results["run"]))],
         evaluated=evaluated,

@@ -81,6 +81,7 @@ def render(report: Report) -> str:
     evaluated = {one.spec.id: one for one in report.evaluated}
     sections = [Sections(group, evaluated, palette) for group in by_scenario(runs)]
     galleries = (section.gallery() for section in sections)
+    points = report.swept_points()
     folder = Path(__file__).parent / "template"
     return environment.get_template("report.html").render(
         name=benchmark.name,
@@ -94,11 +95,7 @@ def render(report: Report) -> str:
         differences=differences_to_baseline(last, report.images, palette),
         curves=[figure for section in sections for figure in section.curves()],
         sensitivities=report.over_sweeps(),
-        sweeps=[
-            plot
-            for swept in report.shown(report.sweeps)
-            for plot in sweep_figures(report.swept_points, swept)
-        ],
+        sweeps=[plot for swept in report.shown(report.sweeps) for plot in sweep_figures(points, swept)],
         classes=[figure for section in sections for figure in section.classes()],
         galleries=[gallery for gallery in galleries if gallery is not None],
         config_differences=[section.config_differences() for section in sections],

@@ -78,12 +78,12 @@ def curve_over_seeds(runs: Iterable[Mapping[int, float]], diverged: Sequence[int
         steps = [steps[index] for index in keep]
     found = [[values[step] for values in series if step in values] for step in steps]
     mean = [float(np.mean(values)) for values in found]
-    heights = np.interp(diverged, steps, mean).tolist() if steps else []
+    marks = [(step, float(np.interp(step, steps, mean))) for step in diverged] if steps else []
     return Curve(
         steps,
         mean,
         [min(values) for values in found],
         [max(values) for values in found],
         [len(values) for values in found],
-        list(zip(diverged, heights, strict=True)) if steps else [],
+        marks,
     )

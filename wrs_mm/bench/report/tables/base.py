@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from wrs_mm.bench.report.labels import plain
@@ -70,7 +69,7 @@ class Table(NamedTuple):
         title: What it compares.
         caption: What its numbers are, in a few sentences.
         columns: The columns.
-        rows: The rows; those of one recipe stand together.
+        rows: The rows.
         keys: How many of the first columns say what a row is.
     """
 
@@ -81,8 +80,11 @@ class Table(NamedTuple):
     keys: int = 1
 
     def sections(self) -> list[tuple[str, list[Row]]]:
-        """The rows recipe by recipe."""
-        return [(recipe, list(rows)) for recipe, rows in groupby(self.rows, key=lambda row: row.recipe)]
+        """The rows recipe by recipe, in the order of the recipes' first rows."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.recipe, []).append(row)
+        return list(found.items())
 
 
 class ScenarioColumns:

@@ -24,9 +24,7 @@ def _image_table(task: str, rows: list[Record]) -> Table:
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     scenario = ScenarioColumns(rows)
     by_run: dict[str, dict[str, Record]] = {}
-    # The runs of a recipe stand together, recipes in the order of their first runs.
-    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
-    for row in sorted(rows, key=lambda row: recipes.index(row["recipe"])):
+    for row in rows:
         by_run.setdefault(row["run"], {})[row["metric"]] = row
     body = []
     for cells in by_run.values():

@@ -11,14 +11,11 @@ from wrs_mm.bench.statistics.benchmark import RunData
 
 def runs_table(runs: Iterable[RunData]) -> Table:
     """The runs, recipe by recipe."""
-    listed = list(runs)
-    recipes = list(dict.fromkeys(run.spec.recipe for run in listed))
-    listed.sort(key=lambda run: recipes.index(run.spec.recipe))
     columns = [
         *(Column("run"), Column("state"), Column("iterations", True), Column("minutes", True)),
         *(Column("peak memory (MiB)", True), Column("best at", True), Column("why not done")),
     ]
-    return Table("", "", columns, [_row(run) for run in listed])
+    return Table("", "", columns, [_row(run) for run in runs])
 
 
 def _row(run: RunData) -> Row:
