@@ -215,7 +215,7 @@ from wrs_mm.openmmlab.distributed import end_process
 
 class Torn:
     def __del__(self):
-        print("torn down")
+        print("torn down", flush=True)
 
 torn = Torn()
 atexit.register(print, "said at the end", flush=True)
