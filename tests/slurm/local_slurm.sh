@@ -16,7 +16,9 @@ nodes=(0x7f000001 0x7f000002)
 daemons=("${nodes[@]}" slurmctld munged)
 
 alive() { [ -f "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
+all_alive() { for name in "${daemons[@]}"; do alive "$name" || return; done; }
 ready() { [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
+works() { sinfo --noheader --format=%T 2>/dev/null | grep . | { ! grep -qE 'down|unknown|drain|fail|[*]'; }; }
 wait_for() {
   for _ in $(seq 3000); do "$@" && return; sleep 0.1; done
   tail -n 5 "$folder"/*.log >&2
@@ -38,7 +40,8 @@ start() {
   for program in munged munge slurmctld slurmd srun; do
     command -v $program > /dev/null || die "$program is not installed (Debian: slurm-wlm and munge)"
   done
-  if alive slurmctld && ready; then return; fi
+  # One that works is used again, also while a job runs, or one that has just ended still holds a node.
+  if all_alive && works; then return; fi
   stop
   chmod 700 "$folder"
   mkdir -p "$folder/state"

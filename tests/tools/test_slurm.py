@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import local_slurm
@@ -52,8 +54,16 @@ def test_a_mistake_under_slurm_is_one_line_and_not_status_0(folder: Folder, slur
     assert done.stderr.count("did you mean optim_wrapper?") == 1
 
 
-def test_a_slurm_that_runs_is_used_again(slurm: dict[str, str]) -> None:
+def test_a_slurm_that_runs_is_used_again_whether_or_not_it_has_a_job(slurm: dict[str, str]) -> None:
     place = Path(slurm["SLURM_CONF"]).parent
     before = (place / "slurmctld.pid").read_text()
+    # It says so when it runs: from then on a node is held, for a moment also after it was ended.
+    held = ["srun", "--nodes=1", "--unbuffered", "sh", "-c", "echo running; exec sleep 300"]
+    job = subprocess.Popen(held, env={**os.environ, **slurm}, stdout=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    with job:
+        assert job.stdout.readline() == "running\n"
+        assert local_slurm.start(place) == slurm["SLURM_CONF"]
+        job.terminate()
     assert local_slurm.start(place) == slurm["SLURM_CONF"]
     assert (place / "slurmctld.pid").read_text() == before
