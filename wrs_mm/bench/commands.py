@@ -101,7 +101,7 @@ def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
     """
     arms = resolve_arms(plan)
     for arm in arms:
-        resolve.require_data(arm.config)
+        resolve.require_data(arm.config, arm.spec.split)
     resolved = []
     for spec, config in (arm.run(seed) for seed in plan.seeds for arm in arms):
         identity = Identity(

@@ -25,7 +25,7 @@ from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
-from wrs_mm.bench.plan.spec import arm_label
+from wrs_mm.bench.plan.spec import Split, arm_label
 from wrs_mm.bench.plan.yaml_lines import PlanFile
 from wrs_mm.errors import PlanError
 
@@ -42,6 +42,7 @@ class Plan(BaseModel):
         seeds: One run each.
         cfg_options: Values to override in every recipe, by config key.
         links: Config keys that follow others in every recipe, see :mod:`wrs_mm.bench.plan.links`.
+        split: Which split tables report, see :class:`wrs_mm.bench.plan.spec.RunSpec`.
         baseline: The arm that the others are compared with.
     """
 
@@ -55,6 +56,7 @@ class Plan(BaseModel):
     seeds: Seeds
     cfg_options: CfgOptions = {}
     links: Links = {}
+    split: Split = "tune"
     baseline: Regularizer
 
     _file: PlanFile | None = PrivateAttr(default=None)
@@ -208,9 +210,35 @@ def _check(plan: Plan) -> None:
         raise Mistake(
             "no optimizer takes the learning_rates, each has its own lr; remove them", "learning_rates"
         )
+    _check_own_rates(plan)
     if len(plan.baseline.arms()) > 1:
         raise Mistake("baseline names one arm, and no list of values", "baseline")
     plan.baseline_arm()
+
+
+def _check_own_rates(plan: Plan) -> None:
+    """Check that no arm has a learning rate of its own where the others are trained at several.
+
+    Raises:
+        Mistake: One has: it would be trained with that one several times.
+    """
+    rates = [plan.learning_rates, *(recipe.learning_rates for recipe in plan.recipes)]
+    rates += [entry.own_rates() or [] for entry in plan.optimizers]
+    for entry in plan.regularizers:
+        if entry.settings() and any(len(listed) > 1 for listed in rates):
+            raise Mistake(
+                f"{entry.name} has an lr of its own, and the plan tries several learning rates; remove the "
+                "one or the others",
+                *entry.location,
+                "lr",
+            )
+    own = plan.baseline.settings()
+    if own and all(
+        own != entry.settings() for entry in plan.regularizers if entry.name == plan.baseline.name
+    ):
+        raise Mistake(
+            f"no arm {plan.baseline.name} has lr={own['lr']:g}; leave lr out of baseline", "baseline"
+        )
 
 
 def _check_distinct(listed: Sequence[tuple[Entry, Any]], message: Callable[[Any], str]) -> None:
