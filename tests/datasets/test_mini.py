@@ -38,7 +38,7 @@ def test_another_seed_gives_other_images(tmp_path: Path, tiny_counts: None) -> N
 def test_no_two_images_are_equal(tiny_mini: Path) -> None:
     images = [path.read_bytes() for path in tiny_mini.rglob("*.jpg")]
     images += [path.read_bytes() for path in tiny_mini.rglob("*_leftImg8bit.png")]
-    assert len(set(images)) == len(images) == 7 + 5
+    assert len(set(images)) == len(images) == 9 + 6
 
 
 def test_a_complete_set_is_not_rendered_again(tiny_mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:

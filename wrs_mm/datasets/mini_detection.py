@@ -23,8 +23,8 @@ from wrs_mm.datasets.textures import Image, random_color, shrink, to_uint8, valu
 CLASSES = ("disc", "square", "triangle", "ring", "star", "cross")
 """Their categories are numbered from 1 in this order."""
 
-SPLITS = {"train2017": 600, "val2017": 200}
-"""Images of each split."""
+SPLITS = {"train2017": 600, "val2017": 400, "test2017": 400}
+"""Images of each split: to train on, to choose settings on, to report."""
 
 SIZE = 128
 """Height and width of an image, in pixels."""

@@ -21,8 +21,12 @@ from numpy.typing import NDArray
 
 from wrs_mm.datasets.textures import Color, Image, random_color, shrink, to_uint8, value_noise
 
-CITIES = {"train": {"arden": 120, "bramley": 120}, "val": {"corbridge": 60}}
-"""Scenes of each city, by split."""
+CITIES = {
+    "train": {"arden": 120, "bramley": 120},
+    "val": {"corbridge": 120},
+    "test": {"dunmore": 60, "elsdon": 60},
+}
+"""Scenes of each city, by split: to train on, to choose settings on, to report."""
 
 HEIGHT, WIDTH = 128, 256
 """Of a scene, in pixels."""
