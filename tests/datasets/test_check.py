@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from wrs_mm.cli import main
-from wrs_mm.datasets import check_cityscapes, check_coco, mini_detection, mini_segmentation, render_standins
+from wrs_mm.datasets import check_cityscapes, check_coco, mini_detection, render_standins, standin
 from wrs_mm.datasets.check import check
 from wrs_mm.datasets.finding import Finding
 from wrs_mm.errors import DatasetError
@@ -34,7 +34,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("standins")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mini_detection, "SPLITS", {"train2017": 4, "val2017": 3})
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 2, "b": 1}, "val": {"c": 2}})
+        patch.setattr(standin, "CITIES", {"train": {"a": 2, "b": 1}, "val": {"c": 2}})
         render_standins(root)
     for labels in (root / "standin-cityscapes/gtFine").rglob("*_labelIds.png"):
         labels.with_name(labels.name.replace("labelIds.png", "polygons.json")).write_text("{}")

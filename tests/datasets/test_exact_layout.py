@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from wrs_mm.bench.published.baselines import recipes
-from wrs_mm.datasets import mini_detection, mini_segmentation, render_standins, require_dataset
+from wrs_mm.datasets import mini_detection, render_standins, require_dataset, standin
 from wrs_mm.datasets.check_coco import categories
 from wrs_mm.openmmlab.configs import load_config
 
@@ -34,7 +34,7 @@ def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("standins")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mini_detection, "SPLITS", {"train2017": 6, "val2017": 4})
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 3, "b": 1}, "val": {"c": 3}})
+        patch.setattr(standin, "CITIES", {"train": {"a": 3, "b": 1}, "val": {"c": 3}})
         render_standins(root)
     return root
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from wrs_mm.datasets import staging
 from wrs_mm.errors import DatasetError
 
-_VERSION = 2
+VERSION = 2
 """Raise it with every change to how tiles are cut: older sets are then made anew."""
 
 
@@ -111,7 +111,7 @@ def _make(folder: Path, wheel: _Wheel, cut: Callable[[zipfile.ZipFile, Path], No
     """Make one set unless it is there."""
     manifest: dict[str, Any] = {
         "name": folder.name,
-        "version": _VERSION,
+        "version": VERSION,
         "wheel": f"{wheel.project}=={wheel.version}",
         "sha256": wheel.sha256,
     }
