@@ -18,7 +18,14 @@ import numpy as np
 import pytest
 
 from wrs_mm.cli import main
-from wrs_mm.datasets import check_cityscapes, check_coco, mini_detection, render_standins, standin
+from wrs_mm.datasets import (
+    check_cityscapes,
+    check_coco,
+    mini_detection,
+    render_standins,
+    standin,
+    tune_split,
+)
 from wrs_mm.datasets.check import check
 from wrs_mm.datasets.finding import Finding
 from wrs_mm.errors import DatasetError
@@ -198,6 +205,12 @@ def test_other_annotation_files_are_told_from_the_right_one(coco: Path, name: st
     problem = the_problem("coco", coco)
     assert name in problem.found and what in problem.found
     assert "annotations_trainval2017.zip" in problem.remedy
+
+
+def test_what_was_split_off_train2017_is_not_taken_for_another_year_s(coco: Path) -> None:
+    (coco / INSTANCES).rename(coco / tune_split.COCO_FILES[1])
+    problem = the_problem("coco", coco)
+    assert problem.found == "missing" and "annotations_trainval2017.zip" in problem.remedy
 
 
 def test_a_missing_folder_says_what_to_download(coco: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wrs_mm.datasets import mini, real, staging
+from wrs_mm.datasets import mini, real, staging, tune_split
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import evaluator_configs
 
@@ -35,7 +35,10 @@ def require_dataset(cfg: Mapping[str, Any]) -> None:
         name = next((part for part in path.parts if part in _MAKERS), None)
         if name is None:
             if not path.exists():
-                remedy = "correct data_root in the config or put the data there"
+                command = tune_split.remedy(path)
+                remedy = (
+                    f"run `{command}`" if command else "correct data_root in the config or put the data there"
+                )
                 raise DatasetError(f"dataset not found: {path} does not exist; {remedy}")
             continue
         command, version = _MAKERS[name]
