@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json
@@ -52,15 +54,25 @@ class WorkDir:
         elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
 
-    def register(self, name: str, specs: list[RunSpec]) -> None:
-        """Write down which runs belong to the benchmark now."""
-        content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
+    def register(self, name: str, specs: list[RunSpec], tuning: Tuning | None = None) -> None:
+        """Write down which runs belong to the benchmark now.
+
+        Args:
+            name: The plan's.
+            specs: Its runs, as far as they are known.
+            tuning: How its arms are tuned.
+        """
+        content: dict[str, Any] = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
+        if tuning is not None:
+            content["tuning"] = tuning.model_dump(mode="json")
         write_json(self._listed, content)
 
-    def _load(self) -> tuple[str, list[RunSpec]]:
+    def _load(self) -> tuple[str, list[RunSpec], Tuning | None]:
         try:
             content = json.loads(self._listed.read_text(encoding="utf-8"))
-            return content["name"], [RunSpec.model_validate(run) for run in content["runs"]]
+            specs = [RunSpec.model_validate(run) for run in content["runs"]]
+            tuning = content.get("tuning")
+            return content["name"], specs, None if tuning is None else Tuning.model_validate(tuning)
         except FileNotFoundError:
             raise PlanError(
                 f"{self.path} is not the work dir of a benchmark; give that of a bench run"
@@ -74,8 +86,12 @@ class WorkDir:
         return self._load()[0]
 
     def specs(self) -> list[RunSpec]:
-        """The runs that belong to the benchmark."""
+        """The runs that belong to the benchmark, as far as they are known."""
         return self._load()[1]
+
+    def tuning(self) -> Tuning | None:
+        """How the benchmark's arms are tuned; None where they are compared as they are."""
+        return self._load()[2]
 
     def run(self, spec: RunSpec) -> Run:
         """The folder of one run."""
