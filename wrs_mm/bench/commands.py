@@ -78,7 +78,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
         for arm in arms:
-            resolve.require_data(arm.config)
+            resolve.require_data(arm.config, arm.spec.split)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()

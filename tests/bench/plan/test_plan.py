@@ -55,6 +55,15 @@ MISTAKES = {
         "'fast' is no learning rate",
         7,
     ),
+    "arm's lr": (GOOD.replace("wrs]", "\n  {wrs: {lr: 0}}]"), "wrs.lr: 0 is no learning rate", 5),
+    "arm's lr twice": (GOOD.replace("wrs]", "wrs,\n  {wrs: {lr: 0.1}}]"), "the arm wrs is listed twice", 5),
+    "arm's lr and several": (
+        GOOD.replace("wrs]", "\n  {wrs: {lr: 0.1}}]") + "learning_rates: [recipe, 0.1]\n",
+        "wrs has an lr of its own",
+        5,
+    ),
+    "baseline's lr": (GOOD.replace("baseline: wd", "baseline: {wd: {lr: 0.1}}"), "no arm wd has lr=0.1", 6),
+    "split": (GOOD + "split: val\n", "split: Input should be 'tune' or 'test'", 7),
     "unknown scope": (
         GOOD.replace("first,", '"mmpose::a.py",'),
         "no package 'mmpose' is installed",

@@ -45,7 +45,7 @@ class ResolvedArm:
     @property
     def label(self) -> str:
         """What distinguishes it from the other arms of its recipe."""
-        rate = "" if self.spec.learning_rate is None else f", lr={self.spec.learning_rate:g}"
+        rate = "" if self.spec.lr is None else f", lr={self.spec.lr:g}"
         optimizer = "" if self.spec.optimizer == RECIPE else f", {self.spec.optimizer_label}"
         return f"{self.spec.arm_label}{optimizer}{rate}"
 

@@ -95,7 +95,7 @@ def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
 
 
 def _row(spec: RunSpec) -> list[str]:
-    rate = "recipe" if spec.learning_rate is None else f"{spec.learning_rate:g}"
+    rate = "recipe" if spec.lr is None else f"{spec.lr:g}"
     arm = spec.arm_label + (" (baseline)" if spec.baseline else "")
     return [spec.id, spec.recipe, arm, spec.optimizer_label, rate, str(spec.seed)]
 

@@ -55,7 +55,7 @@ class PlannedArm:
             config=None if self.recipe.config == self.recipe.name else self.recipe.config,
             regularizer=self.regularizer.name,
             options=dict(self.options),
-            settings=dict(settings or {}),
+            settings={**self.regularizer.settings(), **(settings or {})},
             optimizer=self.optimizer.name,
             optimizer_options=self.optimizer.other_options(),
             learning_rate=self.learning_rate,
@@ -63,6 +63,7 @@ class PlannedArm:
             links=_joined(self.plan.links, self.recipe.links),
             seed=seed,
             trial=trial,
+            split=self.plan.split,
             baseline=self.baseline,
         )
 
@@ -96,10 +97,12 @@ class PlannedArm:
 
         Args:
             part: A field of the spec.
-            *rest: In ``cfg_options`` and ``links``, the config key.
+            *rest: In ``settings``, ``cfg_options`` and ``links``, the key.
         """
-        if part == "regularizer":
-            return self.regularizer.location
+        if part in ("regularizer", "settings"):
+            return (*self.regularizer.location, *rest)
+        if part == "split":
+            return ("split",)
         if part == "optimizer":
             return self.optimizer.location
         if part in ("cfg_options", "links"):

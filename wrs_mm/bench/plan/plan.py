@@ -26,7 +26,7 @@ from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.search import LR
-from wrs_mm.bench.plan.spec import arm_label
+from wrs_mm.bench.plan.spec import Split, arm_label
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.plan.yaml_lines import PlanFile
 from wrs_mm.errors import PlanError
@@ -44,6 +44,7 @@ class Plan(BaseModel):
         seeds: One run each.
         cfg_options: Values to override in every recipe, by config key.
         links: Config keys that follow others in every recipe, see :mod:`wrs_mm.bench.plan.links`.
+        split: Which split tables report, see :class:`wrs_mm.bench.plan.spec.RunSpec`.
         baseline: The arm that the others are compared with.
         tuning: How the arms are tuned before they are compared; None for arms that are compared as they are.
     """
@@ -58,6 +59,7 @@ class Plan(BaseModel):
     seeds: Seeds
     cfg_options: CfgOptions = {}
     links: Links = {}
+    split: Split = "tune"
     baseline: Regularizer
     tuning: Tuning | None = None
 
@@ -216,6 +218,7 @@ def _check(plan: Plan) -> None:
         raise Mistake(
             "no optimizer takes the learning_rates, each has its own lr; remove them", "learning_rates"
         )
+    _check_own_rates(plan)
     if len(plan.baseline.arms()) > 1:
         raise Mistake("baseline names one arm, and no list of values", "baseline")
     plan.baseline_arm()
@@ -233,6 +236,31 @@ def _check_learning_rates(plan: Plan, tuning: Tuning) -> None:
     said += [(*entry.location, LR) for entry in plan.optimizers if entry.own_rates()]
     if said:
         raise Mistake("tuning looks for lr, so nothing else may say it; remove one of both", *said[0])
+
+
+def _check_own_rates(plan: Plan) -> None:
+    """Check that no arm has a learning rate of its own where the others are trained at several.
+
+    Raises:
+        Mistake: One has: it would be trained with that one several times.
+    """
+    rates = [plan.learning_rates, *(recipe.learning_rates for recipe in plan.recipes)]
+    rates += [entry.own_rates() or [] for entry in plan.optimizers]
+    for entry in plan.regularizers:
+        if entry.settings() and any(len(listed) > 1 for listed in rates):
+            raise Mistake(
+                f"{entry.name} has an lr of its own, and the plan tries several learning rates; remove the "
+                "one or the others",
+                *entry.location,
+                "lr",
+            )
+    own = plan.baseline.settings()
+    if own and all(
+        own != entry.settings() for entry in plan.regularizers if entry.name == plan.baseline.name
+    ):
+        raise Mistake(
+            f"no arm {plan.baseline.name} has lr={own['lr']:g}; leave lr out of baseline", "baseline"
+        )
 
 
 def _check_distinct(listed: Sequence[tuple[Entry, Any]], message: Callable[[Any], str]) -> None:

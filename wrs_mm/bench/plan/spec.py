@@ -97,6 +97,12 @@ class RunSpec(BaseModel):
         return "__".join(parts)
 
     @property
+    def lr(self) -> float | None:
+        """What it trains with: the arm's own learning rate, or else ``learning_rate``; None: the recipe's."""
+        own: float | None = self.settings.get("lr", self.learning_rate)
+        return own
+
+    @property
     def scenario(self) -> Scenario:
         """Within which it is compared with other runs."""
         return self.recipe, self.optimizer_label, self.learning_rate
