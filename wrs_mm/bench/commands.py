@@ -207,6 +207,7 @@ def status(path: Path, watch: bool | None = None) -> int:
         lambda: [work_dir.run(spec) for spec in work_dir.specs()],
         console,
         watch=console.is_terminal if watch is None else watch,
+        to_come=work_dir.to_come,
     )
     return 0
 

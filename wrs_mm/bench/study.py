@@ -1,5 +1,6 @@
-"""The runs of a plan in a work dir, as far as they are known: a plan with tuning gets its finals from its trials.
+"""The runs of a plan in a work dir, as far as they are known.
 
+Of a plan with tuning the final runs are those at the settings that trials have shown to be an arm's best.
 Nothing of it is kept: which runs there are follows from the plan and from the results on disk, so a benchmark
 that was killed, or several at a time on one work dir, come to the same ones.
 """
@@ -12,7 +13,8 @@ from wrs_mm.bench.plan import resolve
 from wrs_mm.bench.plan.comparison import Resolver
 from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_finals, planned_runs
 from wrs_mm.bench.plan.plan import Plan
-from wrs_mm.bench.plan.search import setting_label
+from wrs_mm.bench.plan.search import at_border, setting_label
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -89,10 +91,19 @@ class Study:
         for folder, (identity, _) in runs:
             folder.check(identity)
         specs = [identity.spec for _, (identity, _) in runs]
-        self.work_dir.register(self.plan.name, specs, self.plan.tuning)
+        self.work_dir.register(self.plan.name, specs, self.plan.tuning, self._to_come())
         for folder, (identity, text) in runs:
             folder.prepare(identity, text)
         return [folder for folder, _ in runs]
+
+    def _to_come(self) -> int:
+        """How many final runs there will be beside those that are known."""
+        waiting = [tuned for tuned in self.tuned() if tuned.choice.waiting and not self._failed(tuned)]
+        return len(waiting) * len(self.plan.seeds)
+
+    def _failed(self, tuned: TunedArm) -> list[RunSpec]:
+        """The trials of an arm that failed, without which its best settings are not known."""
+        return [s for s in tuned.choice.waiting if self.work_dir.run(s).status() is Status.FAILED]
 
     def _resolved(self, run: PlannedRun) -> tuple[Identity, str]:
         """What a run is, and its config's text."""
@@ -129,19 +140,19 @@ class Study:
         tuning = self.plan.tuning
         assert tuning is not None, "arms are tuned where the plan says how"
         keys = {name: tuning.key(arm.regularizer.name, name) for name in arm.space}
-        failed = [s for s in choice.waiting if self.work_dir.run(s).status() is Status.FAILED]
+        failed = self._failed(tuned)
         if failed:
             return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"
         if choice.hopeless:
             return (
-                f"{tuned.label}: no final runs, because none of its {len(choice.points)} trials came to an end; "
+                f"{tuned.label}: no final runs, because all of its trials diverged; "
                 f"move {' or '.join(keys.values())}"
             )
         settings = choice.settings or {}
-        border = [name for name, values in arm.space.items() if name in settings and values.at_border(settings[name])]
-        if border:
+        found = at_border(arm.space, settings)
+        if found:
             return (
-                f"{tuned.label}: its best trial, {setting_label(settings)}, lies at the border of the search; "
-                f"widen {' and '.join(keys[name] for name in border)}"
+                f"{tuned.label}: its best trial, {setting_label(settings)}, is at the border of the search; "
+                f"widen {' and '.join(keys[name] for name in found)}"
             )
         return None

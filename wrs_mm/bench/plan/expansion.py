@@ -1,7 +1,7 @@
 """The runs that a plan stands for: recipes × optimizers × learning rates × arms × seeds.
 
-A plan with tuning has two stages: trials, which are known at once, and the finals of each arm, which are known
-when its trials have shown what its best settings are.
+A plan with tuning has two stages: trials, which are known at once, and the finals of each arm, which are
+known when its trials have shown what its best settings are.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ class PlannedArm:
     options: Mapping[str, Any]
     baseline: bool
 
-    def spec(
-        self, seed: int, settings: Mapping[str, Any] | None = None, trial: int | None = None
-    ) -> RunSpec:
+    def spec(self, seed: int, settings: Mapping[str, Any] | None = None, trial: int | None = None) -> RunSpec:
         """The run with a seed.
 
         Args:
@@ -140,7 +138,7 @@ class PlannedRun:
     spec: RunSpec
 
 
-def planned_trials(arms: Sequence[PlannedArm]) -> list[PlannedRun]:
+def _planned_trials(arms: Sequence[PlannedArm]) -> list[PlannedRun]:
     """The trials of some arms, in the order in which they should start.
 
     Their numbers change slowest: at any time all arms have had about as many.
@@ -172,11 +170,11 @@ def planned_finals(chosen: Sequence[tuple[PlannedArm, Mapping[str, Any]]]) -> li
 
 def planned_runs(arms: Sequence[PlannedArm]) -> list[PlannedRun]:
     """The runs that are known before one of them has trained: trials, and finals of arms without any."""
-    return [*planned_trials(arms), *planned_finals([(arm, {}) for arm in arms if not arm.points])]
+    return [*_planned_trials(arms), *planned_finals([(arm, {}) for arm in arms if not arm.points])]
 
 
 def expand(plan: Plan) -> list[RunSpec]:
-    """The runs of a plan that are known before one of them has trained, in the order in which they should start.
+    """The runs of a plan that are known before one of them has trained, in the order in which they start.
 
     Raises:
         PlanError: Two runs would share a folder.

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
@@ -44,7 +45,8 @@ class Plan(BaseModel):
         seeds: One run each.
         cfg_options: Values to override in every recipe, by config key.
         links: Config keys that follow others in every recipe, see :mod:`wrs_mm.bench.plan.links`.
-        split: Which split tables report, see :class:`wrs_mm.bench.plan.spec.RunSpec`.
+        split: Which split tables report, see :class:`wrs_mm.bench.plan.spec.RunSpec`; with tuning ``test``,
+            unless said otherwise.
         baseline: The arm that the others are compared with.
         tuning: How the arms are tuned before they are compared; None for arms that are compared as they are.
     """
@@ -64,6 +66,11 @@ class Plan(BaseModel):
     tuning: Tuning | None = None
 
     _file: PlanFile | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _report_what_nobody_tuned_on(cls, value: Any) -> Any:
+        return {"split": "test", **value} if isinstance(value, dict) and value.get("tuning") else value
 
     @field_validator("regularizers", mode="before")
     @classmethod

@@ -55,7 +55,9 @@ class Range:
         if self.scale not in ("log", "linear"):
             raise Mistake(f"a scale is log or linear, not {self.scale!r}", "scale")
         if not self.low < self.high:
-            raise Mistake(f"a range goes from a number to a larger one, not from {self.low:g} to {self.high:g}")
+            raise Mistake(
+                f"a range goes from a number to a larger one, not from {self.low:g} to {self.high:g}"
+            )
         if self.scale == "log" and self.low <= 0:
             raise Mistake(
                 f"a range on a logarithmic scale begins above 0, not at {self.low:g}; write "
@@ -132,6 +134,11 @@ Values: TypeAlias = "Range | Choices"
 
 Space: TypeAlias = "Mapping[str, Values]"
 """The values of each setting that an arm is tuned in."""
+
+
+def at_border(space: Space, settings: Mapping[str, Any]) -> list[str]:
+    """The settings whose values lie at the border of where they were looked for."""
+    return [name for name, values in space.items() if name in settings and values.at_border(settings[name])]
 
 
 def setting_label(settings: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ class Tuning(BaseModel):
             seeds: The plan's seeds.
 
         Raises:
-            Mistake: It names what the plan does not list, or its trials would not be what they are meant to be.
+            Mistake: It names what the plan does not list, or its trials would not be what they should.
         """
         for index, seed in enumerate(self.seeds):
             if seed in seeds:

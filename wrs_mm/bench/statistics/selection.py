@@ -50,7 +50,9 @@ class Choice:
         scored = {number: score for number, score in self.scores.items() if score is not None}
         if self.waiting or not scored:
             return None
-        return min(scored, key=lambda number: (-scored[number], self.points[number].get(LR, math.inf), number))
+        return min(
+            scored, key=lambda number: (-scored[number], self.points[number].get(LR, math.inf), number)
+        )
 
     @property
     def settings(self) -> Mapping[str, Any] | None:
