@@ -1,14 +1,15 @@
-"""How small a difference a plan can tell, from how far its paired differences scatter and how many seeds it has.
+"""How small a difference a plan can tell, from the scatter of its paired differences and its number of seeds.
 
-A comparison calls an arm better or worse where Student's interval for the mean of n paired differences leaves
-out 0 (:mod:`wrs_mm.bench.statistics.over_seeds`), which is the two-sided t test. If the true difference is δ and
-the differences have the standard deviation σ, its statistic is noncentral t with n − 1 degrees of freedom and
-noncentrality δ √n / σ, so that (Cohen, «Statistical Power Analysis for the Behavioral Sciences», 1988, chapter 2)
+A comparison calls an arm better or worse where Student's interval for the mean of n paired differences
+leaves out 0 (:mod:`wrs_mm.bench.statistics.over_seeds`), which is the two-sided t test. If the true
+difference is δ and the differences have the standard deviation σ, its statistic is noncentral t with n − 1
+degrees of freedom and noncentrality δ √n / σ, so that (Cohen, «Statistical Power Analysis for the Behavioral
+Sciences», 1988, chapter 2)
 
     power(δ) = P(T > t) + P(T < −t),    t the (1 − α / 2) quantile of the central t.
 
-The **minimum detectable difference** is the δ at which the power is 0.8. It says what a plan would have seen: a
-smaller difference may be real and stay «not told apart». It is about seeds, on the images as they are.
+The **minimum detectable difference** is the δ at which the power is 0.8. It says what a plan would have seen:
+a smaller difference may be real and stay «not told apart». It is about seeds, on the images as they are.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ class Detectable(NamedTuple):
 def detectable(differences: Sequence[float], power: float = POWER, alpha: float = 0.05) -> Detectable:
     """The minimum detectable difference, from data.
 
-    It is proportional to σ, of which the sample's s is an estimate: (n − 1) s² / σ² is χ² with n − 1 degrees of
-    freedom, so the interval is exact for normal differences. From 5 seeds it reaches from 0.6 to 2.9 times the
-    estimate.
+    It is proportional to σ, of which the sample's s is an estimate: (n − 1) s² / σ² is χ² with n − 1
+    degrees of freedom, so the interval is exact for normal differences. From 5 seeds it reaches from 0.6
+    to 2.9 times the estimate.
 
     Args:
         differences: Arm minus baseline, one a seed.
