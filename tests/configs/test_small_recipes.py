@@ -92,7 +92,7 @@ def test_schedule_ends_with_training(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("arm", ["none", "wd", "wrs"])
+@pytest.mark.parametrize("arm", ["none", "wd", "wrs", "wrs_matched"])
 def test_overlay_changes_the_optimizer_wrapper_and_nothing_else(recipe: str, arm: str) -> None:
     base, overlay = _load(recipe).to_dict(), _load(f"{recipe}_{arm}").to_dict()
     base_wrapper, wrapper = base.pop("optim_wrapper"), overlay.pop("optim_wrapper")
@@ -102,6 +102,7 @@ def test_overlay_changes_the_optimizer_wrapper_and_nothing_else(recipe: str, arm
         "none": "ScaleInvariantOptimWrapper",
         "wd": "OptimWrapper",
         "wrs": "WRSOptimWrapper",
+        "wrs_matched": "WRSOptimWrapper",
     }
     assert wrapper["type"] == expected[arm]
     assert (wrapper == base_wrapper) == (arm == "wd")
