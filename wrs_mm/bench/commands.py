@@ -249,12 +249,11 @@ def report(path: Path) -> int:
 def _report(work_dir: WorkDir, console: Console, with_images: bool = False) -> Report:
     from wrs_mm.bench.report.files import collect, write_tables
     from wrs_mm.bench.report.formats import to_lines
-    from wrs_mm.bench.report.tables.over_seeds import comparison_tables
     from wrs_mm.terminal import console_width, print_lines
 
     content = collect(work_dir, with_images, lambda line: print(line, file=sys.stderr))
     write_tables(content)
-    for table in comparison_tables(content.summaries["last"], content.same_as_best):
+    for table in content.comparison():
         print_lines(console, to_lines(table, console_width(console)))
         console.print(f"{table.caption}\n", markup=False, highlight=False)
     console.print(f"{work_dir.table}", markup=False, highlight=False)

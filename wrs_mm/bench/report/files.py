@@ -26,6 +26,7 @@ from wrs_mm.bench.statistics.results import (
     same_at_last_and_best,
     write_results,
 )
+from wrs_mm.bench.statistics.tuned import ArmTuning, tuned_arms
 from wrs_mm.files import write_text
 
 
@@ -39,6 +40,7 @@ class Report(NamedTuple):
         sweeps: By checkpoint, the best values of swept options.
         same_as_best: The tasks whose best checkpoints have the numbers of the last ones in every run.
         images: The intervals over images.
+        tuned: What tuning found of each arm; empty where a plan tunes none.
         evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
         notes: What a reader should know: which runs have no usable predictions, and why.
     """
@@ -49,6 +51,7 @@ class Report(NamedTuple):
     sweeps: dict[str, pd.DataFrame]
     same_as_best: set[str]
     images: pd.DataFrame
+    tuned: list[ArmTuning]
     evaluated: list[EvaluatedRun]
     notes: list[str]
 
@@ -66,10 +69,16 @@ class Report(NamedTuple):
             found |= swept_points(self.results, best)
         return found
 
+    def comparison(self) -> list[Table]:
+        """The tables over seeds, of last checkpoints."""
+        return comparison_tables(self.summaries["last"], self.same_as_best, self.tuned)
+
     def over_seeds(self) -> list[Table]:
         """The tables over seeds, each of one checkpoint."""
         frames = self.shown(self.summaries)
-        return [table for frame in frames for table in comparison_tables(frame, self.same_as_best)]
+        return [
+            table for frame in frames for table in comparison_tables(frame, self.same_as_best, self.tuned)
+        ]
 
     def over_sweeps(self) -> list[Table]:
         """The tables over sweeps, each of one checkpoint."""
@@ -111,6 +120,7 @@ def collect(
         sweeps={name: sweeps(results, name) for name in checkpoints},
         same_as_best=same_at_last_and_best(results),
         images=known[known["run"].isin(set(results["run"]))],
+        tuned=tuned_arms(benchmark),
         evaluated=evaluated,
         notes=notes,
     )
@@ -132,7 +142,9 @@ def write_tables(report: Report) -> None:
     for checkpoint, summary in report.summaries.items():
         stem = "table" if checkpoint == "last" else f"table_{checkpoint}"
         write_text(folder / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))
-        own = comparison_tables(summary) + (image_tables(report.images) if checkpoint == "last" else [])
+        own = comparison_tables(summary, tuned=report.tuned) + (
+            image_tables(report.images) if checkpoint == "last" else []
+        )
         own += sweep_tables(report.sweeps[checkpoint])
         text = "\n\n".join(["% Needs \\usepackage{booktabs}.", *(to_latex(table) for table in own)])
         write_text(folder / f"{stem}.tex", text + "\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -71,12 +72,14 @@ class BenchmarkData:
         path: The work dir.
         plan: The plan as it was written; None in a work dir of an older version.
         runs: The runs, in the plan's order.
+        tuning: How its arms are tuned; None where they are compared as they are.
     """
 
     name: str
     path: Path
     plan: str | None
     runs: tuple[RunData, ...]
+    tuning: Tuning | None = None
 
 
 def read_benchmark(work_dir: WorkDir, details: bool = False) -> BenchmarkData:
@@ -94,6 +97,7 @@ def read_benchmark(work_dir: WorkDir, details: bool = False) -> BenchmarkData:
         path=work_dir.path,
         plan=work_dir.plan.read_text(encoding="utf-8") if work_dir.plan.is_file() else None,
         runs=tuple(_read_run(work_dir, spec, details) for spec in work_dir.specs()),
+        tuning=work_dir.tuning(),
     )
 
 

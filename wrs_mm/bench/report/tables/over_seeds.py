@@ -4,31 +4,46 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.report.labels import CHECKPOINTS, NONE, bracket, label, number, splits
+from wrs_mm.bench.report.labels import (
+    CHECKPOINTS,
+    NONE,
+    SPLITS,
+    bracket,
+    label,
+    number,
+    scenario_label,
+    splits,
+)
 from wrs_mm.bench.report.tables.base import Column, Record, Row, ScenarioColumns, Table, TableCell
+from wrs_mm.bench.report.tables.settings import SettingsColumns, row_of, warnings
 from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.statistics.benchmark import arm_order
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, best_means, runs_by_state
+from wrs_mm.bench.statistics.power import detectable_sentence, minimum_detectable_difference, pooled_sd
 from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
+from wrs_mm.bench.statistics.tuned import ArmTuning
 
 
-def comparison_tables(summary: pd.DataFrame, same_as_best: Collection[str] = ()) -> list[Table]:
+def comparison_tables(
+    summary: pd.DataFrame, same_as_best: Collection[str] = (), tuned: Iterable[ArmTuning] = ()
+) -> list[Table]:
     """The main metrics of every arm, one table a task.
 
     Args:
         summary: From :func:`wrs_mm.bench.statistics.over_seeds.summarize`: of one checkpoint.
         same_as_best: Tasks whose caption says that the best checkpoints have the same numbers.
+        tuned: The arms that were tuned.
     """
     made = []
     for task in MAIN:
         own = summary[summary["task"] == task]
         if len(own):
-            table = _comparison(task, own)
+            table = _comparison(task, own, [one for one in tuned if one.task == task])
             caption = f"{table.caption} {SAME}" if task in same_as_best else table.caption
             made.append(table._replace(caption=caption))
     return made
@@ -38,30 +53,57 @@ SAME = "In every run the best checkpoint has the same numbers as the last one: i
 """The caption's sentence in place of a second table."""
 
 
-def _comparison(task: str, summary: pd.DataFrame) -> Table:
+def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[ArmTuning]) -> Table:
     rows = records(summary)
     metrics = main_metrics(task, {row["metric"] for row in rows})
-    by_arm: dict[tuple[Any, ...], dict[str, Record]] = {}
+    # An arm whose trials have led to no final runs (yet) has a row without numbers.
+    arms = {_order(one): one for one in [*map(row_of, tuned), *rows]}
+    cells: dict[tuple[Any, ...], dict[str, Record]] = {arm: {} for arm in arms}
     for record in rows:
-        by_arm.setdefault(_order(record), {})[record["metric"]] = record
+        cells[_order(record)][record["metric"]] = record
     best = best_means(rows)
-    scenario = ScenarioColumns(rows)
+    scenario, settings = ScenarioColumns(list(arms.values())), SettingsColumns(rows, tuned)
     made = []
-    for arm in sorted(by_arm):
-        cells = by_arm[arm]
-        one = next(iter(cells.values()))
+    for arm, one in sorted(arms.items()):
         row = [TableCell(label(one)), *scenario.cells(one)]
         for metric in metrics:
-            cell = cells.get(metric)
+            cell = cells[arm].get(metric)
             row += [_mean_cell(cell, best), _difference_cell(cell)] if cell else [TableCell(NONE)] * 2
-        made.append(Row(label(one), [*row, _runs_cell(one)], one["recipe"]))
+        row += [*settings.cells(one), _runs_cell(one) if cells[arm] else TableCell(NONE)]
+        made.append(Row(label(one), row, one["recipe"]))
     keys = [Column("regularizer"), *scenario.columns()]
     measured = [
         column for m in metrics for column in (Column(m, numeric=True), Column(f"Δ {m}", True, joined=True))
     ]
     title = f"{task.capitalize()}: {CHECKPOINTS[str(summary['checkpoint'].iloc[0])]}"
-    columns = [*keys, *measured, Column("runs")]
-    return Table(title, _caption(summary), columns, made, keys=len(keys))
+    columns = [*keys, *measured, *settings.columns(), Column("runs")]
+    caption = " ".join([_caption(summary), *_tuning_sentences(tuned), *_power_sentences(rows, metrics[:1])])
+    return Table(title, caption, columns, made, keys=len(keys))
+
+
+def _tuning_sentences(tuned: Sequence[ArmTuning]) -> list[str]:
+    if not tuned:
+        return []
+    found = (
+        f"Each arm was trained at the settings of its best trial on {SPLITS['tune']}; trials are in no mean."
+    )
+    return [found, *warnings(tuned)]
+
+
+def _power_sentences(rows: Sequence[Record], metrics: Sequence[str]) -> list[str]:
+    """How small a difference each comparison could have told apart, in the main metric."""
+    scenarios: dict[str, list[Record]] = {}
+    for row in rows:
+        if row["metric"] in metrics and row["pairs"] >= MIN_PAIRS:
+            scenarios.setdefault(scenario_label(row), []).append(row)
+    sentences = []
+    for where, own in scenarios.items():
+        pairs = [int(row["pairs"]) for row in own]
+        sd = pooled_sd([row["difference_sd"] for row in own], pairs)
+        found = minimum_detectable_difference(sd, max(pairs))
+        said = detectable_sentence(found, max(pairs), metrics[0], subject="this comparison")
+        sentences.append(f"{where}: {said} four times in five (paired differences: sd {number(sd)}).")
+    return sentences
 
 
 def _caption(summary: pd.DataFrame) -> str:

@@ -1,0 +1,97 @@
+"""The columns that say at which settings an arm was trained, and how many trials looked for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from wrs_mm.bench.plan.search import setting_label
+from wrs_mm.bench.report.labels import NONE, label, scenario_label, scenario_of
+from wrs_mm.bench.report.tables.base import Column, Record, TableCell
+from wrs_mm.bench.statistics.results import options_json
+from wrs_mm.bench.statistics.tuned import ArmTuning
+
+
+class SettingsColumns:
+    """The columns; left out where no arm has settings of its own, or none was tuned.
+
+    Args:
+        rows: All rows of the table.
+        tuned: The arms that were tuned.
+    """
+
+    def __init__(self, rows: Sequence[Record], tuned: Sequence[ArmTuning]) -> None:
+        self._tuned = {_key(row_of(one)): one for one in tuned}
+        self._settings = any(json.loads(row["settings"]) for row in rows)
+
+    def columns(self) -> list[Column]:
+        """The columns."""
+        columns = [Column("settings")] if self._settings else []
+        return columns + ([Column("trials")] if self._tuned else [])
+
+    def cells(self, row: Record) -> list[TableCell]:
+        """A row's cells in them."""
+        one = self._tuned.get(_key(row))
+        border = one.border if one else {}
+        cells = [TableCell(shown_settings(json.loads(row["settings"]), border))] if self._settings else []
+        if self._tuned:
+            cells.append(TableCell(trials_text(one)) if one else TableCell(NONE))
+        return cells
+
+
+def row_of(one: ArmTuning) -> Record:
+    """What a summary's row says of an arm itself; without its results, of which there may be none."""
+    spec = one.spec
+    return {
+        "recipe": spec.recipe,
+        "optimizer": spec.optimizer_label,
+        "learning_rate": spec.learning_rate,
+        "regularizer": spec.regularizer,
+        "options": options_json(spec.options),
+        "settings": options_json(one.best.settings if one.best else {}),
+        "baseline": spec.baseline,
+    }
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return scenario_label(row), label(row)
+
+
+def shown_settings(settings: Mapping[str, Any], border: Iterable[str] = ()) -> str:
+    """Settings as people read them; what lies at the border of the search is marked.
+
+    Args:
+        settings: The settings.
+        border: Names of those at the border.
+    """
+    listed = [
+        setting_label({name: value}) + (" (at the border)" if name in border else "")
+        for name, value in sorted(settings.items())
+    ]
+    return ", ".join(listed) or NONE
+
+
+def trials_text(one: ArmTuning) -> str:
+    """How many trials an arm has had, and how many of them diverged."""
+    through = len(one.trials)
+    text = str(through) if through == one.planned else f"{through} of {one.planned}"
+    return f"{text}, {one.diverged} diverged" if one.diverged else text
+
+
+def warnings(tuned: Iterable[ArmTuning]) -> list[str]:
+    """What a reader must know of the tuning, a sentence an arm."""
+    return [text for one in tuned if (text := _warning(one))]
+
+
+def _warning(one: ArmTuning) -> str:
+    name = f"{one.spec.arm_label} on {scenario_of(one.spec)}"
+    if one.hopeless:
+        return f"{name}: all of its trials diverged, so it has no final runs."
+    if len(one.trials) < one.planned:
+        return f"{name}: {one.planned - len(one.trials)} of its {one.planned} trials are not through yet."
+    if one.best is None or not one.border:
+        return ""
+    found = setting_label({setting: one.best.settings[setting] for setting in one.border})
+    keys = " and ".join(one.border.values())
+    return f"{name}: the best trial, {found}, is at the border of the search; widen {keys}."
