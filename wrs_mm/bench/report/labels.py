@@ -22,7 +22,7 @@ CHECKPOINTS = {"last": "last checkpoint", "best": "best checkpoint"}
 SPLITS = {"tune": "tune (val)", "test": "test"}
 """What readers call the splits."""
 
-AXES = {"learning_rate": "learning rate"}
+AXES = {"learning_rate": "learning rate", "lr": "learning rate"}
 """What readers call an axis that is no option of an arm."""
 
 
@@ -36,6 +36,11 @@ def number(value: float, sign: bool = False) -> str:
 def bracket(low: float, high: float) -> str:
     """An interval; nothing where there is none."""
     return "" if math.isnan(low) else f"[{number(low, sign=True)}, {number(high, sign=True)}]"
+
+
+def range_of(low: float, high: float) -> str:
+    """An interval of values, not of differences."""
+    return f"[{number(low)}, {number(high)}]"
 
 
 def plain(value: float) -> str:

@@ -12,12 +12,20 @@ import importlib.util
 from pathlib import Path
 
 from wrs_mm import __version__
+from wrs_mm.bench.plan.spec import Split
 from wrs_mm.bench.report.answers import answers
 from wrs_mm.bench.report.files import Report
+from wrs_mm.bench.report.labels import SPLITS
+from wrs_mm.bench.report.tables.effort import effort_table
+from wrs_mm.bench.report.tables.gaps import gap_table
 from wrs_mm.bench.report.tables.over_images import image_tables
+from wrs_mm.bench.report.tables.robustness import robustness_table
 from wrs_mm.bench.report.tables.runs import runs_table
+from wrs_mm.bench.report.tables.settings import warnings
+from wrs_mm.bench.report.tables.trials import trials_table
 from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order, without_trials
 from wrs_mm.bench.statistics.provenance import Machine, machines, states, versions
+from wrs_mm.bench.statistics.tuned import scenarios
 from wrs_mm.errors import ConfigError
 from wrs_mm.files import write_text
 from wrs_mm.values import several
@@ -64,7 +72,9 @@ def render(report: Report) -> str:
     from plotly.offline import get_plotlyjs
 
     from wrs_mm.bench.report.figures.base import colors
+    from wrs_mm.bench.report.figures.effort import effort_figure
     from wrs_mm.bench.report.figures.forest import differences_to_baseline
+    from wrs_mm.bench.report.figures.sensitivity import sensitivity_figures
     from wrs_mm.bench.report.figures.sweeps import sweep_figures
     from wrs_mm.bench.report.sections import Sections
 
@@ -78,9 +88,11 @@ def render(report: Report) -> str:
     benchmark = report.benchmark
     runs, last = benchmark.runs, report.summaries["last"]
     compared = without_trials(runs)
-    palette = colors(by_arm(in_arm_order(compared)))
+    # Also the arms whose trials have led to no final runs (yet).
+    palette = colors(by_arm(in_arm_order(runs)))
     evaluated = {one.spec.id: one for one in report.evaluated}
     sections = [Sections(group, evaluated, palette) for group in by_scenario(compared)]
+    tried = scenarios([one for one in report.tuned if one.on_test])
     galleries = (section.gallery() for section in sections)
     points = report.swept_points()
     folder = Path(__file__).parent / "template"
@@ -88,19 +100,29 @@ def render(report: Report) -> str:
         name=benchmark.name,
         work_dir=str(benchmark.path),
         version=__version__,
-        states=states(runs),
+        states=states(compared),
+        trial_states=states([run for run in runs if run.spec.trial is not None]),
         palette=palette,
         answers=answers(last, report.images),
         comparison_tables=report.over_seeds(),
         images=image_tables(report.images),
         differences=differences_to_baseline(last, report.images, palette),
+        warnings=warnings(report.tuned),
+        split=SPLITS[_split(report)],
+        effort=[effort_figure(arms, palette) for arms in tried],
+        effort_table=effort_table(report.tuned),
+        sensitivity=[figure for arms in tried for figure in sensitivity_figures(arms, palette)],
+        robustness=robustness_table(report.tuned),
+        learning=[figure for section in sections for figure in section.learning_figures()],
+        gaps=gap_table({one.title: (one.metric or "", one.learning()) for one in sections}),
+        trials=trials_table(report.tuned) if report.tuned else None,
         curves=[figure for section in sections for figure in section.curves()],
         sensitivities=report.over_sweeps(),
         sweeps=[plot for swept in report.shown(report.sweeps) for plot in sweep_figures(points, swept)],
         classes=[figure for section in sections for figure in section.classes()],
         galleries=[gallery for gallery in galleries if gallery is not None],
         config_differences=[section.config_differences() for section in sections],
-        runs=runs_table(runs),
+        runs=runs_table(compared),
         versions={package: ", ".join(found) for package, found in versions(runs).items()},
         machines=[f"{_words(one)}: {several(count, 'run')}" for one, count in machines(runs).items()],
         plan=benchmark.plan,
@@ -110,6 +132,12 @@ def render(report: Report) -> str:
         script=Markup((folder / "report.js").read_text(encoding="utf-8")),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode(),
     )
+
+
+def _split(report: Report) -> Split:
+    """Which split the tables are from."""
+    compared = without_trials(report.benchmark.runs)
+    return compared[0].spec.split if compared else "tune"
 
 
 def _words(machine: Machine) -> str:

@@ -10,12 +10,14 @@ from wrs_mm.bench.plan.differences import config_values, differing
 from wrs_mm.bench.report.figures.base import Figure
 from wrs_mm.bench.report.figures.classes import class_figure
 from wrs_mm.bench.report.figures.curves import curve_figure
+from wrs_mm.bench.report.figures.learning import learning_figures
 from wrs_mm.bench.report.gallery import Gallery, make_gallery
-from wrs_mm.bench.report.labels import scenario_of
+from wrs_mm.bench.report.labels import SPLITS, scenario_of
 from wrs_mm.bench.statistics.benchmark import RunData, first_of_each_arm, main_metric
 from wrs_mm.bench.statistics.by_class import class_differences
 from wrs_mm.bench.statistics.curves import loss_curves, validation_curves
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun
+from wrs_mm.bench.statistics.learning import Learning, learning_curves
 
 _PREDICTIONS = {"bbox_": "box AP", "segm_": "mask AP", "": "IoU"}
 """What is compared class by class, by the prefix of its metrics."""
@@ -48,6 +50,7 @@ class Sections:
         self, runs: Sequence[RunData], evaluated: Mapping[str, EvaluatedRun], palette: Mapping[str, str]
     ) -> None:
         self.title = scenario_of(runs[0].spec)
+        self.metric = main_metric(runs)
         self._runs = runs
         self._evaluated = evaluated
         self._palette = palette
@@ -55,14 +58,23 @@ class Sections:
     def curves(self) -> list[Figure]:
         """Training loss and main metric."""
         drawn = [("training loss", "loss", loss_curves(self._runs))]
-        metric = main_metric(self._runs)
+        metric = self.metric
         if metric is not None:
-            drawn.append((f"validation {metric}", "percent", validation_curves(self._runs, metric)))
+            what = f"{metric} on {SPLITS['tune']}"
+            drawn.append((what, "percent", validation_curves(self._runs, metric)))
         return [
             curve_figure(f"{self.title}: {what}", unit, by_arm, self._palette)
             for what, unit, by_arm in drawn
             if by_arm
         ]
+
+    def learning(self) -> dict[str, Learning]:
+        """The arms' learning curves in the main metric; empty where nothing was measured on train."""
+        return {} if self.metric is None else learning_curves(self._runs, self.metric)
+
+    def learning_figures(self) -> list[Figure]:
+        """Train and tune during training, a plot an arm."""
+        return learning_figures(self.title, self.metric or "", self.learning(), self._palette)
 
     def classes(self) -> list[Figure]:
         """Differences to the baseline class by class, of each kind of prediction."""

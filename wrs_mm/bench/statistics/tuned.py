@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from wrs_mm.bench.plan.search import Range, Space, at_border
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.search import LR, Range, Space, at_border
+from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.statistics.benchmark import BenchmarkData, RunData, arm_order
-from wrs_mm.bench.statistics.over_trials import BestOfK, best_of_k
+from wrs_mm.bench.statistics.landscape import Landscape, landscape
+from wrs_mm.bench.statistics.over_trials import BestOfK, Expected, best_of_k, expected_best
+from wrs_mm.bench.statistics.robustness import Share, shares_near_best
 from wrs_mm.bench.statistics.selection import Arm, choose
 
 
@@ -53,6 +56,7 @@ class ArmTuning:
         metric: What scores are; None before it was measured.
         space: The values of each setting that was looked for.
         planned: How many trials it has when all are through.
+        trial_seeds: How many runs each of them has.
         trials: Those that are, by number.
         best: The one that was chosen; None while a trial is not through, or where all diverged.
         finals: The metric on test of the runs at its settings, by seed.
@@ -64,6 +68,7 @@ class ArmTuning:
     metric: str | None
     space: Space
     planned: int
+    trial_seeds: int
     trials: tuple[Trial, ...]
     best: Trial | None
     finals: Mapping[int, float]
@@ -90,14 +95,41 @@ class ArmTuning:
         trained = [trial for trial in self.trials if not trial.diverged]
         return bool(trained) and not any(math.isnan(trial.test) for trial in trained)
 
+    @cached_property
     def effort(self) -> list[BestOfK]:
         """What is to be expected from k of the trials, for k = 1, 2, …; nothing without metrics on test."""
         if not self.on_test:
             return []
-        rates = [trial.settings.get("lr", 0.0) for trial in self.trials]
-        return best_of_k([t.tune for t in self.trials], [t.test for t in self.trials], rates)
+        rates = [trial.settings.get(LR, 0.0) for trial in self.trials]
+        return best_of_k(self._tune(), self._test(), rates)
 
-    def shares(self) -> list[list[float]] | None:
+    @cached_property
+    def expected(self) -> list[Expected]:
+        """What is to be expected from k random settings, with intervals; nothing where there is no landscape."""
+        found = self._landscape
+        return [] if found is None else expected_best(found, [best.k for best in self.effort])
+
+    @cached_property
+    def near_best(self) -> list[Share]:
+        """Which share of the search space is nearly as good as the best; nothing without a landscape."""
+        return [] if self._landscape is None else shares_near_best(self._landscape)
+
+    @cached_property
+    def _landscape(self) -> Landscape | None:
+        places = self._places()
+        if self.best is None or not self.on_test or places is None:
+            return None
+        best = self.trials.index(self.best)
+        finals = list(self.finals.values())
+        return landscape(places, self._tune(), self._test(), best, finals, self.trial_seeds)
+
+    def _tune(self) -> list[float]:
+        return [trial.tune for trial in self.trials]
+
+    def _test(self) -> list[float]:
+        return [trial.test for trial in self.trials]
+
+    def _places(self) -> list[list[float]] | None:
         """Where in the search space the trials are, each setting from 0 to 1.
 
         None where a setting is one of some choices: between these there is nothing.
@@ -125,6 +157,14 @@ def tuned_arms(benchmark: BenchmarkData) -> list[ArmTuning]:
         runs.setdefault((run.spec.scenario, run.spec.arm_label), []).append(run)
     found = [_arm_tuning(benchmark.tuning, own, finals.get(arm, ())) for arm, own in trials.items()]
     return sorted(found, key=_order)
+
+
+def scenarios(arms: Iterable[ArmTuning]) -> list[list[ArmTuning]]:
+    """Arms that are compared with each other."""
+    groups: dict[Scenario, list[ArmTuning]] = {}
+    for one in arms:
+        groups.setdefault(one.spec.scenario, []).append(one)
+    return list(groups.values())
 
 
 def _order(one: ArmTuning) -> tuple[Any, ...]:
@@ -161,6 +201,7 @@ def _arm_tuning(tuning: Tuning, trials: Sequence[RunData], finals: Iterable[RunD
         metric=metric,
         space=space,
         planned=len(choice.points),
+        trial_seeds=len(tuning.seeds),
         trials=tuple(scored.values()),
         best=best,
         finals={

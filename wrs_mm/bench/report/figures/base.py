@@ -7,7 +7,7 @@ names and labels. Each trace carries its arm's label in ``meta``, by which the p
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -15,7 +15,25 @@ import plotly.graph_objects as go
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 """Okabe and Ito's colors, told apart by color-blind readers too; black and yellow left out."""
 
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
+
 _GRID = "#e3e6ea"
+
+
+class Mark(NamedTuple):
+    """What an arm's lines and points look like: told apart without colors, too.
+
+    Attributes:
+        color: Of both.
+        dash: Of lines.
+        symbol: Of points.
+    """
+
+    color: str
+    dash: str
+    symbol: str
 
 
 class Figure(NamedTuple):
@@ -36,6 +54,14 @@ def colors(arms: Iterable[str]) -> dict[str, str]:
     """A color for each arm; the first gets the first."""
     listed = list(dict.fromkeys(arms))
     return {arm: _COLORS[index % len(_COLORS)] for index, arm in enumerate(listed)}
+
+
+def marks(palette: Mapping[str, str]) -> dict[str, Mark]:
+    """What each arm looks like, in the order of a palette."""
+    return {
+        arm: Mark(color, _DASHES[index % len(_DASHES)], _SYMBOLS[index % len(_SYMBOLS)])
+        for index, (arm, color) in enumerate(palette.items())
+    }
 
 
 def text(content: str) -> str:

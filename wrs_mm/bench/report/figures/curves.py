@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.figures.base import Figure, faint, make_figure, of_arm
+from wrs_mm.bench.report.figures.base import Figure, faint, make_figure, marks, of_arm
 from wrs_mm.bench.statistics.curves import Curve
 
 
@@ -21,6 +21,7 @@ def curve_figure(title: str, unit: str, by_arm: Mapping[str, Curve], palette: Ma
         palette: A color by arm.
     """
     traces: list[Any] = []
+    looks = marks(palette)
     for arm, curve in by_arm.items():
         shared = of_arm(arm)
         if any(low < high for low, high in zip(curve.low, curve.high, strict=True)):
@@ -44,7 +45,8 @@ def curve_figure(title: str, unit: str, by_arm: Mapping[str, Curve], palette: Ma
                 y=curve.mean,
                 customdata=curve.seeds,
                 mode="lines+markers" if len(curve.steps) < 15 else "lines",
-                line={"color": palette[arm], "width": 2},
+                line={"color": palette[arm], "width": 2, "dash": looks[arm].dash},
+                marker={"symbol": looks[arm].symbol, "size": 7},
                 hovertemplate="%{y:.3f} at %{x}, mean of %{customdata}<extra>%{fullData.name}</extra>",
             )
         )
