@@ -46,6 +46,9 @@ _AS_THE_RECIPE = {
     "learning_rate": None,
     "cfg_options": "{}",
     "options": "{}",
+    "settings": "{}",
+    "trial": None,
+    "split": "tune",
     "status": "done",
     "checkpoint": "last",
 }

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import BaseModel
 
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json
+
+
+class _Listed(BaseModel):
+    """``plan.json``."""
+
+    name: str
+    runs: list[RunSpec]
+    tuning: Tuning | None = None
+    to_come: int = 0
 
 
 class WorkDir:
@@ -44,7 +54,7 @@ class WorkDir:
         if self.path.exists() and not self.path.is_dir():
             raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
         if self._listed.exists():
-            owner = self._load()[0]
+            owner = self._load().name
             if owner != name:
                 raise PlanError(
                     f"{self.path} belongs to the plan {owner!r}, not {name!r}; use another --work-dir"
@@ -52,30 +62,46 @@ class WorkDir:
         elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
 
-    def register(self, name: str, specs: list[RunSpec]) -> None:
-        """Write down which runs belong to the benchmark now."""
-        content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
-        write_json(self._listed, content)
+    def register(
+        self, name: str, specs: list[RunSpec], tuning: Tuning | None = None, to_come: int = 0
+    ) -> None:
+        """Write down which runs belong to the benchmark now.
 
-    def _load(self) -> tuple[str, list[RunSpec]]:
+        Args:
+            name: The plan's.
+            specs: Its runs, as far as they are known.
+            tuning: How its arms are tuned.
+            to_come: How many runs will be known when trials are through.
+        """
+        listed = _Listed(name=name, runs=specs, tuning=tuning, to_come=to_come)
+        write_json(self._listed, listed.model_dump(mode="json"))
+
+    def _load(self) -> _Listed:
         try:
-            content = json.loads(self._listed.read_text(encoding="utf-8"))
-            return content["name"], [RunSpec.model_validate(run) for run in content["runs"]]
+            return _Listed.model_validate_json(self._listed.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise PlanError(
                 f"{self.path} is not the work dir of a benchmark; give that of a bench run"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             raise PlanError(f"{self._listed} is damaged; run `wrs-mm bench run` again") from None
 
     @property
     def name(self) -> str:
         """The plan's name."""
-        return self._load()[0]
+        return self._load().name
 
     def specs(self) -> list[RunSpec]:
-        """The runs that belong to the benchmark."""
-        return self._load()[1]
+        """The runs that belong to the benchmark, as far as they are known."""
+        return self._load().runs
+
+    def tuning(self) -> Tuning | None:
+        """How the benchmark's arms are tuned; None where they are compared as they are."""
+        return self._load().tuning
+
+    def to_come(self) -> int:
+        """How many runs will be known when trials are through."""
+        return self._load().to_come
 
     def run(self, spec: RunSpec) -> Run:
         """The folder of one run."""
