@@ -82,10 +82,10 @@ def test_noise_of_the_seed_makes_the_best_of_k_better_and_that_of_tune_alone_doe
 
 def test_intervals_are_narrow_and_mostly_right_in_a_few_searches(simulation: ModuleType) -> None:
     """A quick look at what the slow test counts."""
-    one = simulation.coverage("bump", 1.5, trials=16, searches=25, ks=[1, 4, 16], seed=1)
-    assert one.searches == 25
-    assert one.share.min() >= 0.8
-    assert one.best.min() >= 0.8
+    one = simulation.coverage("bump", 1.5, trials=16, searches=12, ks=[1, 4, 16], seed=1)
+    assert one.searches == 12
+    assert one.share.min() > 0.7
+    assert one.best.min() > 0.7
     assert one.share_width.max() < 0.2
     assert (one.best_width < one.bootstrap_width).all()
 
