@@ -1,9 +1,9 @@
 """What one weight rescale costs, beside what it replaces: on ResNet-50's convolutions, in one process.
 
 Interleaved, medians: a rescale with fold against a plain copy of the same bytes; an SGD step without weight
-decay plus the rescale against an SGD step with weight decay, and the latter plus a rescale whose targets follow
-weight decay. ``--detector`` also times the observed first forward of Faster R-CNN R50-FPN against an unobserved
-one.
+decay plus the rescale against an SGD step with weight decay, and the latter plus a rescale whose targets
+follow weight decay. ``--detector`` also times the observed first forward of Faster R-CNN R50-FPN against an
+unobserved one.
 """
 
 from __future__ import annotations
