@@ -55,6 +55,7 @@ MAY_IMPORT_IN_BENCH: dict[str, set[str]] = {
     "statistics": {"runs", "plan"},
     "published": {"statistics", "runs", "plan"},
     "report": {"statistics", "runs", "plan"},
+    "packs": {"statistics", "runs", "plan"},
     # What the command does, a function for each verb.
     "commands": {"report", "published", "statistics", "executors", "runs", "plan"},
     "__init__": set(),

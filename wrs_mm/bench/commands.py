@@ -100,10 +100,10 @@ def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
     All configs come first, so that a mistake in the last of them leaves the work dir as it was.
     """
     arms = resolve_arms(plan)
-    for arm in arms:
-        resolve.require_data(arm.config)
     resolved = []
     for spec, config in (arm.run(seed) for seed in plan.seeds for arm in arms):
+        if not work_dir.run(spec).is_final():
+            resolve.require_data(config)
         identity = Identity(
             spec=spec,
             task=resolve.task(config),

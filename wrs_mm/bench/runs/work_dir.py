@@ -43,7 +43,7 @@ class WorkDir:
         """
         if self.path.exists() and not self.path.is_dir():
             raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
-        if self._listed.exists():
+        if self.is_registered():
             owner = self._load()[0]
             if owner != name:
                 raise PlanError(
@@ -51,6 +51,10 @@ class WorkDir:
                 )
         elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
+
+    def is_registered(self) -> bool:
+        """Whether the folder is that of a benchmark yet."""
+        return self._listed.exists()
 
     def register(self, name: str, specs: list[RunSpec]) -> None:
         """Write down which runs belong to the benchmark now."""
