@@ -126,7 +126,8 @@ def _is_detections(name: str) -> bool:
 
 
 def _is_kept(name: str) -> bool:
-    return any(_is_like(name, pattern) for pattern in _KEPT)
+    hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return not hidden and any(_is_like(name, pattern) for pattern in _KEPT)
 
 
 def _is_like(name: str, pattern: str) -> bool:

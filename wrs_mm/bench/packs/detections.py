@@ -60,8 +60,8 @@ def from_columns(packed: bytes) -> bytes:
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as content:
             found = {key: _joined(content[key], kind) for key, kind in _TYPES.items()}
-    except (KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"no columns of detections ({error})") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise ValueError("these are no columns of detections") from None
     left, top, right, bottom = (found[key].astype(np.float64) for key in ("left", "top", "right", "bottom"))
     boxes = np.stack([left, top, right - left, bottom - top], axis=1).tolist()
     entries = [
@@ -87,6 +87,6 @@ def _joined(planes: np.ndarray, kind: type[np.generic]) -> np.ndarray:
     """The column with these bytes."""
     little = np.dtype(kind).newbyteorder("<")
     if planes.dtype != np.uint8 or planes.ndim != 2 or len(planes) != little.itemsize:
-        raise ValueError("no columns of detections")
+        raise ValueError("these are no columns of detections")
     joined: np.ndarray = np.ascontiguousarray(planes.T).view(little).reshape(-1)
     return joined

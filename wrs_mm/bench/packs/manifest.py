@@ -17,22 +17,39 @@ from wrs_mm.errors import PlanError
 _MANIFEST, _PLAN, _RUNS = "pack.json", "plan.yaml", "runs"
 
 
+class _Listing(BaseModel):
+    """What a work dir lists; what else it says of the plan goes along."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    runs: list[RunSpec]
+
+
 class Manifest(BaseModel):
     """``pack.json``, a pack's first entry.
 
     Attributes:
         made_by: The version of wrs-mm.
-        name: The plan's.
-        runs: All runs of the plan, packed or not, in its order.
-        packed: The ids of those in the pack, sorted.
+        listing: The work dir's, from :meth:`wrs_mm.bench.runs.work_dir.WorkDir.listing`.
+        packed: The ids of the runs in the pack, sorted.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     made_by: str = __version__
-    name: str
-    runs: list[RunSpec]
+    listing: _Listing
     packed: list[str]
+
+    @property
+    def name(self) -> str:
+        """The plan's name."""
+        return self.listing.name
+
+    @property
+    def runs(self) -> list[RunSpec]:
+        """All runs of the plan, packed or not, in its order."""
+        return self.listing.runs
 
 
 class Pack:

@@ -37,17 +37,17 @@ def pack(path: Path, file: Path) -> int:
             of them cannot be packed, or the file is not to be written.
     """
     work_dir = WorkDir(path)
-    name, specs = work_dir.name, work_dir.specs()
+    listing = work_dir.listing()
     if not file.name.endswith(_SUFFIX):
         raise PlanError(f"{file} is no name for a pack; let it end in {_SUFFIX}")
     if not file.parent.is_dir():
         raise PlanError(f"{file.parent} is no folder; make it first")
-    runs = sorted((work_dir.run(spec) for spec in specs), key=lambda run: run.name)
+    runs = sorted((work_dir.run(spec) for spec in work_dir.specs()), key=lambda run: run.name)
     final = [run for run in runs if run.is_final()]
     if not final:
         raise PlanError(f"no run of {path} is done or has diverged; there is nothing to pack")
     _make_matches(work_dir)
-    manifest = Manifest(name=name, runs=specs, packed=[run.name for run in final])
+    manifest = Manifest.model_validate({"listing": listing, "packed": [run.name for run in final]})
     plan = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)

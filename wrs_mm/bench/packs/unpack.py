@@ -74,12 +74,14 @@ def unpack(files: Sequence[Path], path: Path) -> int:
     path.mkdir(parents=True, exist_ok=True)
     try:
         with work_dir.lock().acquire(timeout=_WAIT):
+            listing = packs[0].manifest.listing.model_dump(mode="json")
             if work_dir.is_registered():
+                listing = work_dir.listing()
                 listed.insert(0, (path, work_dir.specs()))
             specs = _one_plan(listed)
             for one in list(known.values()):
                 _check_run(work_dir.run(one.identity.spec), path, known)
-            work_dir.register(name, specs)
+            work_dir.restore({**listing, "runs": [spec.model_dump(mode="json") for spec in specs]})
             _write_plan(work_dir, packs)
             runs = path / "runs"
             runs.mkdir(exist_ok=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -60,6 +62,20 @@ class WorkDir:
         """Write down which runs belong to the benchmark now."""
         content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
         write_json(self._listed, content)
+
+    def listing(self) -> dict[str, Any]:
+        """All that :meth:`register` wrote, for :meth:`restore` in another folder.
+
+        Raises:
+            PlanError: The folder is not the work dir of a benchmark.
+        """
+        self._load()
+        listing: dict[str, Any] = json.loads(self._listed.read_text(encoding="utf-8"))
+        return listing
+
+    def restore(self, listing: Mapping[str, Any]) -> None:
+        """Write down what :meth:`listing` returned, there or elsewhere."""
+        write_json(self._listed, listing)
 
     def _load(self) -> tuple[str, list[RunSpec]]:
         try:
