@@ -56,8 +56,10 @@ MAY_IMPORT_IN_BENCH: dict[str, set[str]] = {
     "published": {"statistics", "runs", "plan"},
     "report": {"statistics", "runs", "plan"},
     "packs": {"statistics", "runs", "plan"},
+    # The runs of a plan in a work dir, as far as they are known.
+    "study": {"statistics", "runs", "plan"},
     # What the command does, a function for each verb.
-    "commands": {"report", "published", "statistics", "executors", "runs", "plan"},
+    "commands": {"study", "report", "published", "statistics", "executors", "runs", "plan"},
     "__init__": set(),
 }
 """The same inside wrs_mm.bench."""

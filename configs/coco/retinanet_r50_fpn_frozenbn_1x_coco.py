@@ -7,4 +7,5 @@ custom_imports = dict(imports=['wrs_mm'], allow_failed_imports=False)
 regularizers = dict(
     none=dict(frozen_bn='fold'),
     wd=dict(frozen_bn='fold'),
-    wrs=dict(frozen_bn='fold', target='init'))
+    wrs=dict(frozen_bn='fold', target='init'),
+    wrs_matched=dict(frozen_bn='fold', target='init'))

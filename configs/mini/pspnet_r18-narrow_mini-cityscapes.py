@@ -2,8 +2,12 @@ _base_ = '../_base_/pspnet_r18-narrow.py'
 
 data_root = 'data/mini-cityscapes/'
 train_dataloader = dict(dataset=dict(data_root=data_root))
+# Settings are chosen on val; tables report test.
 val_dataloader = dict(dataset=dict(data_root=data_root))
-test_dataloader = val_dataloader
+test_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/test', seg_map_path='gtFine/test')))
 
 max_iters = 700
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)

@@ -22,8 +22,12 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline, **dataset))
+# Settings are chosen on val; tables report test.
 val_dataloader = dict(dataset=dataset)
-test_dataloader = val_dataloader
+test_dataloader = dict(
+    dataset=dict(
+        data_prefix=dict(img_path='leftImg8bit/test', seg_map_path='gtFine/test'),
+        **dataset))
 
 max_iters = 400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)

@@ -18,8 +18,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "mini"
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("mini")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mini_detection, "SPLITS", {"train2017": 16, "val2017": 4})
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 10}, "val": {"b": 5}})
+        patch.setattr(mini_detection, "SPLITS", {"train2017": 16, "val2017": 4, "test2017": 4})
+        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 10}, "val": {"b": 5}, "test": {"c": 5}})
         render_mini(root / "data")
     return root
 

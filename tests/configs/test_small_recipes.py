@@ -36,6 +36,24 @@ def _values(node: Any, key: str) -> list[Any]:
     return []
 
 
+def _evaluation(cfg: Config, split: str) -> dict[str, Any]:
+    """How a split is read and scored."""
+    return {part: cfg.to_dict()[f"{split}_{part}"] for part in ("dataloader", "evaluator")}
+
+
+def _files(node: Any) -> set[str]:
+    """The annotation files and folders of images that a part of a config reads."""
+    prefixes = [path for prefix in _values(node, "data_prefix") for path in prefix.values()]
+    return {*_values(node, "ann_file"), *prefixes} - {""}
+
+
+def _renamed(node: Any, old: str, new: str) -> Any:
+    """A part of a config with every path of one split replaced by that of another."""
+    if isinstance(node, dict):
+        return {key: _renamed(value, old, new) for key, value in node.items()}
+    return node.replace(old, new) if isinstance(node, str) and "/" in node else node
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe_normalizes_with_batch_statistics_and_starts_from_nothing(recipe: str) -> None:
     model = _load(recipe).to_dict()["model"]
@@ -54,8 +72,14 @@ def test_recipe_repeats_exactly(recipe: str) -> None:
     for split in ("train", "val", "test"):
         loader = cfg[f"{split}_dataloader"]
         assert loader.num_workers == 0 and not loader.persistent_workers
-    assert cfg.test_dataloader == cfg.val_dataloader
-    assert cfg.test_evaluator == cfg.val_evaluator
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_test_split_is_read_as_val_is_from_folders_of_its_own(recipe: str) -> None:
+    cfg = _load(recipe)
+    parts = {split: _evaluation(cfg, split) for split in ("val", "test")}
+    assert _files(parts["val"]) and not _files(parts["val"]) & _files(parts["test"])
+    assert _renamed(parts["val"], "val", "test") == parts["test"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -68,7 +92,7 @@ def test_schedule_ends_with_training(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("arm", ["none", "wd", "wrs"])
+@pytest.mark.parametrize("arm", ["none", "wd", "wrs", "wrs_matched"])
 def test_overlay_changes_the_optimizer_wrapper_and_nothing_else(recipe: str, arm: str) -> None:
     base, overlay = _load(recipe).to_dict(), _load(f"{recipe}_{arm}").to_dict()
     base_wrapper, wrapper = base.pop("optim_wrapper"), overlay.pop("optim_wrapper")
@@ -78,6 +102,7 @@ def test_overlay_changes_the_optimizer_wrapper_and_nothing_else(recipe: str, arm
         "none": "ScaleInvariantOptimWrapper",
         "wd": "OptimWrapper",
         "wrs": "WRSOptimWrapper",
+        "wrs_matched": "WRSOptimWrapper",
     }
     assert wrapper["type"] == expected[arm]
     assert (wrapper == base_wrapper) == (arm == "wd")

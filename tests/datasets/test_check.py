@@ -18,7 +18,14 @@ import numpy as np
 import pytest
 
 from wrs_mm.cli import main
-from wrs_mm.datasets import check_cityscapes, check_coco, mini_detection, mini_segmentation, render_standins
+from wrs_mm.datasets import (
+    check_cityscapes,
+    check_coco,
+    mini_detection,
+    render_standins,
+    standin,
+    tune_split,
+)
 from wrs_mm.datasets.check import check
 from wrs_mm.datasets.finding import Finding
 from wrs_mm.errors import DatasetError
@@ -34,7 +41,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("standins")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mini_detection, "SPLITS", {"train2017": 4, "val2017": 3})
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 2, "b": 1}, "val": {"c": 2}})
+        patch.setattr(standin, "CITIES", {"train": {"a": 2, "b": 1}, "val": {"c": 2}})
         render_standins(root)
     for labels in (root / "standin-cityscapes/gtFine").rglob("*_labelIds.png"):
         labels.with_name(labels.name.replace("labelIds.png", "polygons.json")).write_text("{}")
@@ -198,6 +205,12 @@ def test_other_annotation_files_are_told_from_the_right_one(coco: Path, name: st
     problem = the_problem("coco", coco)
     assert name in problem.found and what in problem.found
     assert "annotations_trainval2017.zip" in problem.remedy
+
+
+def test_what_was_split_off_train2017_is_not_taken_for_another_year_s(coco: Path) -> None:
+    (coco / INSTANCES).rename(coco / tune_split.COCO_FILES[1])
+    problem = the_problem("coco", coco)
+    assert problem.found == "missing" and "annotations_trainval2017.zip" in problem.remedy
 
 
 def test_a_missing_folder_says_what_to_download(coco: Path) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from standins import REDUCTION, loader, perfect_score, reduced
 
 from wrs_mm.bench.published.baselines import recipes
-from wrs_mm.datasets import mini_detection, mini_segmentation, render_standins, require_dataset
+from wrs_mm.datasets import mini_detection, render_standins, require_dataset, standin
 from wrs_mm.datasets.check_coco import categories
 from wrs_mm.openmmlab.configs import load_config
 
@@ -25,7 +25,6 @@ SEGMENTATION = [
     "mmseg::_base_/datasets/cityscapes.py",
     "mmseg::_base_/datasets/cityscapes_1024x1024.py",
 ]
-REDUCTION = 8
 
 
 @pytest.fixture(scope="module")
@@ -34,78 +33,15 @@ def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("standins")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mini_detection, "SPLITS", {"train2017": 6, "val2017": 4})
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 3, "b": 1}, "val": {"c": 3}})
+        patch.setattr(standin, "CITIES", {"train": {"a": 3, "b": 1}, "val": {"c": 3}})
         render_standins(root)
     return root
-
-
-def at(source: str | Path, root: Path) -> Any:
-    """A config with its data root changed and its pipelines reduced."""
-    config = load_config(source)
-    before = config.get("data_root") or config.train_dataloader.dataset.data_root
-    changed = _changed(config.to_dict(), before, f"{root}/")
-    return type(config)(changed)
-
-
-def _changed(value: Any, before: str, after: str) -> Any:
-    if isinstance(value, dict):
-        changed = {key: _changed(inner, before, after) for key, inner in value.items()}
-        for key in ("scale", "crop_size"):
-            if key in changed and changed.get("type") in ("Resize", "RandomResize", "RandomCrop"):
-                changed[key] = tuple(side // REDUCTION for side in changed[key])
-        return changed
-    if isinstance(value, (list, tuple)):
-        return type(value)(_changed(inner, before, after) for inner in value)
-    if isinstance(value, str) and value.startswith(before):
-        return after + value.removeprefix(before)
-    return value
-
-
-def loader(config: Any, split: str, scope: str) -> Any:
-    """The data loader of a split, reading in this process."""
-    from mmengine.registry import DefaultScope
-    from mmengine.runner import Runner
-
-    if scope == "mmdet":
-        from mmdet.utils import register_all_modules
-    else:
-        from mmseg.utils import register_all_modules
-    register_all_modules(init_default_scope=False)
-    settings = config[f"{split}_dataloader"]
-    settings.update(num_workers=0, persistent_workers=False)
-    with DefaultScope.overwrite_default_scope(scope):
-        return Runner.build_dataloader(settings, seed=0)
-
-
-def perfect_score(config: Any, dataset: Any, batches: list[Any], scope: str) -> dict[str, float]:
-    """What the config's own evaluator says of predictions that are the ground truth."""
-    from mmengine.evaluator import Evaluator
-    from mmengine.registry import DefaultScope
-
-    with DefaultScope.overwrite_default_scope(scope):
-        evaluator = Evaluator(config.val_evaluator)
-    evaluator.dataset_meta = dataset.metainfo
-    for batch in batches:
-        for sample in batch["data_samples"]:
-            if scope == "mmdet":
-                truth = sample.gt_instances
-                sample.pred_instances = type(truth)(
-                    bboxes=truth.bboxes.tensor,
-                    labels=truth.labels,
-                    scores=truth.labels.new_ones(len(truth)).float(),
-                )
-                if "masks" in truth:
-                    sample.pred_instances.masks = truth.labels.new_tensor(truth.masks.masks).bool()
-            else:
-                sample.pred_sem_seg = sample.gt_sem_seg
-        evaluator.process(batch["data_samples"], batch)
-    return evaluator.evaluate(len(dataset))
 
 
 @pytest.mark.parametrize("source", [*DETECTION, *recipes("coco")], ids=lambda source: Path(source).stem)
 def test_coco_settings_read_the_stand_in(source: str | Path, standins: Path) -> None:
     root = standins / "standin-coco"
-    config = at(source, root)
+    config = reduced(source, root)
     require_dataset(config)
     train = loader(config, "train", "mmdet")
     names = categories()
@@ -127,7 +63,7 @@ def test_coco_settings_read_the_stand_in(source: str | Path, standins: Path) -> 
 
 @pytest.mark.parametrize("source", DETECTION, ids=lambda source: Path(source).stem)
 def test_coco_s_evaluator_maps_labels_back_to_coco_s_identifiers(source: str, standins: Path) -> None:
-    config = at(source, standins / "standin-coco")
+    config = reduced(source, standins / "standin-coco")
     batches = loader(config, "val", "mmdet")
     score = perfect_score(config, batches.dataset, list(batches), "mmdet")
     assert score["coco/bbox_mAP"] == 1.0
@@ -140,7 +76,7 @@ def test_coco_s_evaluator_maps_labels_back_to_coco_s_identifiers(source: str, st
 )
 def test_cityscapes_settings_read_the_stand_in(source: str | Path, standins: Path) -> None:
     root = standins / "standin-cityscapes"
-    config = at(source, root)
+    config = reduced(source, root)
     require_dataset(config)
     train = loader(config, "train", "mmseg")
     assert len(train.dataset) == 4 and len(train.dataset.metainfo["classes"]) == 19

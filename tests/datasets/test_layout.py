@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wrs_mm.datasets import require_dataset
+from wrs_mm.datasets import render_mini, require_dataset
 from wrs_mm.datasets.layout import with_remedy
 from wrs_mm.errors import DatasetError
 
@@ -43,6 +44,28 @@ def test_a_missing_set_says_which_command_makes_it(tmp_path: Path, name: str, co
     with pytest.raises(DatasetError, match=command) as caught:
         require_dataset(_config(tmp_path / name))
     assert "\n" not in str(caught.value)
+
+
+def test_a_set_that_an_older_version_made_is_not_trained_on(tiny_mini: Path) -> None:
+    path = tiny_mini / "mini-coco/wrs-mm.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "version": manifest["version"] - 1}))
+    with pytest.raises(
+        DatasetError, match=r"mini-coco was made by another version.* `wrs-mm data make mini`"
+    ):
+        require_dataset(_config(tiny_mini / "mini-coco"))
+    render_mini(tiny_mini)
+    require_dataset(_config(tiny_mini / "mini-coco"))
+
+
+def test_a_set_without_its_test_split_says_which_command_makes_it(tiny_mini: Path) -> None:
+    root = tiny_mini / "mini-coco"
+    config = {"test_evaluator": {"ann_file": str(root / "annotations/instances_test2017.json")}}
+    (root / "annotations/instances_test2017.json").unlink()
+    with pytest.raises(DatasetError, match="wrs-mm data make mini"):
+        require_dataset(config)
+    render_mini(tiny_mini)
+    require_dataset(config)
 
 
 def test_a_missing_set_of_the_users_own_says_what_to_change(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How the photographs are cut into tiles, and that train and val share no pixel."""
+"""How the photographs are cut into tiles, and that no two splits share a pixel."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _png(image: np.ndarray, suffix: str = ".png") -> bytes:
 def tree_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zipfile.ZipFile:
     """A wheel with two small photographs: in val, one box inside a tile and one across its edge."""
     path = tmp_path / "trees.zip"
-    border = 200
-    monkeypatch.setattr(real, "_TREE_PHOTOGRAPHS", {"first": border, "second": border})
+    rows = {"train2017": slice(0, 200), "val2017": slice(200, 400), "test2017": slice(400, 600)}
+    monkeypatch.setattr(real, "TREE_ROWS", {"first": rows, "second": rows})
     boxes = [(10, 220, 50, 270), (182, 300, 222, 340)]
     objects = "".join(
         f"<object><name>Tree</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin>"
@@ -32,8 +32,9 @@ def tree_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zipfile.Zip
     )
     with zipfile.ZipFile(path, "w") as archive:
         for stem in ("first", "second"):
-            image = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
-            image[:border, :, 2], image[border:, :, 2] = 0, 200
+            image = np.random.default_rng(0).integers(0, 255, (600, 400, 3), np.uint8)
+            for value, part in enumerate(rows.values()):
+                image[part, :, 2] = value
             archive.writestr(f"deepforest/data/{stem}.png", _png(image))
             archive.writestr(f"deepforest/data/{stem}.xml", f"<annotation>{objects}</annotation>")
     return zipfile.ZipFile(path)
@@ -53,19 +54,22 @@ def test_tiles_without_stride_cover_each_pixel_at_most_once() -> None:
     assert covered.max() == 1 and covered.sum() == 2 * 3 * 192 * 192
 
 
-def test_train_and_val_share_no_pixel() -> None:
-    train, val = (set(range(512)[real.NUCLEI_COLUMNS[split]]) for split in ("train", "val"))
-    assert not train & val
+@pytest.mark.parametrize("parts", [real.NUCLEI_COLUMNS, *real.TREE_ROWS.values()])
+def test_the_splits_of_a_picture_share_no_pixel(parts: dict[str, slice]) -> None:
+    taken = [pixel for part in parts.values() for pixel in range(part.start, part.stop)]
+    assert len(parts) == 3 and len(set(taken)) == len(taken)
 
 
-def test_trees_are_split_at_a_row_of_each_photograph(tmp_path: Path, tree_archive: zipfile.ZipFile) -> None:
+def test_trees_are_split_by_the_rows_of_each_photograph(
+    tmp_path: Path, tree_archive: zipfile.ZipFile
+) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     real.cut_trees(tree_archive, folder)
-    # The red channel of the photographs holds which side of the border a row is on.
-    for split, side in (("train2017", 0), ("val2017", 200)):
+    # The red channel of the photographs holds which part a row belongs to.
+    for value, split in enumerate(("train2017", "val2017", "test2017")):
         tiles = [cv2.imread(str(path)) for path in (folder / split).iterdir()]
-        assert tiles and all((tile[..., 2] == side).all() for tile in tiles)
+        assert tiles and all((tile[..., 2] == value).all() for tile in tiles)
 
 
 def test_a_crown_cut_by_the_border_is_to_be_ignored(tmp_path: Path, tree_archive: zipfile.ZipFile) -> None:
@@ -95,16 +99,18 @@ def test_nuclei_are_split_by_column_and_labeled_with_two_classes(tmp_path: Path)
     folder.mkdir()
     with zipfile.ZipFile(tmp_path / "nuclei.zip") as archive:
         real.cut_nuclei(archive, folder)
-    for split, low, high in (("train", 0, 384), ("val", 384, 512)):
+    for split, part in real.NUCLEI_COLUMNS.items():
         labels = [
             cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             for path in sorted(folder.glob(f"gtFine/{split}/nuclei/*.png"))
         ]
-        starts = {low + left for _, left in real.tile_origins(
-            512, high - low, 128, real.NUCLEI_STRIDES[split])}  # fmt: skip
+        tile, stride = real.NUCLEI_TILES[split], real.NUCLEI_STRIDES[split]
+        starts = range(part.start, part.stop - tile + 1, stride)
         assert {tuple(label[0]) for label in labels} == {
-            tuple((columns[start : start + 128] % 7 == 0).astype(int)) for start in starts
+            tuple((columns[start : start + tile] % 7 == 0).astype(int)) for start in starts
         }
+        rows = len(range(0, 512 - tile + 1, stride))
+        assert len(labels) == len(starts) * rows
 
 
 def test_without_a_package_index_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +126,12 @@ def test_without_a_package_index_one_line_says_so(tmp_path: Path, monkeypatch: p
 def test_the_fetched_sets_hold_what_the_documentation_says(tmp_path: Path) -> None:
     trees, nuclei = fetch_real(tmp_path)
     counts = {}
-    for split in ("train2017", "val2017"):
+    for split in ("train2017", "val2017", "test2017"):
         content = json.loads((trees / f"annotations/instances_{split}.json").read_text())
         counts[split] = len(content["images"])
         assert len(list((trees / split).iterdir())) == len(content["images"])
-    assert counts == {"train2017": 456, "val2017": 45}
-    assert len(list(nuclei.glob("leftImg8bit/train/*/*.png"))) == 117
-    assert len(list(nuclei.glob("leftImg8bit/val/*/*.png"))) == 4
+    assert counts == {"train2017": 324, "val2017": 39, "test2017": 39}
+    tiles = {split: len(list(nuclei.glob(f"leftImg8bit/{split}/*/*.png"))) for split in real.NUCLEI_TILES}
+    assert tiles == {"train": 225, "val": 16, "test": 16}
     assert "MIT" in (trees / "LICENSE.txt").read_text()
     assert "BSD" in (nuclei / "LICENSE.txt").read_text()

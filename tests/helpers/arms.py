@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from wrs_mm.rescaling.functional import filter_norms
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
-ARMS = ("none", "wd", "wrs")
+ARMS = ("none", "wd", "wrs", "wrs_matched")
 SIZE = (64, 64)
 STEPS = 2
 MOVED = 1e-6
@@ -117,6 +118,11 @@ def largest_difference(norms: dict[str, Tensor], others: Mapping[str, Tensor | f
     return max(float((norms[name] / others[name] - 1).abs().max()) for name in norms)
 
 
+def root_mean_square(norms: dict[str, Tensor]) -> float:
+    """Of all filters; a ``(1,)`` entry counts once."""
+    return float(torch.cat(list(norms.values())).square().mean().sqrt())
+
+
 def check_arm(subject: Subject, arm: str) -> None:
     """Train two steps with an arm and check that it leaves what it promises."""
     subject.restart()
@@ -133,15 +139,17 @@ def check_arm(subject: Subject, arm: str) -> None:
     for name, its in found.items():
         if name in before:
             assert recipe[name]["weight_decay"] == strength
-            expected = strength if arm == "wd" else 0.0
+            expected = strength if arm in ("wd", "wrs_matched") else 0.0
             assert its == {**recipe[name], "weight_decay": expected}, name
         else:
             assert its == recipe[name], name
-    if arm == "wrs":
+    if arm.startswith("wrs"):
         assert {v.name for v in wrapper.method.rescaled} == before.keys()
         assert not any(wrapper.method.skipped.values())
         target = config.optim_wrapper.wrs.get("target", "unit")
-        wanted = {name: 1.0 if target == "unit" else norms for name, norms in before.items()}
-        assert largest_difference(after, wanted) < MOVED
+        start = {name: norms if target == "init" else torch.ones(1) for name, norms in before.items()}
+        moved = root_mean_square(after) / root_mean_square(start) if arm == "wrs_matched" else 1.0
+        assert largest_difference(after, {name: moved * norms for name, norms in start.items()}) < MOVED
+        assert (arm == "wrs") == (abs(moved - 1) <= 2 * MOVED)
     else:  # norms that nothing keeps do move within two steps: the check above can fail
         assert largest_difference(after, before) > 2 * MOVED

@@ -69,6 +69,15 @@ default_hooks['checkpoint'].update(interval=3, save_best='mIoU', max_keep_ckpts=
 """
 """Added to the recipe: validations in between, and the best checkpoint."""
 
+TEST = """
+test_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, data_root='data/test'))
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_cfg = dict(type='TestLoop')
+"""
+"""Added to the recipe: a test split."""
+
 BENCH = [sys.executable, "-m", "wrs_mm.cli", "bench"]
 
 PLAN = """
@@ -86,14 +95,15 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         generator = np.random.default_rng(0)
-        for name in ("images", "labels"):
-            (folder / "data" / name).mkdir(parents=True)
-        for index in range(4):
-            label = np.zeros((32, 32), np.uint8)
-            cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), 7, 1, -1)
-            image = np.repeat(label[..., None] * 120, 3, -1) + generator.integers(0, 99, (32, 32, 3))
-            cv2.imwrite(str(folder / "data" / "images" / f"{index}.png"), image.astype(np.uint8))
-            cv2.imwrite(str(folder / "data" / "labels" / f"{index}.png"), label)
+        for split, count in (("data", 4), ("data/test", 6)):
+            for name in ("images", "labels"):
+                (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                label = np.zeros((32, 32), np.uint8)
+                cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), 7, 1, -1)
+                image = np.repeat(label[..., None] * 120, 3, -1) + generator.integers(0, 99, (32, 32, 3))
+                cv2.imwrite(str(folder / split / "images" / f"{index}.png"), image.astype(np.uint8))
+                cv2.imwrite(str(folder / split / "labels" / f"{index}.png"), label)
 
     def recipe(self, name: str, iterations: int = 20, hook: str = "seconds=0", more: str = "") -> None:
         text = (RECIPE + more).replace("ITERATIONS", str(iterations)).replace("HOOK", hook)

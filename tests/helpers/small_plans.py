@@ -18,3 +18,14 @@ seeds: [0, 1]
 baseline: wd
 """
 """Of the recipe of small_recipe.py."""
+
+TUNING = """split: tune
+tuning:
+  trials: 4
+  search:
+    lr: [0.02, 1.0]
+    wd: {weight_decay: [1.0e-5, 1.0e-1]}
+    wrs: {}
+  seeds: [100]
+"""
+"""Lines that tune the arms of both, from line 7 on."""

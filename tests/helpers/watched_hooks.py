@@ -21,7 +21,8 @@ class BenchTestHook(Hook):
         seconds: Wait in each iteration, so that a test can reach into the middle of a run.
         break_at: Before this iteration, counted from 0, something happens.
         how: ``diverge`` (in a loss), ``overflow`` (weights of which the model then makes a crash), ``crash``,
-            ``kill`` (in the validation after it, once), or nothing.
+            ``kill`` (in the validation after it, once), ``kill test`` (in the evaluation of the test split
+            after it, once), or nothing.
         hold_at: Before this iteration the run waits until a file ``go`` is in the folder that it was
             started from: however busy the machine is, a test that holds it finds it under way.
     """
@@ -49,9 +50,16 @@ class BenchTestHook(Hook):
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if self.how == "kill" and runner.iter == self.break_at and batch_idx == 1:
-            with open(os.path.join(runner.work_dir, "attempts.txt")) as file:
-                if len(file.readlines()) == 1:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            self._kill_once(runner)
+
+    def before_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if self.how == "kill test" and runner.iter == self.break_at and batch_idx == 1:
+            self._kill_once(runner)
+
+    def _kill_once(self, runner: Any) -> None:
+        with open(os.path.join(runner.work_dir, "attempts.txt")) as file:
+            if len(file.readlines()) == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def before_run(self, runner: Any) -> None:
         # Who trained, and from where: a test counts attempts by it.

@@ -67,7 +67,10 @@ def test_an_arm_has_no_arms():
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("dict(wsr=dict(target='init'))", "there is no regularizer 'wsr'; there are none, wd, wrs"),
+        (
+            "dict(wsr=dict(target='init'))",
+            "there is no regularizer 'wsr'; there are none, wd, wrs, wrs_matched",
+        ),
         ("dict(wrs=dict(targte='init'))", "the regularizer 'wrs' has no option 'targte': its options are "),
         ("dict(wrs=dict(interval=0))", "interval"),
         ("dict(wrs='init')", r"write wrs=dict\(...\), not 'init'"),

@@ -17,6 +17,7 @@ from wrs_mm.errors import OptionError
 from wrs_mm.regularizers.none import none
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
+from wrs_mm.regularizers.wrs_matched import wrs_matched
 from wrs_mm.rescaling import RescaleOptions, ScaleInvariantDecay, ScaleInvariantWeights, WeightRescaler
 from wrs_mm.rescaling.options import LAYOUT, SELECTION, check_same_run
 
@@ -25,6 +26,7 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(RescaleOpt
 OTHERS: dict[str, Any] = {
     "granularity": "layer",
     "target": "init",
+    "target_schedule": "decay",
     "interval": 2,
     "frozen_bn": "fold",
     "min_norm": 0,
@@ -43,7 +45,8 @@ def documented() -> dict[str, str]:
     ("name", "value"),
     [("granularity", "channel"), ("target", "one"), ("target", 0), ("target", -1.0), ("target", float("nan")),
      ("target", True), ("target", None), ("target", [1]), ("interval", 0), ("interval", 1.5),
-     ("interval", True), ("frozen_bn", "keep"), ("min_norm", 2), ("min_norm", -1e-9), ("min_norm", "0")],
+     ("target_schedule", "growth"), ("target_schedule", None), ("interval", True),
+     ("frozen_bn", "keep"), ("min_norm", 2), ("min_norm", -1e-9), ("min_norm", "0")],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=f"^{name} must be ") as error:
@@ -90,9 +93,10 @@ def test_another_layout_is_told_and_no_key_error(state: dict[str, Any]) -> None:
 
 def test_the_rescaler_takes_and_saves_them() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    rescaler = WeightRescaler(model, optim.SGD(model.parameters(), lr=0.1), **OTHERS)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4)
+    rescaler = WeightRescaler(model, optimizer, **OTHERS)
     assert rescaler.options == RescaleOptions(**OTHERS)
-    assert rescaler.state_dict()["options"] == {**OTHERS, "decay_mult": 0.0}
+    assert rescaler.state_dict()["options"] == {**OTHERS, "decay_mult": 1.0}
     with pytest.raises(OptionError, match="WeightRescaler has no option 'granularty'"):
         WeightRescaler(model, optim.SGD(model.parameters(), lr=0.1), granularty="filter")
 
@@ -101,6 +105,16 @@ def test_the_arm_takes_them_with_the_same_defaults() -> None:
     parameters = inspect.signature(wrs).parameters
     own = {name: p.default for name, p in parameters.items() if name not in ("optim_wrapper", "other_decay")}
     assert list(own.items()) == list(DEFAULTS.items())
+
+
+def test_the_arm_wrs_matched_takes_them_in_the_same_order_and_starts_and_moves_otherwise() -> None:
+    parameters = inspect.signature(wrs_matched).parameters
+    shared = {name: p.default for name, p in parameters.items() if name in DEFAULTS}
+    assert list(shared) == list(DEFAULTS)
+    assert {name for name, value in shared.items() if value != DEFAULTS[name]} == {
+        "target",
+        "target_schedule",
+    }
 
 
 @pytest.mark.parametrize("takes_some", [none, wd, ScaleInvariantWeights, ScaleInvariantDecay])

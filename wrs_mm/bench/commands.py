@@ -11,7 +11,7 @@ import importlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,12 +26,13 @@ from wrs_mm.bench.plan import resolve
 from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.expansion import expand
-from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.runs.display import make_display
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.status_table import watch_status
 from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.study import Study
 from wrs_mm.errors import EXIT_INTERRUPTED, PlanError
 from wrs_mm.files import write_text
 
@@ -67,22 +68,28 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         UsageError: The plan, a recipe, a dataset, the work dir or an option cannot be used.
     """
     plan = load_plan(plan_path)
-    specs = expand(plan)
+    expand(plan)
     work_dir = WorkDir(path)
     work_dir.check(plan.name)
     executor = make_executor()
+    study = Study(plan, work_dir)
     try:
-        if any(not work_dir.run(spec).is_final() for spec in specs):
+        # What is done needs no data here: it may have been made on another machine.
+        undone = {run.spec.recipe for run in study.known() if not work_dir.run(run.spec).is_final()}
+        if undone:
             executor.prepare()
+        arms = resolve_arms(plan, study.resolver)
+        for arm in arms:
+            if arm.spec.recipe in undone:
+                resolve.require_data(arm.config, arm.spec.split)
         path.mkdir(parents=True, exist_ok=True)
-        try:
-            with work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION):
-                runs = _prepare(work_dir, plan)
-                # For the report: what was asked for, with its comments.
-                write_text(work_dir.plan, plan_path.read_text(encoding="utf-8"))
-        except Timeout:
-            raise PlanError(f"another bench run has been preparing {path} for minutes; try again") from None
-        return _run(work_dir, runs, executor)
+        with _alone(work_dir):
+            runs = study.prepare()
+            # For the report: what was asked for, with its comments.
+            write_text(work_dir.plan, plan_path.read_text(encoding="utf-8"))
+        for text in comparison_warnings(arms):
+            print(f"warning: {text}", file=sys.stderr)
+        return _run(study, runs, executor)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -94,42 +101,32 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         return 1
 
 
-def _prepare(work_dir: WorkDir, plan: Plan) -> list[Run]:
-    """Resolve all configs, then make the runs' folders.
-
-    All configs come first, so that a mistake in the last of them leaves the work dir as it was.
-    """
-    arms = resolve_arms(plan)
-    resolved = []
-    for spec, config in (arm.run(seed) for seed in plan.seeds for arm in arms):
-        if not work_dir.run(spec).is_final():
-            resolve.require_data(config)
-        identity = Identity(
-            spec=spec,
-            task=resolve.task(config),
-            dataset=resolve.dataset_name(config),
-            config_hash=config_hash(config.to_dict()),
-        )
-        resolved.append((work_dir.run(spec), identity, config.pretty_text))
-    for one, identity, _ in resolved:
-        one.check(identity)
-    for text in comparison_warnings(arms):
-        print(f"warning: {text}", file=sys.stderr)
-    work_dir.register(plan.name, [identity.spec for _, identity, _ in resolved])
-    for one, identity, text in resolved:
-        one.prepare(identity, text)
-    return [one for one, _, _ in resolved]
+@contextmanager
+def _alone(work_dir: WorkDir) -> Iterator[None]:
+    """Keep other harnesses from making the folders of runs at the same time."""
+    try:
+        lock = work_dir.lock().acquire(timeout=_WAIT_FOR_PREPARATION)
+    except Timeout:
+        raise PlanError(
+            f"another bench run has been preparing {work_dir.path} for minutes; try again"
+        ) from None
+    with lock:
+        yield
 
 
-def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
-    console = Console()
+def _run(study: Study, runs: list[Run], executor: Executor) -> int:
+    work_dir, console = study.work_dir, Console()
     interrupted = False
     elsewhere: list[Run] = []
     # The tables need pandas and scipy: they are imported while the first runs start.
     threading.Thread(target=importlib.import_module, args=(_TABLES,), daemon=True).start()
     try:
-        with _sigterm_interrupts(), make_display(runs, executor.slots, console) as display:
-            elsewhere = run_all(runs, executor, display)
+        with _sigterm_interrupts():
+            for stage in _stages(study, runs):
+                trials = [run for run in stage if _is_trial(run)]
+                with make_display(stage, executor.slots, console) as display:
+                    elsewhere += run_all(stage, executor, display, awaited=trials)
+                runs = [*runs, *(run for run in stage if run not in runs)]
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -145,6 +142,8 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
         result = one.result()
         reason = result.reason if result else ""
         print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
+    for line in study.complaints():
+        print(line, file=sys.stderr)
     if elsewhere:
         names = ", ".join(run.name for run in elsewhere)
         print(
@@ -152,6 +151,33 @@ def _run(work_dir: WorkDir, runs: Sequence[Run], executor: Executor) -> int:
             file=sys.stderr,
         )
     return 1 if broken else 0
+
+
+def _stages(study: Study, runs: list[Run]) -> Iterator[list[Run]]:
+    """The runs, then those that are known since these have ended, and so on.
+
+    Args:
+        study: Whose runs they are.
+        runs: The first ones, prepared.
+    """
+    said: set[str] = set()
+    seen: set[str] = set()
+    while stage := [run for run in runs if run.name not in seen]:
+        for label, line in study.chosen_lines().items():
+            if label not in said:
+                print(line, flush=True)
+                said.add(label)
+        yield stage
+        seen.update(run.name for run in stage)
+        if study.plan.tuning is None:
+            return
+        with _alone(study.work_dir):
+            runs = study.prepare()
+
+
+def _is_trial(run: Run) -> bool:
+    identity = run.identity()
+    return identity is not None and identity.spec.trial is not None
 
 
 @contextmanager
@@ -184,6 +210,7 @@ def status(path: Path, watch: bool | None = None) -> int:
         lambda: [work_dir.run(spec) for spec in work_dir.specs()],
         console,
         watch=console.is_terminal if watch is None else watch,
+        to_come=work_dir.to_come,
     )
     return 0
 

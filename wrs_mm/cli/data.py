@@ -1,25 +1,29 @@
-"""``wrs-mm data``: make the small datasets, check the large ones."""
+"""``wrs-mm data``: make the small datasets, check the large ones and split their train images."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from wrs_mm import datasets
 from wrs_mm.cli.argument_types import at_least_one
+from wrs_mm.datasets import tune_split
 from wrs_mm.datasets.check import CHECKS, run_check
 from wrs_mm.errors import DatasetError
 
 MAKERS = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
 """What makes each of the small datasets: given a folder, it returns those that it made there."""
 
+_ANY_SIZE: dict[str, Any] = {"action": "store_true", "help": "accept a smaller set in the same layout"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm data``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    what = "make the small datasets; complete ones are left as they are"
+    what = "make the small datasets, or bring them up to date; complete ones are left as they are"
     make = actions.add_parser("make", help=what, description=what)
     make.add_argument(
         "dataset",
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help=what, description=what)
     check.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
     check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
-    check.add_argument("--any-size", action="store_true", help="accept a smaller set in the same layout")
+    check.add_argument("--any-size", **_ANY_SIZE)
     check.add_argument(
         "--sample",
         type=at_least_one,
@@ -45,15 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--seed", type=int, default=0, help="which images (default: %(default)s)")
 
+    what = "part the train images of COCO 2017 or Cityscapes: some to tune on, the rest to train on"
+    split = actions.add_parser(
+        "split", help=what, description=f"{what}; prints what a plan needs to use them"
+    )
+    split.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
+    split.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
+    split.add_argument("--any-size", **_ANY_SIZE)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Raises:
-        DatasetError: A dataset cannot be made, or something is wrong with the one that was checked.
+        DatasetError: A dataset cannot be made, or something is wrong with one that is checked or split.
     """
     if args.action == "check":
         return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
+    if args.action == "split":
+        return _split(args.name, args.folder, args.any_size)
     try:
         made = MAKERS[args.dataset](args.root)
     except OSError as error:
@@ -62,4 +76,14 @@ def run(args: argparse.Namespace) -> int:
         raise DatasetError(f"--root {args.root}: cannot be written ({error.strerror})") from error
     for folder in made:
         print(folder)
+    return 0
+
+
+def _split(dataset: str, root: Path, any_size: bool) -> int:
+    """Split a dataset and print, as a part of a plan, what makes recipes use it."""
+    for line in tune_split.split(dataset, root, any_size):
+        print(f"# {line}")
+    print("cfg_options:")
+    for key, value in tune_split.options(dataset, root).items():
+        print(f"  {key}: {value}")
     return 0

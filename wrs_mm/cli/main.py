@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Command] = {
     "config": Command("wrs_mm.cli.config", "print a config, or an arm of a recipe, in one piece"),
     "audit": Command("wrs_mm.cli.audit", "which weights are scale-invariant, and why"),
     "rescale-checkpoint": Command("wrs_mm.cli.rescale", "put a checkpoint's filters to a norm"),
-    "data": Command("wrs_mm.cli.data", "make the small datasets, check the large ones"),
+    "data": Command("wrs_mm.cli.data", "make the small datasets, check and split the large ones"),
     "bench": Command("wrs_mm.cli.bench", "compare regularizers over a plan of runs"),
 }
 """The subcommands, in the order in which the help lists them."""

@@ -113,7 +113,8 @@ def _missing_annotations(root: Path, split: str) -> Finding:
     if doubled:
         return doubled
     get = f"get the one of 2017: {_download(root, 'annotations/annotations_trainval2017.zip')}"
-    others = sorted(entry.name for entry in folder.glob(f"instances_{split[:-4]}*.json"))
+    found = {entry.name for entry in folder.glob(f"instances_{split[:-4]}*.json")}
+    others = sorted(other for other in found if not other.startswith(f"instances_{split}"))
     if others:
         return Finding(part, f"missing, but there is {some(others)}: another year's", get)
     others = sorted(entry.name for entry in folder.glob(f"*_{split}.json"))

@@ -1,4 +1,4 @@
-"""Is the data that a config reads where the config says it is?"""
+"""Is the data that a config reads where the config says it is, and of this version?"""
 
 from __future__ import annotations
 
@@ -6,39 +6,55 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wrs_mm.datasets import mini, real, staging, tune_split
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import evaluator_configs
 
 _MAKERS = {
-    "mini-coco": "run `wrs-mm data make mini`",
-    "mini-cityscapes": "run `wrs-mm data make mini`",
-    "standin-coco": "run `wrs-mm data make standin`",
-    "standin-cityscapes": "run `wrs-mm data make standin`",
-    "real-neon": "run `wrs-mm data make real`",
-    "real-nuclei": "run `wrs-mm data make real`",
+    "mini-coco": ("wrs-mm data make mini", mini.VERSION),
+    "mini-cityscapes": ("wrs-mm data make mini", mini.VERSION),
+    "standin-coco": ("wrs-mm data make standin", mini.VERSION),
+    "standin-cityscapes": ("wrs-mm data make standin", mini.VERSION),
+    "real-neon": ("wrs-mm data make real", real.VERSION),
+    "real-nuclei": ("wrs-mm data make real", real.VERSION),
 }
+"""Our own sets: the command that makes each, or brings it up to date, and the version that it makes."""
 
 
 def require_dataset(cfg: Mapping[str, Any]) -> None:
-    """Check that what the data loaders and evaluators of a config read exists.
+    """Check that what the data loaders and evaluators of a config read exists and is up to date.
 
     Args:
         cfg: A resolved mmdet or mmseg config.
 
     Raises:
-        DatasetError: Names the first missing path and says what makes it.
+        DatasetError: Names the first missing path, or a set of ours that another version made, and
+            says what to run.
     """
     for path in dataset_paths(cfg):
+        name = next((part for part in path.parts if part in _MAKERS), None)
+        if name is None:
+            if not path.exists():
+                command = tune_split.remedy(path)
+                remedy = (
+                    f"run `{command}`" if command else "correct data_root in the config or put the data there"
+                )
+                raise DatasetError(f"dataset not found: {path} does not exist; {remedy}")
+            continue
+        command, version = _MAKERS[name]
+        folder = Path(*path.parts[: path.parts.index(name) + 1])
+        manifest = staging.read_manifest(folder)
+        # Scores on other images than those of this version would stand in one table with them.
+        if manifest.get("name") == name and manifest.get("version") != version:
+            raise DatasetError(f"{folder} was made by another version of wrs-mm; run `{command}` again")
         if not path.exists():
-            known = [_MAKERS[part] for part in path.parts if part in _MAKERS]
-            remedy = known[0] if known else "correct data_root in the config or put the data there"
-            raise DatasetError(f"dataset not found: {path} does not exist; {remedy}")
+            raise DatasetError(f"dataset not found: {path} does not exist; run `{command}`")
 
 
 def with_remedy(error: DatasetError) -> DatasetError:
     """The same error, with the command that makes the data where it speaks of one of ours."""
-    remedy = next((maker for name, maker in _MAKERS.items() if f"{name}/" in str(error)), None)
-    return DatasetError(f"{error}, or {remedy}") if remedy else error
+    command = next((command for name, (command, _) in _MAKERS.items() if f"{name}/" in str(error)), None)
+    return DatasetError(f"{error}, or run `{command}`") if command else error
 
 
 def dataset_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wrs_mm.datasets import mini_detection, mini_segmentation, staging
 
-_VERSION = 3
-"""Raise it with every change to what is drawn: older sets are then rendered anew."""
+VERSION = 4
+"""Raise it with every change to what a set holds: older sets are then brought up to date."""
+
+_DRAWN_SINCE = 3
+"""The first version that drew images as they are drawn now; raise it with every change to that."""
 
 
 def render_mini(root: Path, seed: int = 0) -> list[Path]:
     """Render mini-coco and mini-cityscapes below ``root``.
 
-    A set that is already there, complete and from the same seed, is left as it is.
+    A set that is already there, complete and from the same seed, is left as it is; of one that is
+    incomplete or older, those splits are taken over that are as they should be.
 
     Returns:
         The folders of the two sets.
@@ -23,35 +29,71 @@ def render_mini(root: Path, seed: int = 0) -> list[Path]:
     Raises:
         DatasetError: If a folder of that name holds something else.
     """
-    detection = Rendering("mini-coco", mini_detection.render_detection, mini_detection.SPLITS)
-    scenes = {split: sum(cities.values()) for split, cities in mini_segmentation.CITIES.items()}
-    segmentation = Rendering("mini-cityscapes", mini_segmentation.render_segmentation, scenes)
-    return [rendering.write(Path(root), seed) for rendering in (detection, segmentation)]
+    detection = Rendering(
+        "mini-coco", mini_detection.render_split, mini_detection.split_files, mini_detection.SPLITS
+    )
+    return [
+        rendering.write(Path(root), seed)
+        for rendering in (detection, scenes("mini-cityscapes", mini_segmentation.CITIES))
+    ]
 
 
+@dataclass(frozen=True)
 class Rendering:
-    """One rendered set: its name, what draws it and how many images each split has."""
+    """One rendered set.
 
-    def __init__(
-        self,
-        name: str,
-        render: Callable[[Path, int, Callable[[], None]], None],
-        counts: dict[str, int],
-    ) -> None:
-        self.name = name
-        self.render = render
-        self.counts = counts
+    Attributes:
+        name: Of the set, and of its folder.
+        render: Writes one split to a folder, from a seed, and calls what it is given after each image.
+        files: The paths of a split's files below the folder.
+        sizes: How many images each split has.
+    """
+
+    name: str
+    render: Callable[[Path, str, int, Callable[[], None]], None]
+    files: Callable[[str], list[str]]
+    sizes: dict[str, int]
 
     def write(self, root: Path, seed: int) -> Path:
-        """Render the set below ``root`` unless it is there."""
+        """Render what is missing of the set below ``root``; returns its folder."""
         folder = root / self.name
         manifest: dict[str, Any] = {
             "name": self.name,
-            "version": _VERSION,
+            "version": VERSION,
             "seed": seed,
-            "images": self.counts,
+            "images": self.sizes,
         }
-        if not staging.is_complete(folder, manifest):
-            with staging.progress(f"Rendering {self.name}", sum(self.counts.values())) as advance:
-                staging.make(folder, manifest, lambda path: self.render(path, seed, advance))
+        right = [split for split in self.sizes if self._is_right(folder, split, seed)]
+        if staging.is_complete(folder, manifest) and len(right) == len(self.sizes):
+            return folder
+        missing = {split: size for split, size in self.sizes.items() if split not in right}
+        with staging.progress(f"Rendering {self.name}", sum(missing.values())) as advance:
+
+            def fill(path: Path) -> None:
+                for split in right:
+                    staging.take_over(folder, path, self.files(split))
+                for split in missing:
+                    self.render(path, split, seed, advance)
+
+            staging.make(folder, manifest, fill)
         return folder
+
+    def _is_right(self, folder: Path, split: str, seed: int) -> bool:
+        """Whether a split is there as it would be rendered."""
+        found = staging.read_manifest(folder)
+        return (
+            (found.get("name"), found.get("seed")) == (self.name, seed)
+            and found.get("version") in range(_DRAWN_SINCE, VERSION + 1)
+            and found.get("images", {}).get(split) == self.sizes[split]
+            and all((folder / name).is_file() for name in self.files(split))
+        )
+
+
+def scenes(name: str, cities: mini_segmentation.Cities) -> Rendering:
+    """The set of street scenes of some cities."""
+    return Rendering(
+        name,
+        partial(mini_segmentation.render_split, cities=cities),
+        partial(mini_segmentation.split_files, cities=cities),
+        {split: sum(counts.values()) for split, counts in cities.items()},
+    )

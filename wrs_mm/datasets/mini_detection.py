@@ -23,8 +23,8 @@ from wrs_mm.datasets.textures import Image, random_color, shrink, to_uint8, valu
 CLASSES = ("disc", "square", "triangle", "ring", "star", "cross")
 """Their categories are numbered from 1 in this order."""
 
-SPLITS = {"train2017": 600, "val2017": 200}
-"""Images of each split."""
+SPLITS = {"train2017": 600, "val2017": 400, "test2017": 400}
+"""Images of each split: to train on, to choose settings on, to report."""
 
 SIZE = 128
 """Height and width of an image, in pixels."""
@@ -41,37 +41,47 @@ Mask = NDArray[np.bool_]
 """The pixels of an object, height × width."""
 
 
-def render_detection(folder: Path, seed: int, advance: Callable[[], None]) -> None:
-    """Write the whole set to ``folder``, calling ``advance`` after each image."""
-    (folder / "annotations").mkdir(parents=True)
-    for split_index, (split, count) in enumerate(SPLITS.items()):
-        (folder / split).mkdir()
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for index in range(count):
-            rng = np.random.default_rng([seed, 0, split_index, index])
-            pixels, objects = render_image(rng)
-            image_id = index + 1
-            name = f"{image_id:012d}.jpg"
-            quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-            cv2.imwrite(str(folder / split / name), pixels, quality)
-            images.append({"id": image_id, "file_name": name, "width": SIZE, "height": SIZE})
-            for category, mask in objects:
-                annotation = annotate(mask)
-                annotation.update(id=len(annotations) + 1, image_id=image_id, category_id=category + 1)
-                annotations.append(annotation)
-            advance()
-        content = {
-            "info": {"description": f"mini-coco, rendered by wrs-mm, seed {seed}"},
-            "licenses": [],
-            "categories": [
-                {"id": i + 1, "name": name, "supercategory": "shape"} for i, name in enumerate(CLASSES)
-            ],
-            "images": images,
-            "annotations": annotations,
-        }
-        path = folder / "annotations" / f"instances_{split}.json"
-        path.write_text(json.dumps(content), encoding="utf-8")
+def split_files(split: str) -> list[str]:
+    """The paths of a split's files below the set's folder."""
+    names = (_name(index + 1) for index in range(SPLITS[split]))
+    return [f"annotations/instances_{split}.json", *(f"{split}/{name}" for name in names)]
+
+
+def render_split(folder: Path, split: str, seed: int, advance: Callable[[], None]) -> None:
+    """Write one split of the set to ``folder``, calling ``advance`` after each image."""
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    (folder / split).mkdir()
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(SPLITS[split]):
+        # An image depends on nothing but its own place, so that a split can grow.
+        rng = np.random.default_rng([seed, 0, list(SPLITS).index(split), index])
+        pixels, objects = render_image(rng)
+        image_id = index + 1
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+        cv2.imwrite(str(folder / split / _name(image_id)), pixels, quality)
+        images.append({"id": image_id, "file_name": _name(image_id), "width": SIZE, "height": SIZE})
+        for category, mask in objects:
+            annotation = annotate(mask)
+            annotation.update(id=len(annotations) + 1, image_id=image_id, category_id=category + 1)
+            annotations.append(annotation)
+        advance()
+    content = {
+        "info": {"description": f"mini-coco, rendered by wrs-mm, seed {seed}"},
+        "licenses": [],
+        "categories": [
+            {"id": i + 1, "name": name, "supercategory": "shape"} for i, name in enumerate(CLASSES)
+        ],
+        "images": images,
+        "annotations": annotations,
+    }
+    path = folder / "annotations" / f"instances_{split}.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _name(image_id: int) -> str:
+    """An image's file, named as COCO names them."""
+    return f"{image_id:012d}.jpg"
 
 
 def render_image(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[tuple[int, Mask]]]:

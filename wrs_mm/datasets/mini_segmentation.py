@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 
 from wrs_mm.datasets.textures import Color, Image, random_color, shrink, to_uint8, value_noise
 
-CITIES = {"train": {"arden": 120, "bramley": 120}, "val": {"corbridge": 60}}
-"""Scenes of each city, by split."""
+Cities = dict[str, dict[str, int]]
+"""How many scenes each city of each split has."""
+
+CITIES: Cities = {
+    "train": {"arden": 120, "bramley": 120},
+    "val": {"corbridge": 120},
+    "test": {"dunmore": 60, "elsdon": 60},
+}
+"""Scenes of each city, by split: to train on, to choose settings on, to report."""
 
 HEIGHT, WIDTH = 128, 256
 """Of a scene, in pixels."""
@@ -49,22 +56,40 @@ RARE = (TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
 _Points = list[tuple[float, float]]
 
 
-def render_segmentation(folder: Path, seed: int, advance: Callable[[], None]) -> None:
-    """Write the whole set to ``folder``, calling ``advance`` after each scene."""
-    for split_index, (split, cities) in enumerate(CITIES.items()):
-        for city_index, (city, count) in enumerate(cities.items()):
-            images = folder / "leftImg8bit" / split / city
-            labels = folder / "gtFine" / split / city
-            images.mkdir(parents=True)
-            labels.mkdir(parents=True)
-            for index in range(count):
-                rng = np.random.default_rng([seed, 1, split_index, city_index, index])
-                pixels, train_ids = render_scene(rng, RARE[index % len(RARE)])
-                stem = f"{city}_{index:06d}_000019"
-                cv2.imwrite(str(images / f"{stem}_leftImg8bit.png"), pixels)
-                cv2.imwrite(str(labels / f"{stem}_gtFine_labelTrainIds.png"), train_ids)
-                cv2.imwrite(str(labels / f"{stem}_gtFine_labelIds.png"), label_ids(train_ids))
-                advance()
+def split_files(split: str, cities: Cities) -> list[str]:
+    """The paths of a split's files below the set's folder, three for each scene."""
+    return [
+        name
+        for city, count in cities[split].items()
+        for index in range(count)
+        for name in _names(split, city, index)
+    ]
+
+
+def render_split(folder: Path, split: str, seed: int, advance: Callable[[], None], cities: Cities) -> None:
+    """Write one split of the set to ``folder``, calling ``advance`` after each scene."""
+    split_index = list(cities).index(split)
+    for city_index, (city, count) in enumerate(cities[split].items()):
+        for kind in ("leftImg8bit", "gtFine"):
+            (folder / kind / split / city).mkdir(parents=True)
+        for index in range(count):
+            # A scene depends on nothing but its own place, so that a split can grow.
+            rng = np.random.default_rng([seed, 1, split_index, city_index, index])
+            pixels, train_ids = render_scene(rng, RARE[index % len(RARE)])
+            written = (pixels, train_ids, label_ids(train_ids))
+            for name, content in zip(_names(split, city, index), written, strict=True):
+                cv2.imwrite(str(folder / name), content)
+            advance()
+
+
+def _names(split: str, city: str, index: int) -> tuple[str, str, str]:
+    """A scene under Cityscapes' names: image, training identifiers, label identifiers."""
+    stem = f"{split}/{city}/{city}_{index:06d}_000019"
+    return (
+        f"leftImg8bit/{stem}_leftImg8bit.png",
+        f"gtFine/{stem}_gtFine_labelTrainIds.png",
+        f"gtFine/{stem}_gtFine_labelIds.png",
+    )
 
 
 def label_ids(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,8 +3,8 @@
 real-neon: crowns of trees in airborne photographs of the NEON network, boxes drawn by hand, from the
 ``deepforest`` wheel (MIT). real-nuclei: a fluorescence image of cell nuclei with their masks, from the
 ``stardist`` wheel (BSD-3-Clause). pip fetches the wheels from wherever it is set up to fetch from and
-checks their hashes. Train and val come from different regions of each image, so that no tile of one
-shares a pixel with a tile of the other.
+checks their hashes. Train, val and test come from different regions of each image, so that no tile of
+one shares a pixel with a tile of another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from wrs_mm.datasets import staging
 from wrs_mm.errors import DatasetError
 
-_VERSION = 2
+VERSION = 3
 """Raise it with every change to how tiles are cut: older sets are then made anew."""
 
 
@@ -65,24 +65,33 @@ _STARDIST = _Wheel(
     license_file="stardist-0.9.2.dist-info/licenses/LICENSE.txt",
 )
 
-_TREE_PHOTOGRAPHS = {
-    "2019_YELL_2_528000_4978000_image_crop2": 1896,
-    "2019_YELL_2_541000_4977000_image_crop": 651,
+TREE_ROWS = {
+    "2019_YELL_2_528000_4978000_image_crop2": {
+        "train2017": slice(0, 1320),
+        "val2017": slice(1320, 1896),
+        "test2017": slice(1896, 2472),
+    },
+    "2019_YELL_2_541000_4977000_image_crop": {
+        "train2017": slice(0, 651),
+        "val2017": slice(651, 843),
+        "test2017": slice(843, 1035),
+    },
 }
-"""Each photograph, and the row at which its train region ends and its val region begins."""
+"""The rows of each photograph that each split is cut from."""
 
 _TREE_TILE = 192
-_TREE_STRIDES = {"train2017": 96, "val2017": _TREE_TILE}
+_TREE_STRIDES = {"train2017": 96, "val2017": _TREE_TILE, "test2017": _TREE_TILE}
 _MIN_VISIBLE = 0.5
 """A crown cut by the tile's border to less than this is a region to ignore, not an object."""
 
-_NUCLEI_TILE = 128
-
-NUCLEI_STRIDES = {"train": 32, "val": _NUCLEI_TILE}
-"""Pixels between tiles, by split."""
-
-NUCLEI_COLUMNS = {"train": slice(0, 384), "val": slice(384, 512)}
+NUCLEI_COLUMNS = {"train": slice(0, 256), "val": slice(256, 384), "test": slice(384, 512)}
 """The columns of the picture that each split is cut from."""
+
+NUCLEI_TILES = {"train": 128, "val": 64, "test": 64}
+"""Side of a tile, by split. Smaller ones to score on: what an interval over images is made of is images."""
+
+NUCLEI_STRIDES = {"train": 16, "val": 64, "test": 64}
+"""Pixels between tiles, by split."""
 
 _ATTRIBUTION = """{name}: cut by wrs-mm from images in the Python package {project} {version}.
 Source: https://pypi.org/project/{project}/{version}/ (sha256 of the wheel {sha256})
@@ -111,7 +120,7 @@ def _make(folder: Path, wheel: _Wheel, cut: Callable[[zipfile.ZipFile, Path], No
     """Make one set unless it is there."""
     manifest: dict[str, Any] = {
         "name": folder.name,
-        "version": _VERSION,
+        "version": VERSION,
         "wheel": f"{wheel.project}=={wheel.version}",
         "sha256": wheel.sha256,
     }
@@ -200,12 +209,11 @@ def cut_trees(archive: zipfile.ZipFile, folder: Path) -> None:
         (folder / split).mkdir()
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for stem, border in _TREE_PHOTOGRAPHS.items():
+        for stem, rows in TREE_ROWS.items():
             photograph = _decode(archive, f"deepforest/data/{stem}.png", cv2.IMREAD_COLOR)
             boxes = _voc_boxes(archive.read(f"deepforest/data/{stem}.xml"))
-            height, width = photograph.shape[:2]
-            first, last = (0, border) if split == "train2017" else (border, height)
-            for row, left in tile_origins(last - first, width, _TREE_TILE, stride):
+            first, last = rows[split].start, rows[split].stop
+            for row, left in tile_origins(last - first, photograph.shape[1], _TREE_TILE, stride):
                 top = first + row
                 image: dict[str, Any] = {
                     "id": len(images) + 1,
@@ -220,7 +228,7 @@ def cut_trees(archive: zipfile.ZipFile, folder: Path) -> None:
                     annotation.update(id=len(annotations) + 1, image_id=image["id"])
                     annotations.append(annotation)
         content = {
-            "info": {"description": f"real-neon, cut by wrs-mm from {list(_TREE_PHOTOGRAPHS)}"},
+            "info": {"description": f"real-neon, cut by wrs-mm from {list(TREE_ROWS)}"},
             "licenses": [],
             "categories": [{"id": 1, "name": "tree", "supercategory": "plant"}],
             "images": images,
@@ -258,9 +266,9 @@ def cut_nuclei(archive: zipfile.ZipFile, folder: Path) -> None:
         maps.mkdir(parents=True)
         side, side_labels = gray[:, columns], labels[:, columns]
         height, width = side.shape
-        origins = tile_origins(height, width, _NUCLEI_TILE, NUCLEI_STRIDES[split])
-        for index, (top, left) in enumerate(origins):
-            window = (slice(top, top + _NUCLEI_TILE), slice(left, left + _NUCLEI_TILE))
+        tile = NUCLEI_TILES[split]
+        for index, (top, left) in enumerate(tile_origins(height, width, tile, NUCLEI_STRIDES[split])):
+            window = (slice(top, top + tile), slice(left, left + tile))
             stem = f"nuclei_{index:06d}_000019"
             cv2.imwrite(str(images / f"{stem}_leftImg8bit.png"), side[window])
             cv2.imwrite(str(maps / f"{stem}_gtFine_labelTrainIds.png"), side_labels[window])

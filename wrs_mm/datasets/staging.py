@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,25 @@ from wrs_mm.errors import DatasetError
 _MANIFEST = "wrs-mm.json"
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the set in ``folder`` says of itself; nothing where there is none of ours."""
+    try:
+        content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def is_complete(folder: Path, manifest: dict[str, Any]) -> bool:
     """Whether ``folder`` holds exactly the set that ``manifest`` describes."""
-    try:
-        return bool(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")) == manifest)
-    except (OSError, json.JSONDecodeError):
-        return False
+    return read_manifest(folder) == manifest
 
 
 def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -> None:
     """Have ``fill`` write a set to a temporary folder, then put it at ``folder``.
 
-    An older set of ours at that place is replaced.
+    An older set of ours stays at that place until the new one is complete, so that ``fill`` can take
+    over parts of it (:func:`take_over`).
 
     Raises:
         DatasetError: If something that is not ours is at that place.
@@ -49,17 +56,38 @@ def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
             f"{folder} exists and was not written by wrs-mm; move it away or choose another --root"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    staging, replaced = scratch / "new", scratch / "old"
     try:
-        staging.chmod(0o755)
+        staging.mkdir()
         fill(staging)
         text = json.dumps(manifest, indent=2) + "\n"
         (staging / _MANIFEST).write_text(text, encoding="utf-8")
+        # The old set goes in one piece: deleted in place, a part of it would be seen for a while.
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, replaced)
         os.replace(staging, folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if replaced.exists() and not folder.exists():
+            os.replace(replaced, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def take_over(old: Path, new: Path, names: Iterable[str]) -> None:
+    """Put files of one set into another: as links, which cost nothing, or else as copies.
+
+    Args:
+        old: The folder that has them; it keeps them.
+        new: The folder that gets them.
+        names: Paths below both.
+    """
+    for name in names:
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(old / name, new / name)
+        except OSError:
+            # Not every file system has hard links.
+            shutil.copy2(old / name, new / name)
 
 
 @contextmanager

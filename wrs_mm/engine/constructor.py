@@ -28,7 +28,7 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     that come on top of the other factors:
 
     * ``scale_invariant_decay_mult``, the factor on the weight decay of the selected scale-invariant weights;
-      where it is not given it is the wrapper's: 0 with WRS, else 1;
+      where it is not given it is the wrapper's: 0 with WRS whose targets are constant, else 1;
     * ``other_decay_mult``, the factor on that of all other parameters, 1 where it is not given.
 
     Parameters with equal factors share one group, so that multi-tensor optimizers can fuse them (with a
@@ -63,7 +63,8 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         groups = _merge_groups(self._one_group_each(model))
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": groups})
-        mult = wrapper_class.default_decay_mult if self.decay_mult is None else float(self.decay_mult)
+        mult = self.decay_mult
+        mult = wrapper_class.default_decay_mult(wrapper_cfg) if mult is None else float(mult)
         add_partner_groups(optimizer, mult, float(self.other_decay_mult))
         given = {"optimizer": optimizer, "model": model, "decay_mult": mult}
         return OPTIM_WRAPPERS.build(wrapper_cfg, default_args=given)

@@ -62,8 +62,14 @@ class MethodOptimWrapper(OptimWrapper):
         **kwargs: The OptimWrapper's own arguments.
     """
 
-    default_decay_mult = 1.0
-    """Factor on the weight decay of scale-invariant weights where ``paramwise_cfg`` names none."""
+    @classmethod
+    def default_decay_mult(cls, config: Mapping[str, Any]) -> float:
+        """Factor on the weight decay of scale-invariant weights where ``paramwise_cfg`` names none.
+
+        Args:
+            config: The wrapper's own arguments.
+        """
+        return 1.0
 
     def __init__(self, method: Method, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -129,7 +135,7 @@ class ScaleInvariantOptimWrapper(MethodOptimWrapper):
         optimizer: Optimizer,
         *,
         model: nn.Module | None = None,
-        decay_mult: float = MethodOptimWrapper.default_decay_mult,
+        decay_mult: float = 1.0,
         scale_invariance: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -152,8 +158,8 @@ class WRSOptimWrapper(MethodOptimWrapper):
         optimizer: The optimizer.
         model: The model that trains; from the constructor, as is ``decay_mult``.
         decay_mult: Factor on the weight decay of its rescaled weights.
-        wrs: Options of :class:`~wrs_mm.rescaling.RescaleOptions`: ``granularity``, ``target``, ``interval``,
-            ``frozen_bn``, ``min_norm``.
+        wrs: Options of :class:`~wrs_mm.rescaling.RescaleOptions`: ``granularity``, ``target``,
+            ``target_schedule``, ``interval``, ``frozen_bn``, ``min_norm``.
         **kwargs: The OptimWrapper's own arguments.
 
     Raises:
@@ -161,23 +167,21 @@ class WRSOptimWrapper(MethodOptimWrapper):
         ModelError: The model is sharded.
     """
 
-    default_decay_mult = 0.0
+    @classmethod
+    def default_decay_mult(cls, config: Mapping[str, Any]) -> float:
+        """0, or 1 where targets follow weight decay."""
+        return _wrs_options(config.get("wrs")).decay_mult
 
     def __init__(
         self,
         optimizer: Optimizer,
         *,
         model: nn.Module | None = None,
-        decay_mult: float = default_decay_mult,
+        decay_mult: float | None = None,
         wrs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if isinstance(wrs, Mapping) and "other_decay" in wrs:
-            raise OptionError(
-                "wrs has no option 'other_decay': the factor on the weight decay of all other parameters is "
-                "paramwise_cfg=dict(other_decay_mult=…) in optim_wrapper; 0 switches it off, 1 is the default"
-            )
-        options = RescaleOptions.from_dict(wrs or {}, "wrs")
+        options = _wrs_options(wrs)
         method = WeightRescaler(
             _given(model, type(self)), optimizer, decay_mult=decay_mult, **asdict(options)
         )
@@ -205,6 +209,16 @@ class AmpScaleInvariantOptimWrapper(_NeedsGPU, ScaleInvariantOptimWrapper, AmpOp
 @OPTIM_WRAPPERS.register_module()
 class AmpWRSOptimWrapper(_NeedsGPU, WRSOptimWrapper, AmpOptimWrapper):
     """:class:`WRSOptimWrapper` in mixed precision."""
+
+
+def _wrs_options(wrs: object) -> RescaleOptions:
+    """What a config says by ``wrs``."""
+    if isinstance(wrs, Mapping) and "other_decay" in wrs:
+        raise OptionError(
+            "wrs has no option 'other_decay': the factor on the weight decay of all other parameters is "
+            "paramwise_cfg=dict(other_decay_mult=…) in optim_wrapper; 0 switches it off, 1 is the default"
+        )
+    return RescaleOptions.from_dict(wrs or {}, "wrs")
 
 
 def _given(model: nn.Module | None, wrapper: type) -> nn.Module:

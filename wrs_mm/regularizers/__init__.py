@@ -19,8 +19,14 @@ from wrs_mm.errors import OptionError
 from wrs_mm.regularizers.none import none
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
+from wrs_mm.regularizers.wrs_matched import wrs_matched
 
-REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {"none": none, "wd": wd, "wrs": wrs}
+REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "none": none,
+    "wd": wd,
+    "wrs": wrs,
+    "wrs_matched": wrs_matched,
+}
 """By name, what makes an arm's ``optim_wrapper`` of a recipe's and the regularizer's options."""
 
 RECIPE_KEY = "regularizers"

@@ -7,7 +7,7 @@ from typing import Any
 from wrs_mm.engine.constructor import DECAY_MULT
 from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import RescaleOptions
-from wrs_mm.values import type_name
+from wrs_mm.values import is_number, type_name
 
 _CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
 _DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
@@ -38,6 +38,22 @@ def with_decay_mult(optim_wrapper: dict[str, Any], mult: float, key: str = DECAY
     """The same optim_wrapper with a factor on weight decay, by default that of scale-invariant weights."""
     paramwise = dict(optim_wrapper.get("paramwise_cfg") or {})
     return {**optim_wrapper, "paramwise_cfg": {**paramwise, key: mult}}
+
+
+def with_weight_decay(optim_wrapper: dict[str, Any], weight_decay: float, arm: str) -> dict[str, Any]:
+    """The same optim_wrapper with another weight decay of scale-invariant weights; all others keep theirs.
+
+    Raises:
+        OptionError: It is no number ≥ 0, or the recipe has no weight decay that could be multiplied.
+    """
+    if not is_number(weight_decay) or weight_decay < 0:
+        raise OptionError(f"{arm}: weight_decay must be a number ≥ 0, not {weight_decay!r}")
+    recipe = optim_wrapper["optimizer"].get("weight_decay")
+    if not recipe:
+        raise OptionError(
+            f"{arm}: the recipe has no weight_decay in its optimizer, which weight_decay is set against"
+        )
+    return with_decay_mult(optim_wrapper, weight_decay / recipe)
 
 
 def with_frozen_bn(optim_wrapper: dict[str, Any], frozen_bn: str) -> dict[str, Any]:

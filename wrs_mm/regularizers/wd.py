@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrs_mm.errors import OptionError
-from wrs_mm.regularizers._optim_wrapper import with_decay_mult, with_frozen_bn, with_type
+from wrs_mm.regularizers._optim_wrapper import with_frozen_bn, with_type, with_weight_decay
 from wrs_mm.rescaling import RescaleOptions
-from wrs_mm.values import is_number
 
 
 def wd(
@@ -28,12 +26,5 @@ def wd(
     RescaleOptions(frozen_bn=frozen_bn)  # checked also where nothing else is done
     if weight_decay is None:
         return optim_wrapper
-    if not is_number(weight_decay) or weight_decay < 0:
-        raise OptionError(f"wd: weight_decay must be a number ≥ 0, not {weight_decay!r}")
-    recipe = optim_wrapper["optimizer"].get("weight_decay")
-    if not recipe:
-        raise OptionError(
-            "wd: the recipe has no weight_decay in its optimizer, which weight_decay is set against"
-        )
-    arm = with_decay_mult(with_type(optim_wrapper, "ScaleInvariantOptimWrapper"), weight_decay / recipe)
-    return with_frozen_bn(arm, frozen_bn)
+    arm = with_type(optim_wrapper, "ScaleInvariantOptimWrapper")
+    return with_frozen_bn(with_weight_decay(arm, weight_decay, "wd"), frozen_bn)

@@ -14,6 +14,7 @@ def wrs(
     optim_wrapper: dict[str, Any],
     granularity: str = "filter",
     target: str | float = "unit",
+    target_schedule: str = "constant",
     interval: int = 1,
     frozen_bn: str = "skip",
     min_norm: float = 1e-8,
@@ -27,6 +28,7 @@ def wrs(
         optim_wrapper: The recipe's.
         granularity: As in RescaleOptions.
         target: As in RescaleOptions.
+        target_schedule: As in RescaleOptions.
         interval: As in RescaleOptions.
         frozen_bn: As in RescaleOptions.
         min_norm: As in RescaleOptions.
@@ -35,7 +37,7 @@ def wrs(
     Raises:
         OptionError: An option's value is out of its range.
     """
-    options = RescaleOptions(granularity, target, interval, frozen_bn, min_norm)
+    options = RescaleOptions(granularity, target, target_schedule, interval, frozen_bn, min_norm)
     if not isinstance(other_decay, bool):
         raise OptionError(f"other_decay must be True or False, not {other_decay!r}")
     arm = {**with_type(optim_wrapper, "WRSOptimWrapper"), "wrs": options.changes()}

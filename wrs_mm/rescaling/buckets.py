@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,6 +46,7 @@ class Bucket:
         smallest: ``(slots,)`` a norm up to this is a dead filter's.
         largest: ``(slots + 1,)`` a norm above this is a filter's whose BN cannot be folded.
         factors: ``(slots + 1,)`` ``c_i`` of the last rescale, and 1 for channels that no slot feeds.
+        left: ``(slots,)`` the norms that the last rescale left; before the first the targets.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Bucket:
         granularity: str,
     ) -> None:
         self._layer = granularity == "layer"
+        self._names = [verdict.name for verdict in verdicts]
         self._weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
         self._slots = [
             1 if self._layer else number_of_filters(w.shape, groups) for w, groups in self._weights
@@ -69,10 +71,12 @@ class Bucket:
             [torch.as_tensor(t, **kind).expand(n) for t, n in zip(targets, self._slots, strict=True)]
         )
         self.norms = torch.ones_like(self.targets)
+        self.left = self.targets.clone()
         self.factors = torch.ones(len(self.targets) + 1, **kind)
         # A filter whose own target is 0 was zero when training began: dead, whatever its norm.
         self.smallest = (min_norm * self.targets).masked_fill_(self.targets <= 0, torch.inf)
         self.largest = torch.full_like(self.factors, torch.finfo(self.factors.dtype).max)
+        self._start = (self.targets.clone(), self.smallest.clone())
         self._chunks = self._make_chunks()
         self._index_norm_layers(verdicts, parameters, modules, norms)
 
@@ -145,9 +149,37 @@ class Bucket:
             start += count
         return [_Chunk(self, weights) for weights in chunks]
 
+    def left_by_weight(self) -> Iterator[tuple[str, Tensor]]:
+        """Each weight's name, and a view of its part of ``left``."""
+        return zip(self._names, self.left.split(self._slots), strict=True)
+
+    def move_targets(self, factor: Tensor) -> None:
+        """Set each target to ``factor``, ``()`` on any device, times what it was in the beginning."""
+        for values, start in zip((self.targets, self.smallest), self._start, strict=True):
+            torch.mul(start, factor.to(start.device), out=values)
+
     @torch.no_grad()
-    def rescale(self) -> None:
-        """Norms, factors, rescale, fold: the equations at the head of ``functional``."""
+    def measure(self) -> None:
+        """Write all norms; a rescale of what is measured need not do it again."""
+        for chunk in self._chunks:
+            chunk.measure()
+
+    def sums_of_squares(self) -> Tensor:
+        """Of the norms that were measured, and of those that the last rescale left: ``(2,)`` float64.
+
+        What this rescale or the last leaves alone (dead, non-finite, not to be folded) counts in neither.
+        """
+        norms = torch.stack([self.norms, self.left])
+        counted = ((norms > self.smallest) & (norms <= self.largest[:-1])).all(0)
+        return torch.where(counted, norms, 0.0).double().square().sum(1)
+
+    @torch.no_grad()
+    def rescale(self, measured: bool = False) -> None:
+        """Norms, factors, rescale, fold: the equations at the head of ``functional``.
+
+        Args:
+            measured: :meth:`measure` was called since the weights changed.
+        """
         if self._statistics:
             # Looked up in each rescale: loading a checkpoint or moving the model may replace a buffer.
             buffers = [buffers[name] for buffers, name in self._statistics]
@@ -156,11 +188,12 @@ class Bucket:
             self._limit_norms(var)
         for chunk in self._chunks:
             # Norms and multiplication of a few weights at a time: they stay in the cache in between.
-            for weight in chunk.weights:
-                weight.measure()
+            if not measured:
+                chunk.measure()
             chunk.decide()
             for weight in chunk.weights:
                 weight.multiply()
+        torch.mul(self.norms, self.factors[:-1], out=self.left)
         if self._statistics:
             self._fold_(mean, var)
             torch._foreach_copy_(buffers, joined.split(self._channels))
@@ -203,6 +236,11 @@ class _Chunk:
         self.norms, self.targets = bucket.norms[slots], bucket.targets[slots]
         self.smallest, self.largest = bucket.smallest[slots], bucket.largest[slots]
         self.factors = bucket.factors[slots]
+
+    def measure(self) -> None:
+        """Write ``‖w_i‖₂``."""
+        for weight in self.weights:
+            weight.measure()
 
     def decide(self) -> None:
         """Write ``c_i``."""

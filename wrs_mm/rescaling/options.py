@@ -13,13 +13,18 @@ from wrs_mm.values import is_number, is_whole_number
 GRANULARITIES = ("filter", "layer")
 """What has one norm: each filter, or the whole weight."""
 
+TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth")
+"""How a target moves; see :mod:`wrs_mm.rescaling.target_schedule`."""
+
+_STARTS = ("unit", "init", "init_rms")
+
 _FROZEN_BN = ("skip", "fold")
 
 SELECTION = ("granularity", "frozen_bn")
 """The options on which it depends what weights are selected."""
 
-LAYOUT = 2
-"""Version of the saved state's format; the first had no such key."""
+LAYOUT = 3
+"""Version of the saved state's format; the first had no such key, the second no moving targets."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,11 @@ class RescaleOptions:
     Attributes:
         granularity: Each output channel's norm (``'filter'``, the paper's weight vector), or the whole
             weight's (``'layer'``).
-        target: Norm 1 (``'unit'``), the norm when training began (``'init'``), or a number > 0.
+        target: Norm 1 (``'unit'``), the filter's norm when training began (``'init'``), the root mean square
+            of all filters' then (``'init_rms'``), or a number > 0.
+        target_schedule: How the target goes on from there: not at all (``'constant'``, the paper), as weight
+            decay alone shrinks a norm (``'decay'``), or as weight decay and the gradients together move those
+            of a parameter group (``'decay_and_growth'``).
         interval: Rescale after every that many updates.
         frozen_bn: Leave weights before a frozen BN alone (``'skip'``), or rescale them and fold, which keeps
             the network's function (``'fold'``).
@@ -41,6 +50,7 @@ class RescaleOptions:
 
     granularity: str = "filter"
     target: str | float = "unit"
+    target_schedule: str = "constant"
     interval: int = 1
     frozen_bn: str = "skip"
     min_norm: float = 1e-8
@@ -48,12 +58,20 @@ class RescaleOptions:
     def __post_init__(self) -> None:
         _check_choice("granularity", self.granularity, GRANULARITIES)
         _check_choice("frozen_bn", self.frozen_bn, _FROZEN_BN)
-        if self.target not in ("unit", "init") and not (is_number(self.target) and self.target > 0):
-            raise OptionError(f"target must be 'unit', 'init' or a number > 0, not {self.target!r}")
+        _check_choice("target_schedule", self.target_schedule, TARGET_SCHEDULES)
+        if self.target not in _STARTS and not (is_number(self.target) and self.target > 0):
+            raise OptionError(
+                f"target must be 'unit', 'init', 'init_rms' or a number > 0, not {self.target!r}"
+            )
         if not (is_whole_number(self.interval) and self.interval >= 1):
             raise OptionError(f"interval must be a whole number ≥ 1, not {self.interval!r}")
         if not (is_number(self.min_norm) and 0 <= self.min_norm < 1):
             raise OptionError(f"min_norm must be a number in [0, 1), not {self.min_norm!r}")
+
+    @property
+    def decay_mult(self) -> float:
+        """Factor on the rescaled weights' decay unless another is given: what targets follow stays on."""
+        return 0.0 if self.target_schedule == "constant" else 1.0
 
     @classmethod
     def from_dict(cls, given: object, owner: str, names: Collection[str] | None = None) -> RescaleOptions:
@@ -112,5 +130,6 @@ def check_same_run(state: Mapping[str, Any], options: Mapping[str, Any]) -> None
 
 def _check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        listed = " or ".join(repr(choice) for choice in choices)
+        *others, last = map(repr, choices)
+        listed = f"{', '.join(others)} or {last}"
         raise OptionError(f"{option} must be {listed}, not {value!r}")

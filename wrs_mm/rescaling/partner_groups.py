@@ -7,7 +7,8 @@ weight decay, and the weights move over when they are found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -52,3 +53,8 @@ def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> N
     for group, partner in zip(groups, partners, strict=True):
         partner["params"] += [p for p in group["params"] if id(p) in moving]
         group["params"] = [p for p in group["params"] if id(p) not in moving]
+
+
+def may_hold_selected(group: Mapping[str, Any]) -> bool:
+    """Whether selected weights stay in this group once they are found: it is a partner, or there is none."""
+    return group.get(_MARK) is not False

@@ -13,10 +13,12 @@ equations that stand at the head of :mod:`~wrs_mm.rescaling.functional`: norms `
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -30,6 +32,7 @@ from wrs_mm.rescaling.functional import (
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
+from wrs_mm.rescaling.target_schedule import SCHEDULES
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
 
 _SKIPPED = ("dead", "nonfinite", "unfoldable")
@@ -44,12 +47,14 @@ class WeightRescaler:
     Args:
         model: The model that trains.
         optimizer: Its optimizer; any of torch's interface.
-        decay_mult: Factor on the weight decay of the rescaled weights; 1 leaves the groups as they are.
+        decay_mult: Factor on the weight decay of the rescaled weights; 1 leaves the groups as they are. None
+            is 0, or 1 where ``target_schedule`` follows weight decay.
         **options: Those of :class:`~wrs_mm.rescaling.RescaleOptions`: ``granularity``, ``target``,
-            ``interval``, ``frozen_bn``, ``min_norm``.
+            ``target_schedule``, ``interval``, ``frozen_bn``, ``min_norm``.
 
     Raises:
-        OptionError: An option is unknown or its value out of its range.
+        OptionError: An option is unknown, its value out of its range, or there is no weight decay that
+            targets could follow.
         ModelError: The model is sharded.
 
     Example:
@@ -65,20 +70,23 @@ class WeightRescaler:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, *, decay_mult: float = 0.0, **options: Any
+        self, model: nn.Module, optimizer: Optimizer, *, decay_mult: float | None = None, **options: Any
     ) -> None:
         self.options = RescaleOptions.from_dict(options, type(self).__name__)
         self.invariant_weights = ScaleInvariantWeights(
             model, self.options.granularity, self.options.frozen_bn, then=self._begin
         )
         self.optimizer = optimizer
-        self.decay_mult = decay_mult
+        self.decay_mult = self.options.decay_mult if decay_mult is None else decay_mult
         self.updates = 0
         self.targets: dict[str, Tensor] = {}
-        self._buckets: list[Bucket] = []
+        self._left: dict[str, Tensor] = {}
+        self._buckets: dict[int, list[Bucket]] = {}
         self._active: tuple[str, ...] | None = None
         # For a plain training loop; where mmengine's constructor has added them, it changes nothing.
-        add_partner_groups(optimizer, decay_mult)
+        add_partner_groups(optimizer, self.decay_mult)
+        schedule = SCHEDULES.get(self.options.target_schedule)
+        self.schedule = schedule(optimizer) if schedule is not None else None
         self._undo = after_step(optimizer, self._after_update)
 
     @property
@@ -89,7 +97,7 @@ class WeightRescaler:
     @property
     def skipped(self) -> dict[str, int]:
         """How many filters the last rescale left as they were: dead, non-finite, or not to be folded."""
-        masks = [bucket.skipped for bucket in self._buckets]
+        masks = [bucket.skipped for buckets in self._buckets.values() for bucket in buckets]
         return {key: sum(int(mask[key].sum()) for mask in masks) for key in _SKIPPED}
 
     def observing(self) -> AbstractContextManager[None]:
@@ -105,17 +113,29 @@ class WeightRescaler:
         """Once the weights are known: remember their norms, switch their weight decay."""
         _refuse_unusable(self.invariant_weights)
         weights = self.invariant_weights.selected_parameters
-        if self.options.target == "init" and not self.targets:
-            self.targets = {
-                v.name: filter_norms(weight, v.transposed_groups, self.options.granularity)
-                for v, weight in zip(self.rescaled, weights, strict=True)
-            }
+        if self._starts_from_norms and not self.targets:
+            norms = {verdict.name: self._norms_of(verdict) for verdict in self.rescaled}
+            self.targets = norms if self.options.target == "init" else _root_mean_square(norms)
         move_to_partner_groups(self.optimizer, weights)
+        if self.schedule is not None:
+            self.schedule.begin(weights)
+            self._left = self._left or {verdict.name: self._norms_of(verdict) for verdict in self.rescaled}
+
+    @property
+    def _starts_from_norms(self) -> bool:
+        return self.options.target in ("init", "init_rms")
+
+    def _norms_of(self, verdict: Verdict) -> Tensor:
+        """``(out,)``, or ``(1,)`` for ``'layer'``."""
+        weight = self._parameters[verdict.name]
+        return filter_norms(weight, verdict.transposed_groups, self.options.granularity)
 
     def _after_update(self) -> None:
         if not self.invariant_weights.found:
             return
         self.updates += 1
+        if self.schedule is not None:
+            self.schedule.after_update()
         if self.updates % self.options.interval == 0:
             self.rescale()
 
@@ -123,10 +143,13 @@ class WeightRescaler:
         """``w_i ← c_i w_i`` and the fold, for all selected weights that still train."""
         active = tuple(v.name for v in self.rescaled if self._is_active(v))
         if active != self._active:
+            self._left = {name: norms for name, norms in self._norms_left().items() if name in active}
             self._active = active
             self._buckets = self._make_buckets([v for v in self.rescaled if v.name in active])
-        for bucket in self._buckets:
-            bucket.rescale()
+        measured = self.schedule is not None and self.schedule.before_rescale(self._buckets)
+        for buckets in self._buckets.values():
+            for bucket in buckets:
+                bucket.rescale(measured)
 
     def _is_active(self, verdict: Verdict) -> bool:
         """Not if the weight, or with ``frozen_bn='skip'`` a BN after it, was frozen in mid-training."""
@@ -144,29 +167,43 @@ class WeightRescaler:
     def _parameters(self) -> dict[str, Tensor]:
         return dict(self.invariant_weights.model.named_parameters())
 
-    def _make_buckets(self, verdicts: list[Verdict]) -> list[Bucket]:
-        """One bucket for each device and precision."""
+    def _make_buckets(self, verdicts: list[Verdict]) -> dict[int, list[Bucket]]:
+        """By parameter group where targets move (else one for all), a bucket a device and precision."""
         kinds: dict[tuple, list[Verdict]] = {}
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
-            kinds.setdefault((parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
+            group = 0 if self.schedule is None else self.schedule.group_of(parameter)
+            kinds.setdefault((group, parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
+        buckets: dict[int, list[Bucket]] = {}
+        for (group, *_), its in kinds.items():
+            buckets.setdefault(group, []).append(self._make_bucket(its))
+        return buckets
+
+    def _make_bucket(self, verdicts: list[Verdict]) -> Bucket:
         observation = self.invariant_weights.observation
         assert observation is not None  # nothing is rescaled before
-        return [
-            Bucket(
-                group,
-                self._parameters,
-                self._modules,
-                observation.norms,
-                [self._target_of(verdict) for verdict in group],
-                self.options.min_norm,
-                self.options.granularity,
-            )
-            for group in kinds.values()
-        ]
+        bucket = Bucket(
+            verdicts,
+            self._parameters,
+            self._modules,
+            observation.norms,
+            [self._target_of(verdict) for verdict in verdicts],
+            self.options.min_norm,
+            self.options.granularity,
+        )
+        if self.schedule is not None:
+            # A weight that was out for a while has moved since: it begins again with the norm that it has.
+            left = [self._left[v.name] if v.name in self._left else self._norms_of(v) for v in verdicts]
+            torch.cat(left, out=bucket.left)
+        return bucket
+
+    def _norms_left(self) -> dict[str, Tensor]:
+        """By weight, the norms that the last rescale left, or those when training began; copies."""
+        held = [bucket for buckets in self._buckets.values() for bucket in buckets]
+        return self._left | {name: left.clone() for bucket in held for name, left in bucket.left_by_weight()}
 
     def _target_of(self, verdict: Verdict) -> Tensor | float:
-        if self.options.target == "init":
+        if self._starts_from_norms:
             return self.targets[verdict.name]
         return 1.0 if self.options.target == "unit" else float(self.options.target)
 
@@ -188,6 +225,8 @@ class WeightRescaler:
             "updates": self.updates,
             "found": self.invariant_weights.state_dict(),
             "targets": self.targets,
+            "schedule": self.schedule.state_dict() if self.schedule is not None else {},
+            "left": self._norms_left() if self.schedule is not None else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -199,9 +238,21 @@ class WeightRescaler:
         """
         check_same_run(state, self._shared())
         self.updates = state["updates"]
-        devices = {name: p.device for name, p in self.invariant_weights.model.named_parameters()}
-        self.targets = {name: t.to(devices.get(name, t.device)) for name, t in state["targets"].items()}
+        devices = {name: p.device for name, p in self._parameters.items()}
+        self.targets, self._left = (
+            {name: t.to(devices.get(name, t.device)) for name, t in state[key].items()}
+            for key in ("targets", "left")
+        )
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
         self.invariant_weights.load_state_dict(state["found"])
+
+
+def _root_mean_square(norms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of all filters that are not zero, one number for each weight: ``(1,)`` on its device."""
+    squares = torch.cat([n.double().square().cpu() for n in norms.values()])
+    mean = squares[squares > 0].mean().sqrt()
+    return {name: mean.to(n.device).reshape(1) for name, n in norms.items()}
 
 
 def _refuse_unusable(invariant_weights: ScaleInvariantWeights) -> None:

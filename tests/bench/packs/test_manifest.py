@@ -13,9 +13,9 @@ from wrs_mm.errors import PlanError
 
 def test_a_pack_is_read_as_it_was_written(packed, study):
     pack = Pack(packed)
-    assert pack.manifest.name == study.name
-    assert pack.manifest.runs == study.specs()
-    assert pack.plan == study.plan.read_bytes()
+    assert pack.manifest.plan.name == study.name
+    assert pack.manifest.plan.runs == study.specs()
+    assert pack.text == study.plan.read_bytes()
     assert [run.identity.spec.id for run in pack.runs()] == pack.manifest.packed
     assert len(pack.manifest.packed) == len(study.specs())
 

@@ -26,7 +26,7 @@ def test_it_says_what_it_left_out(copy, tmp_path, capsys):
     assert "9 runs, 0.0" in (said := capsys.readouterr().out)
     assert said.strip().endswith("; left out: 1 failed, 1 interrupted, 1 pending")
     packed = Pack(tmp_path / "a.tar.xz")
-    assert packed.manifest.runs == copy.specs()
+    assert packed.manifest.plan.runs == copy.specs()
     assert not {first.name, second.name, third.name} & set(packed.manifest.packed)
 
 

@@ -160,7 +160,7 @@ def _register(work_dir: WorkDir, later: int = 0, **update: object) -> None:
         (_other_config, f"{RUN} was trained with another config in .* than in "),
         (lambda d: d.register("another", d.specs()), "the plan 'another'"),
         (lambda d: _register(d, cfg_options={"a": 1}), "of another plan .*seed0 differs in cfg_options"),
-        (lambda d: _register(d, 7, cfg_options={"a": 1}), "config, cfg_options or links of seg differ"),
+        (lambda d: _register(d, 7, cfg_options={"a": 1}), "links or split of seg differ"),
         (lambda d: _register(d, 7, baseline=True), "the baselines are none and wd"),
     ],
 )

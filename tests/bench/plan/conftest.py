@@ -29,7 +29,7 @@ def write_plan(tmp_path: Path) -> Callable[[str | bytes], Path]:
 @pytest.fixture
 def write_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Writes a plan beside the small recipe; what the recipes read is taken to exist."""
-    monkeypatch.setattr(checks, "require_data", lambda config: None)
+    monkeypatch.setattr(checks, "require_data", lambda config, split: None)
     write_recipe(tmp_path)
 
     def _write(extra: str = "", plan: str = SMALL) -> Path:

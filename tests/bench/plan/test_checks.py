@@ -60,6 +60,18 @@ def test_a_minimum_learning_rate_that_stays_behind_is_noticed_once(write_small):
     assert _warnings(write_small(SWEEP + remedy[0] + "\n")) == []
 
 
+def test_a_learning_rate_of_an_arm_is_declared_and_what_stays_behind_is_not(write_small):
+    own = SMALL.replace("wrs]", "{wrs: {lr: 0.05}}]")
+    (warning,) = _warnings(write_small(plan=own))
+    assert warning.startswith("small: param_scheduler.1.eta_min stays 0.0001")
+    remedy = re.search(r"links: \{.*?\}", warning)
+    assert remedy
+    linked = write_small(remedy[0] + "\n", own)
+    assert _warnings(linked) == []
+    changed = [arm.values["param_scheduler.1.eta_min"] for arm in resolve_arms(load_plan(linked))]
+    assert changed == [1e-4, 1e-4, 5e-4]
+
+
 @pytest.mark.parametrize(
     ("line", "key"),
     [

@@ -35,6 +35,13 @@ def test_differences_are_headed_by_the_scenarios_they_hold_for(write_small, tmp_
     assert heads == [f"What differs between the arms, in {recipe}" for recipe in ("small", "other")]
 
 
+def test_a_learning_rate_of_an_arm_is_a_difference_between_arms(write_small, capsys):
+    show_plan(write_small(plan=SMALL.replace("wrs]", "{wrs: {lr: 0.05}}]")))
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert ["small__wrs__at-lr=0.05__seed0", "small", "wrs", "recipe", "0.05", "0"] in lines
+    assert ["optim_wrapper.optimizer.lr", "0.01", "0.01", "0.05"] in lines
+
+
 def test_a_mistake_is_one_line_on_stderr_and_exit_status_2(write_small, capsys):
     assert main(["bench", "plan", str(write_small())]) == 0
     capsys.readouterr()

@@ -38,6 +38,15 @@ def test_arms_are_all_combinations_of_the_listed_values():
     assert Regularizer(name="wrs").arms() == [{}]
 
 
+def test_a_learning_rate_of_an_arm_is_a_setting_and_no_option():
+    entry = Regularizer(name="wd", options={"lr": 0.05, "weight_decay": [0.1, 0.2]})
+    assert entry.arms() == [{"weight_decay": 0.1}, {"weight_decay": 0.2}]
+    assert entry.settings() == {"lr": 0.05}
+    assert (
+        Regularizer(name="wd", options={"lr": "recipe"}).settings() == Regularizer(name="wd").settings() == {}
+    )
+
+
 def test_a_recipe_is_named_as_its_config_unless_it_has_a_name():
     assert Recipe.model_validate("a") == Recipe(config="a", name="a")
     assert Recipe.model_validate({"config": "a"}).name == "a"
@@ -60,6 +69,8 @@ def test_an_optimizer_splits_learning_rates_from_other_options():
         (Regularizer(name="wrs", options={"interval": []}), ("interval",)),
         (Regularizer(name="wrs", options={"target": "unit", "interval": [1, 0]}), ("interval",)),
         (Regularizer(name="wrs", options={"target": "unit", "intervall": 1}), ("intervall",)),
+        (Regularizer(name="wrs", options={"lr": -1}), ("lr",)),
+        (Regularizer(name="wrs", options={"lr": [0.1, 0.2]}), ("lr",)),
         (Optimizer(name="adamm"), ()),
         (Optimizer(name="SGD", options={"momentum": 0.9, "momentums": 1}), ("momentums",)),
         (Optimizer(name="SGD", options={"lr": [0.1, -1]}), ("lr", 1)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from small_plans import GOOD
+from small_plans import GOOD, TUNING
 
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
@@ -55,6 +55,15 @@ MISTAKES = {
         "'fast' is no learning rate",
         7,
     ),
+    "arm's lr": (GOOD.replace("wrs]", "\n  {wrs: {lr: 0}}]"), "wrs.lr: 0 is no learning rate", 5),
+    "arm's lr twice": (GOOD.replace("wrs]", "wrs,\n  {wrs: {lr: 0.1}}]"), "the arm wrs is listed twice", 5),
+    "arm's lr and several": (
+        GOOD.replace("wrs]", "\n  {wrs: {lr: 0.1}}]") + "learning_rates: [recipe, 0.1]\n",
+        "wrs has an lr of its own",
+        5,
+    ),
+    "baseline's lr": (GOOD.replace("baseline: wd", "baseline: {wd: {lr: 0.1}}"), "no arm wd has lr=0.1", 6),
+    "split": (GOOD + "split: val\n", "split: Input should be 'tune' or 'test'", 7),
     "unknown scope": (
         GOOD.replace("first,", '"mmpose::a.py",'),
         "no package 'mmpose' is installed",
@@ -115,6 +124,95 @@ MISTAKES = {
         GOOD.replace("baseline: wd", "baseline: {wd: {weight_decay: [0.1, 0.2]}}"),
         "baseline names one arm",
         6,
+    ),
+    "tuning a number": (GOOD + "tuning: 3\n", "tuning: ", 7),
+    "tuning without trials": (
+        GOOD + "tuning:\n  search: {lr: [0.1, 1]}\n  seeds: [9]\n",
+        "tuning.trials is missing",
+        7,
+    ),
+    "no trials": (GOOD + TUNING.replace("trials: 4", "trials: 0"), "tuning.trials: ", 9),
+    "unknown key of tuning": (
+        GOOD + TUNING + "  rungs: 3\n",
+        "unknown key 'rungs'; tuning has trials, search, seeds",
+        15,
+    ),
+    "search a list": (
+        GOOD + "tuning: {trials: 4, seeds: [9], search: [lr]}\n",
+        "tuning.search: write {lr",
+        7,
+    ),
+    "search a number": (GOOD + TUNING.replace("[0.02, 1.0]", "0.1"), "write [low, high]", 11),
+    "search upside down": (
+        GOOD + TUNING.replace("[0.02, 1.0]", "[1.0, 0.02]"),
+        "from a number to a larger one, not from 1 to 0.02",
+        11,
+    ),
+    "search of no arm": (
+        GOOD + TUNING.replace("wrs: {}", "wrss: {}"),
+        "'wrss' is not among the regularizers; did you mean wrs?",
+        13,
+    ),
+    "search of no option": (
+        GOOD + TUNING.replace("wrs: {}", "wrs:\n      targett: [1, 2]"),
+        "'wrs' has no option 'targett'",
+        14,
+    ),
+    "search of an impossible value": (
+        GOOD + TUNING.replace("wrs: {}", "wrs:\n      target: {low: -1, high: 2, scale: linear}"),
+        "target",
+        14,
+    ),
+    "search of a whole number": (
+        GOOD + TUNING.replace("wrs: {}", "wrs: {interval: [1, 10]}"),
+        "interval",
+        13,
+    ),
+    "search of what is listed": (
+        GOOD.replace("wrs]", "{wrs: {target: 2}}]") + TUNING.replace("wrs: {}", "wrs: {target: [1, 2]}"),
+        "target of wrs is looked for, and regularizers says 2; remove one of both",
+        13,
+    ),
+    "search of an lr that is fixed": (
+        GOOD.replace("wrs]", "{wrs: {lr: 2}}]") + TUNING.replace("wrs: {}", "wrs: {lr: [1, 2]}"),
+        "lr of wrs is looked for, and regularizers says 2; remove one of both",
+        13,
+    ),
+    "search of nothing": (
+        GOOD + "tuning: {trials: 4, seeds: [9], search: {wd: {}}}\n",
+        "there is nothing to look for",
+        7,
+    ),
+    "search of too much": (
+        GOOD + TUNING.replace("wrs: {}", f"wrs: {{{', '.join(f'o{n}: [1, 2]' for n in range(8))}}}"),
+        "wrs has 8 settings of its own; 7 are the most",
+        13,
+    ),
+    "trials that would be the same": (
+        GOOD
+        + "tuning:\n  trials: 4\n  seeds: [9]\n  search:\n    wrs: {granularity: {choices: [filter, layer]}}",
+        "of wrs would be the same; make fewer, or give them more values",
+        11,
+    ),
+    "trials with the seed of a final": (
+        GOOD + TUNING.replace("[100]", "[100, 1]"),
+        "1 is also a seed of the final runs",
+        14,
+    ),
+    "rates beside the search": (
+        GOOD + TUNING + "learning_rates: [0.1]\n",
+        "tuning looks for lr, so nothing else may say it",
+        15,
+    ),
+    "rates of a recipe beside the search": (
+        GOOD.replace("second.py", "{config: second, learning_rates: [0.1]}") + TUNING,
+        "tuning looks for lr, so nothing else may say it",
+        3,
+    ),
+    "rates of an optimizer beside the search": (
+        GOOD + TUNING + "optimizers: [recipe, {SGD: {lr: 1}}]\n",
+        "tuning looks for lr, so nothing else may say it",
+        15,
     ),
     "baseline no arm": (
         GOOD.replace("baseline: wd", "baseline: l1"),

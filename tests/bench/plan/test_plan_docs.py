@@ -43,7 +43,7 @@ def test_every_key_is_explained():
 
 @pytest.mark.parametrize("name", RUNS)
 def test_an_example_resolves_to_its_runs_without_a_warning(name: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(checks, "require_data", lambda config: None)
+    monkeypatch.setattr(checks, "require_data", lambda config, split: None)
     for file, body in FILES.items():
         (tmp_path / file).write_text(body, encoding="utf-8")
     plan = load_plan(tmp_path / name)

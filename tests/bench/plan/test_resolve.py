@@ -11,6 +11,8 @@ from small_recipe import RECIPE, write_recipe
 
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.resolve import resolve
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.errors import PlanError
 
 PLAN = """name: small
@@ -90,6 +92,29 @@ def test_an_arm_has_the_recipes_own_options_and_the_plans_over_them_whatever_lie
     assert merged.optim_wrapper.wrs == {"interval": 5, "target": 0.5}
     assert said.optim_wrapper.optimizer.lr == 0.3 and said.load_from == "x.pth"
     assert "regularizers" not in said
+
+
+def test_settings_come_last_and_lr_takes_its_links_along(tmp_path):
+    path = write_recipe(
+        tmp_path, text=f"{RECIPE}\nregularizers = dict(wrs=dict(interval=5, target='init'))\n"
+    )
+    config = resolve(
+        RunSpec(
+            recipe="small",
+            regularizer="wrs",
+            options={"target": 0.5},
+            settings={"lr": 0.1, "target": 2.0},
+            optimizer="recipe",
+            learning_rate=0.3,
+            links={"param_scheduler.1.eta_min": "recipe * lr"},
+            seed=0,
+            baseline=False,
+        ),
+        str(path),
+    )
+    assert config.optim_wrapper.wrs == {"interval": 5, "target": 2.0}
+    assert config.optim_wrapper.optimizer.lr == 0.1
+    assert config.param_scheduler[1].eta_min == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize(

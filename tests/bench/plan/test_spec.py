@@ -38,3 +38,21 @@ def test_folder_names_are_safe_distinct_and_independent_of_the_baseline():
         assert len(name) < 200
         assert "/" not in name
         assert not name.startswith(".")
+
+
+def test_settings_trials_and_splits_have_folders_of_their_own_and_one_scenario():
+    found = _spec(regularizer="wd", settings={"weight_decay": 3e-4, "lr": 0.05}, trial=3, split="test")
+    assert found.id == "mini-pspnet__wd__at-lr=0.05-weight_decay=0.0003__trial3__seed0__test"
+    others = [
+        _spec(),
+        _spec(settings={"lr": 0.05}),
+        _spec(learning_rate=0.05),
+        _spec(options={"lr": 0.05}),
+        _spec(trial=0),
+        _spec(split="test"),
+    ]
+    assert len({spec.id for spec in [found, *others]}) == 7
+    assert {spec.scenario for spec in [found, _spec(settings={"lr": 0.05}), _spec(trial=1)]} == {
+        _spec().scenario
+    }
+    assert found.arm_label == _spec().arm_label == "wd"

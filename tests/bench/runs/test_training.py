@@ -42,7 +42,7 @@ def test_a_stop_that_other_code_turns_into_an_error_is_still_a_stop(run, monkeyp
 
 
 def test_a_stop_is_no_failure(run, monkeypatch):
-    def train(run, watch, launcher) -> None:
+    def train(run, spec, watch, launcher) -> None:
         signals.listen_to_signals()
         watch.first_update = time.monotonic()
         signal.raise_signal(signal.SIGINT)

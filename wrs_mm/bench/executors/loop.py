@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
@@ -45,7 +45,9 @@ class _Attempt(NamedTuple):
     before: tuple[int, int] | None
 
 
-def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[Run]:
+def run_all(
+    runs: Sequence[Run], executor: Executor, display: Display, awaited: Collection[Run] = ()
+) -> list[Run]:
     """Bring every run without a final result to its end; the others are not touched.
 
     A run that fails does not keep the others from running. A run that another harness looks after
@@ -57,6 +59,8 @@ def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[R
         runs: Prepared runs, in the order in which they start.
         executor: Where they go.
         display: Shown to whoever waits.
+        awaited: Those of the runs on which others depend: while another harness looks after one of them,
+            this one waits too.
 
     Returns:
         The runs that another harness was looking after when nothing was left to do here.
@@ -70,7 +74,7 @@ def run_all(runs: Sequence[Run], executor: Executor, display: Display) -> list[R
     try:
         while True:
             _fill_slots(waiting, elsewhere, active, executor)
-            if not active:
+            if not active and not any(run in awaited for run in waiting):
                 break
             display.update()
             executor.wait(POLL)

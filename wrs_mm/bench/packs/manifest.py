@@ -11,19 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wrs_mm import __version__
 from wrs_mm.bench.packs.archive import read_archive, write_archive
 from wrs_mm.bench.packs.contents import RunContent, unpacked
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.work_dir import Listed
 from wrs_mm.errors import PlanError
 
 _MANIFEST, _PLAN, _RUNS = "pack.json", "plan.yaml", "runs"
-
-
-class _Listing(BaseModel):
-    """What a work dir lists; what else it says of the plan goes along."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    runs: list[RunSpec]
 
 
 class Manifest(BaseModel):
@@ -31,25 +22,15 @@ class Manifest(BaseModel):
 
     Attributes:
         made_by: The version of wrs-mm.
-        listing: The work dir's, from :meth:`wrs_mm.bench.runs.work_dir.WorkDir.listing`.
+        plan: The runs of the plan, packed or not, and what else the work dir has written down of it.
         packed: The ids of the runs in the pack, sorted.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     made_by: str = __version__
-    listing: _Listing
+    plan: Listed
     packed: list[str]
-
-    @property
-    def name(self) -> str:
-        """The plan's name."""
-        return self.listing.name
-
-    @property
-    def runs(self) -> list[RunSpec]:
-        """All runs of the plan, packed or not, in its order."""
-        return self.listing.runs
 
 
 class Pack:
@@ -61,7 +42,7 @@ class Pack:
     Attributes:
         path: The file.
         manifest: What it says of itself.
-        plan: The plan as it was written; None where the work dir had none.
+        text: The plan as it was written; None where the work dir had none.
 
     Raises:
         PlanError: It is damaged, or no pack.
@@ -78,13 +59,13 @@ class Pack:
         except ValidationError:
             raise PlanError(f"{path} is of another version of wrs-mm, or damaged; pack it again") from None
         # Reading on checks every run.
-        self.plan: bytes | None = None
+        self.text: bytes | None = None
         found = []
         for folder, files in _by_folder(entries):
             if folder:
                 found.append(self._run(folder, files).identity.spec.id)
             elif set(files) == {_PLAN}:
-                self.plan = files[_PLAN]
+                self.text = files[_PLAN]
             else:
                 raise PlanError(f"{path} is no pack of wrs-mm: it holds {min(files)}")
         if found != self.manifest.packed:
@@ -102,25 +83,25 @@ class Pack:
         except ValueError as error:
             raise PlanError(f"{self.path}: {folder} is not a run's folder: {error}") from None
         spec = content.identity.spec
-        if folder != f"{_RUNS}/{spec.id}" or spec.id not in {run.id for run in self.manifest.runs}:
+        if folder != f"{_RUNS}/{spec.id}" or spec.id not in {run.id for run in self.manifest.plan.runs}:
             raise PlanError(f"{self.path}: {folder} holds another run than it is named after")
         return content
 
 
-def write_pack(path: Path, manifest: Manifest, plan: bytes | None, runs: Iterable[RunContent]) -> None:
+def write_pack(path: Path, manifest: Manifest, text: bytes | None, runs: Iterable[RunContent]) -> None:
     """Write a pack, whole or not at all: the same bytes for the same content.
 
     Args:
         path: The file.
         manifest: What it says of itself.
-        plan: The plan as it was written.
+        text: The plan as it was written.
         runs: Those that ``manifest.packed`` lists, in its order.
     """
 
     def entries() -> Iterator[tuple[str, bytes]]:
         yield _MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode()
-        if plan is not None:
-            yield _PLAN, plan
+        if text is not None:
+            yield _PLAN, text
         for run in runs:
             for name, content in run.packed().items():
                 yield f"{_RUNS}/{run.identity.spec.id}/{name}", content

@@ -37,21 +37,21 @@ def pack(path: Path, file: Path) -> int:
             of them cannot be packed, or the file is not to be written.
     """
     work_dir = WorkDir(path)
-    listing = work_dir.listing()
+    listed = work_dir.listed()
     if not file.name.endswith(_SUFFIX):
         raise PlanError(f"{file} is no name for a pack; let it end in {_SUFFIX}")
     if not file.parent.is_dir():
         raise PlanError(f"{file.parent} is no folder; make it first")
-    runs = sorted((work_dir.run(spec) for spec in work_dir.specs()), key=lambda run: run.name)
+    runs = sorted((work_dir.run(spec) for spec in listed.runs), key=lambda run: run.name)
     final = [run for run in runs if run.is_final()]
     if not final:
         raise PlanError(f"no run of {path} is done or has diverged; there is nothing to pack")
     _make_matches(work_dir)
-    manifest = Manifest.model_validate({"listing": listing, "packed": [run.name for run in final]})
-    plan = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
+    manifest = Manifest(plan=listed, packed=[run.name for run in final])
+    text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
-    write_pack(file, manifest, plan, (read_run(run) for run in shown))
+    write_pack(file, manifest, text, (read_run(run) for run in shown))
     print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")
     return 0
 

@@ -12,7 +12,7 @@ from filelock import Timeout
 
 from wrs_mm.bench.packs.contents import RunContent
 from wrs_mm.bench.packs.manifest import Pack
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.packs.merge import one_plan
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Result
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -56,32 +56,22 @@ def unpack(files: Sequence[Path], path: Path) -> int:
             two results, or is under way in the work dir.
     """
     packs = [Pack(file) for file in files]
-    name = packs[0].manifest.name
-    for pack in packs:
-        if pack.manifest.name != name:
-            raise PlanError(
-                f"{pack.path} is of the plan {pack.manifest.name!r}, {files[0]} of {name!r}; "
-                "unpack them into two work dirs"
-            )
+    places = [(pack.path, pack.manifest.plan) for pack in packs]
     work_dir = WorkDir(path)
-    work_dir.check(name)
+    work_dir.check(one_plan(places).name)
     known: dict[str, _Known] = {}
     for pack in packs:
         for content in pack.runs():
             _agree(_Known(pack.path, content.identity, content.result), known)
-    listed = [(pack.path, pack.manifest.runs) for pack in packs]
-    _one_plan(listed)
     path.mkdir(parents=True, exist_ok=True)
     try:
         with work_dir.lock().acquire(timeout=_WAIT):
-            listing = packs[0].manifest.listing.model_dump(mode="json")
             if work_dir.is_registered():
-                listing = work_dir.listing()
-                listed.insert(0, (path, work_dir.specs()))
-            specs = _one_plan(listed)
+                places.insert(0, (path, work_dir.listed()))
+            plan = one_plan(places)
             for one in list(known.values()):
                 _check_run(work_dir.run(one.identity.spec), path, known)
-            work_dir.restore({**listing, "runs": [spec.model_dump(mode="json") for spec in specs]})
+            work_dir.restore(plan)
             _write_plan(work_dir, packs)
             runs = path / "runs"
             runs.mkdir(exist_ok=True)
@@ -91,7 +81,7 @@ def unpack(files: Sequence[Path], path: Path) -> int:
         raise PlanError(f"a bench run has been preparing {path} for minutes; try again") from None
     there = len(known) - written
     kept = f"; {there} were there already" if there else ""
-    print(f"{path}: {written} of {several(len(specs), 'run')} unpacked{kept}")
+    print(f"{path}: {written} of {several(len(plan.runs), 'run')} unpacked{kept}")
     return 0
 
 
@@ -108,34 +98,6 @@ def _agree(one: _Known, known: dict[str, _Known]) -> None:
     results = [each.result.model_dump(exclude=_OF_THE_MACHINE) for each in (one, other)]
     if results[0] != results[1]:
         raise PlanError(f"{name} has another result in {one.where} than in {other.where}; keep one of them")
-
-
-def _one_plan(listed: Sequence[tuple[Path, Sequence[RunSpec]]]) -> list[RunSpec]:
-    """The runs of one plan, of which several places list some, each once.
-
-    Raises:
-        PlanError: They are of plans that only share a name.
-    """
-    runs: dict[str, RunSpec] = {}
-    recipes: dict[str, tuple[object, ...]] = {}
-    baselines: set[str] = set()
-    for where, specs in listed:
-        other = f"{where} is of another plan of that name than {listed[0][0]}"
-        for spec in specs:
-            if runs.setdefault(spec.id, spec) != spec:
-                raise PlanError(f"{other}: {spec.id} differs in {_differing(spec, runs[spec.id])}")
-            recipe = (spec.config, spec.cfg_options, spec.links)
-            if recipes.setdefault(spec.recipe, recipe) != recipe:
-                raise PlanError(f"{other}: the config, cfg_options or links of {spec.recipe} differ")
-            if spec.baseline:
-                baselines.add(spec.arm_label)
-            if len(baselines) > 1:
-                raise PlanError(f"{other}: the baselines are {' and '.join(sorted(baselines))}")
-    return list(runs.values())
-
-
-def _differing(one: RunSpec, other: RunSpec) -> str:
-    return ", ".join(key for key in RunSpec.model_fields if getattr(one, key) != getattr(other, key))
 
 
 def _check_run(run: Run, where: Path, known: dict[str, _Known]) -> None:
@@ -169,7 +131,7 @@ def _hold(run: Run, held: ExitStack) -> None:
 
 def _write_plan(work_dir: WorkDir, packs: Sequence[Pack]) -> None:
     """Write the plan's text where there is none; say where packs have others."""
-    texts = {pack.plan: pack.path for pack in reversed(packs) if pack.plan is not None}
+    texts = {pack.text: pack.path for pack in reversed(packs) if pack.text is not None}
     if not work_dir.plan.exists() and texts:
         write_bytes(work_dir.plan, list(texts)[-1])
     others = [file for text, file in texts.items() if text != work_dir.plan.read_bytes()]

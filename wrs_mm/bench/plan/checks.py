@@ -56,7 +56,7 @@ def _warnings_of_recipe(arms: Sequence[ResolvedArm]) -> Iterator[str]:
     yield from _optimizers(base, arms)
     yield from _frozen_bn(base, arms)
     try:
-        require_data(arms[0].base)
+        require_data(arms[0].base, arms[0].spec.split)
     except DatasetError as error:
         yield f"{error} (to run it; to read the plan it is not needed)"
 
@@ -68,7 +68,11 @@ def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
     for compared in scenarios.values():
         baseline = _baseline(compared)
         for arm in compared:
-            keys = undeclared(arm.values, baseline.values, ["regularizer"])
+            # An arm with an lr of its own declares it, and what is linked to it.
+            moved = arm.spec.lr != baseline.spec.lr
+            parts = ["regularizer", *(["learning_rate"] if moved else [])]
+            linked = arm.spec.links if moved else {}
+            keys = [key for key in undeclared(arm.values, baseline.values, parts) if key not in linked]
             if keys:
                 rows = differing([arm.values, baseline.values])
                 yield _says(arm.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
@@ -104,7 +108,7 @@ def _left_behind(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterat
     if not is_number(before):
         return
     for arm in arms:
-        if arm.spec.learning_rate is None or arm.values.get(LR) == before:
+        if arm.spec.lr is None or arm.values.get(LR) == before:
             continue
         for key, value in base.items():
             if arm.values.get(key) != value or key in arm.spec.links or key in arm.spec.cfg_options:
@@ -138,7 +142,7 @@ def _optimizers(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterato
         name = arm.spec.optimizer
         if name == RECIPE:
             continue
-        said = [*arm.spec.optimizer_options, *(["lr"] if arm.spec.learning_rate is not None else [])]
+        said = [*arm.spec.optimizer_options, *(["lr"] if arm.spec.lr is not None else [])]
         places = {key: f"optim_wrapper.optimizer.{key}" for key in KEPT}
         for key, place in places.items():
             if type_name(name) != own and key not in said and place in base:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.bench.plan.differences import config_values, differing
-from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
+from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_runs
 from wrs_mm.bench.plan.mistakes import Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.plan import Plan
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResolvedArm:
-    """An arm within a scenario, resolved: runs that differ in nothing but their seed.
+    """An arm within a scenario, resolved.
 
     Attributes:
-        spec: The first of them.
+        spec: The first of its runs: of an arm that is tuned, the first trial.
         config: What it trains.
         base: The recipe with the plan's ``cfg_options``, before optimizer, arm and seed; the arms of a
             recipe share it.
@@ -44,13 +45,9 @@ class ResolvedArm:
     @property
     def label(self) -> str:
         """What distinguishes it from the other arms of its recipe."""
-        rate = "" if self.spec.learning_rate is None else f", lr={self.spec.learning_rate:g}"
+        rate = "" if self.spec.lr is None else f", lr={self.spec.lr:g}"
         optimizer = "" if self.spec.optimizer == RECIPE else f", {self.spec.optimizer_label}"
         return f"{self.spec.arm_label}{optimizer}{rate}"
-
-    def run(self, seed: int) -> tuple[RunSpec, Config]:
-        """The run with a seed, and what it trains."""
-        return self.spec.model_copy(update={"seed": seed}), with_seed(self.config, seed)
 
 
 @dataclass(frozen=True)
@@ -68,28 +65,76 @@ class Comparison:
     rows: Mapping[str, list[Any]]
 
 
-def resolve_arms(plan: Plan) -> list[ResolvedArm]:
-    """Resolve what a plan trains with its first seed; other seeds change that key alone.
+class Resolver:
+    """Resolves the runs of a plan.
 
-    Every file is read once, because reading takes most of the time.
+    Every file is read once, because reading takes most of the time, and runs that differ in nothing but
+    their seed are resolved once.
+
+    Args:
+        plan: The plan.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._read = config_reader()
+        self._bases: dict[str, Config] = {}
+        self._configs: dict[str, Config] = {}
+
+    def config(self, run: PlannedRun) -> Config:
+        """What a run trains.
+
+        Raises:
+            PlanError: A part of the plan does not fit the recipe; the message names its line.
+        """
+        same = run.spec.model_copy(update={"seed": self.plan.seeds[0]}).id
+        if same not in self._configs:
+            with self._located(run.arm):
+                self._configs[same] = resolve(run.spec, self._source(run.arm), self._read)
+        return with_seed(self._configs[same], run.spec.seed)
+
+    def base(self, arm: PlannedArm) -> Config:
+        """An arm's recipe with the plan's ``cfg_options``; arms of a recipe share it.
+
+        Raises:
+            PlanError: The recipe does not parse, or an option does not fit it.
+        """
+        name = arm.recipe.name
+        if name not in self._bases:
+            with self._located(arm):
+                spec = arm.spec(self.plan.seeds[0])
+                self._bases[name] = base_config(spec, self._source(arm), self._read)
+        return self._bases[name]
+
+    def _source(self, arm: PlannedArm) -> str:
+        return find_recipe(arm.recipe.config, self.plan.folder)
+
+    @contextmanager
+    def _located(self, arm: PlannedArm) -> Iterator[None]:
+        try:
+            yield
+        except Mistake as mistake:
+            raise self.plan.error(str(mistake), arm.locate(*mistake.location)) from mistake
+
+
+def resolve_arms(plan: Plan, resolver: Resolver | None = None) -> list[ResolvedArm]:
+    """Resolve the first run of every arm in every scenario of a plan.
+
+    Args:
+        plan: The plan.
+        resolver: What resolves its runs; None for a new one.
 
     Raises:
         PlanError: A part of the plan does not fit a recipe; the message names its line.
     """
-    read = config_reader()
-    bases: dict[str, Config] = {}
-
-    def resolved(arm: PlannedArm) -> ResolvedArm:
-        spec, source = arm.spec(plan.seeds[0]), find_recipe(arm.recipe.config, plan.folder)
-        try:
-            config = resolve(spec, source, read)
-            if spec.recipe not in bases:
-                bases[spec.recipe] = base_config(spec, source, read)
-        except Mistake as mistake:
-            raise plan.error(str(mistake), arm.locate(*mistake.location)) from mistake
-        return ResolvedArm(spec, config, bases[spec.recipe])
-
-    return [resolved(arm) for arm in planned_arms(plan)]
+    resolver = resolver or Resolver(plan)
+    arms = planned_arms(plan)
+    first: dict[int, PlannedRun] = {}
+    for run in planned_runs(arms):
+        first.setdefault(id(run.arm), run)
+    return [
+        ResolvedArm(first[id(arm)].spec, resolver.config(first[id(arm)]), resolver.base(arm)) for arm in arms
+    ]
 
 
 def arm_differences(arms: Sequence[ResolvedArm]) -> list[Comparison]:

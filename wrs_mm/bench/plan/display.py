@@ -1,4 +1,4 @@
-"""``wrs-mm bench plan``: the runs of a plan, their count, what differs between arms, and warnings."""
+"""``wrs-mm bench plan``: the runs of a plan, their count, how arms are tuned, what differs, and warnings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms
 from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import Comparison, arm_differences, resolve_arms
-from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.comparison import Comparison, ResolvedArm, arm_differences, resolve_arms
+from wrs_mm.bench.plan.expansion import expand, planned_arms
 from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.search import LR, setting_label
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.terminal import Column, Section, fits, print_lines, table_lines
 from wrs_mm.values import one_line, several
@@ -41,6 +43,10 @@ def show_plan(path: Path) -> int:
     arms = resolve_arms(plan)
     console = Console()
     head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
+    if plan.tuning is not None:
+        # Beside lr, a trial has settings of its own, and its number.
+        head[-1:] = ["settings", "trial", "seed"]
+        rows = [[*row[:-1], *_trial_cells(spec), row[-1]] for spec, row in zip(specs, rows, strict=True)]
     if console.is_terminal:
         # A run's name says again what the other columns say; a recipe's would break them into pieces.
         sections = [
@@ -51,10 +57,14 @@ def show_plan(path: Path) -> int:
     else:
         _show(console, "", head, rows)
     print(f"\n{_count(plan, specs)}")
+    if plan.tuning is not None:
+        print()
+        _show_tuning(console, plan, arms)
     scenarios = list(dict.fromkeys(arm.spec.scenario for arm in arms))
     for comparison in arm_differences(arms):
         print()
-        title = f"What differs between the arms, {_where(comparison.where, scenarios)}"
+        first = " at their first trials" if plan.tuning else ""
+        title = f"What differs between the arms{first}, {_where(comparison.where, scenarios)}"
         if not comparison.rows:
             print(f"{title}: nothing")
             continue
@@ -67,16 +77,58 @@ def show_plan(path: Path) -> int:
 
 def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
     """How many runs a plan has, and how that comes about."""
+    trials = [spec for spec in specs if spec.trial is not None]
+    if plan.tuning is None:
+        return f"{several(len(specs), 'run')}: {_product(plan, len(specs), plan.seeds)}"
+    # Arms with nothing to tune have final runs only.
+    finals = len(planned_arms(plan)) * len(plan.seeds)
+    runs = plan.tuning.trials * len(plan.tuning.seeds)
+    each = f"{several(len(trials) // runs, 'tuned arm')} × {several(plan.tuning.trials, 'trial')}"
+    return (
+        f"{several(len(trials) + finals, 'run')}: first {several(len(trials), 'run')} that look for settings "
+        f"({each} × {several(len(plan.tuning.seeds), 'seed')}), then, at each arm's best ones, "
+        f"{several(finals, 'final run')} ({_product(plan, finals, plan.seeds)})"
+    )
+
+
+def _product(plan: Plan, count: int, seeds: Sequence[int]) -> str:
+    """How a number of runs comes about."""
     arms = len(plan.listed_arms())
-    scenarios = len(specs) // (arms * len(plan.seeds) * len(plan.recipes))
-    even = scenarios * arms * len(plan.seeds) * len(plan.recipes) == len(specs)
+    scenarios = count // (arms * len(seeds) * len(plan.recipes))
+    even = scenarios * arms * len(seeds) * len(plan.recipes) == count
     factors = [several(len(plan.recipes), "recipe"), several(arms, "arm")]
     if even and scenarios > 1:
         factors.append(f"{scenarios} optimizers or learning rates")
     elif not even:
-        factors = [several(len(specs) // (arms * len(plan.seeds)), "scenario"), several(arms, "arm")]
-    factors.append(several(len(plan.seeds), "seed"))
-    return f"{several(len(specs), 'run')}: {' × '.join(factors)}"
+        factors = [several(count // (arms * len(seeds)), "scenario"), several(arms, "arm")]
+    factors.append(several(len(seeds), "seed"))
+    return " × ".join(factors)
+
+
+def _show_tuning(console: Console, plan: Plan, arms: Sequence[ResolvedArm]) -> None:
+    """Where each arm is tuned, what it costs, and what is the same for all."""
+    given = budgets(plan, arms)
+    scenarios = list(dict.fromkeys(arm.spec.scenario for arm in arms))
+    tables: dict[str, list[Scenario]] = {}
+    rows: dict[str, list[list[str]]] = {}
+    names = list(dict.fromkeys(name for budget in given for name in budget.space))
+    for scenario in scenarios:
+        own = [_budget_row(budget, names) for budget in given if budget.arm.spec.scenario == scenario]
+        tables.setdefault(repr(own), []).append(scenario)
+        rows[repr(own)] = own
+    for key, where in tables.items():
+        title = f"Where each arm is tuned, and what it costs, {_where(where, scenarios)}"
+        _show(console, title, ["arm", *names, "trial runs", "final runs", "each", "together"], rows[key])
+        print()
+    print(equal_between_arms(plan, given))
+
+
+def _budget_row(budget: Budget, names: Sequence[str]) -> list[str]:
+    spec = budget.arm.spec
+    fixed = {} if budget.trials else spec.settings
+    searched = [str(budget.space.get(name, fixed.get(name, "—"))) for name in names]
+    lengths = [str(length) if length else "?" for length in (budget.each, budget.total)]
+    return [_arm(spec), *searched, str(budget.trial_runs), str(budget.finals), *lengths]
 
 
 def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
@@ -95,9 +147,18 @@ def _where(chosen: Sequence[Scenario], scenarios: Sequence[Scenario]) -> str:
 
 
 def _row(spec: RunSpec) -> list[str]:
-    rate = "recipe" if spec.learning_rate is None else f"{spec.learning_rate:g}"
-    arm = spec.arm_label + (" (baseline)" if spec.baseline else "")
-    return [spec.id, spec.recipe, arm, spec.optimizer_label, rate, str(spec.seed)]
+    rate = "recipe" if spec.lr is None else f"{spec.lr:g}"
+    return [spec.id, spec.recipe, _arm(spec), spec.optimizer_label, rate, str(spec.seed)]
+
+
+def _trial_cells(spec: RunSpec) -> list[str]:
+    """The settings of a run beside lr, and which trial it is."""
+    others = {name: value for name, value in spec.settings.items() if name != LR}
+    return [setting_label(others), "" if spec.trial is None else str(spec.trial)]
+
+
+def _arm(spec: RunSpec) -> str:
+    return spec.arm_label + (" (baseline)" if spec.baseline else "")
 
 
 def _difference_rows(comparison: Comparison) -> list[list[str]]:

@@ -140,9 +140,31 @@ class _NamedEntry(Entry):
 
 
 class Regularizer(_NamedEntry):
-    """A regularizer; where an option lists values, each of them is tried."""
+    """A regularizer; where an option lists values, each of them is tried.
+
+    Beside its options it may have an ``lr`` of its own. That is a setting and no option, so that arms with
+    different ones are compared with each other.
+    """
 
     kind = "a regularizer"
+
+    def settings(self) -> dict[str, Any]:
+        """``lr``, where it has one of its own.
+
+        Raises:
+            Mistake: It is no learning rate.
+        """
+        if "lr" not in self.options:
+            return {}
+        rate = self.options["lr"]
+        if isinstance(rate, list):
+            where = (*self.location, "lr")
+            raise Mistake(f"{self.name}.lr is one number; to try several write learning_rates", *where)
+        try:
+            (checked,) = check_learning_rates([rate])
+        except Mistake as mistake:
+            raise Mistake(f"{self.name}.lr: {mistake}", *self.location, "lr") from None
+        return {} if checked is None else {"lr": checked}
 
     def arms(self) -> list[dict[str, Any]]:
         """Every combination of the listed option values; one empty one without options.
@@ -151,6 +173,7 @@ class Regularizer(_NamedEntry):
             Mistake: An option lists no value.
         """
         values = {key: value if isinstance(value, list) else [value] for key, value in self.options.items()}
+        values.pop("lr", None)
         for key, listed in values.items():
             if not listed:
                 raise Mistake(f"{self.name}.{key} lists no value", *self.location, key)
@@ -159,10 +182,11 @@ class Regularizer(_NamedEntry):
         ]
 
     def check(self, folder: Path) -> None:
-        """Check the name and every value of the options."""
+        """Check the name, every value of the options, and the learning rate."""
         if self.name not in regularizers.names():
             known = ", ".join(regularizers.names())
             raise Mistake(f"regularizer {self.name!r} is not known; write one of {known}", *self.location)
+        self.settings()
         for options in self.arms():
             with located(*self.location):
                 regularizers.check(self.name, **options)

@@ -1,14 +1,20 @@
-"""The runs that a plan stands for: recipes × optimizers × learning rates × arms × seeds."""
+"""The runs that a plan stands for: recipes × optimizers × learning rates × arms × seeds.
+
+A plan with tuning has two stages: trials, which are known at once, and the finals of each arm, which are
+known when its trials have shown what its best settings are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wrs_mm.bench.plan.entries import Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.mistakes import Location
 from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.search import Values, points
 from wrs_mm.bench.plan.spec import RunSpec
 
 
@@ -34,31 +40,67 @@ class PlannedArm:
     options: Mapping[str, Any]
     baseline: bool
 
-    def spec(self, seed: int) -> RunSpec:
-        """The run with a seed."""
+    def spec(self, seed: int, settings: Mapping[str, Any] | None = None, trial: int | None = None) -> RunSpec:
+        """The run with a seed.
+
+        Args:
+            seed: The seed.
+            settings: What tuning says of it; None where nothing is tuned.
+            trial: The trial's number; None for a run that is none.
+        """
         return RunSpec(
             recipe=self.recipe.name,
             config=None if self.recipe.config == self.recipe.name else self.recipe.config,
             regularizer=self.regularizer.name,
             options=dict(self.options),
+            settings={**self.regularizer.settings(), **(settings or {})},
             optimizer=self.optimizer.name,
             optimizer_options=self.optimizer.other_options(),
             learning_rate=self.learning_rate,
             cfg_options=_joined(self.plan.cfg_options, self.recipe.cfg_options),
             links=_joined(self.plan.links, self.recipe.links),
             seed=seed,
+            trial=trial,
+            split=self.plan.split,
             baseline=self.baseline,
         )
+
+    @property
+    def space(self) -> dict[str, Values]:
+        """Where it is tuned; empty where the plan leaves it nothing to tune."""
+        tuning = self.plan.tuning
+        return tuning.space(self.regularizer.name, self.regularizer.settings()) if tuning else {}
+
+    @cached_property
+    def points(self) -> list[dict[str, Any]]:
+        """The settings of its trials, by their numbers; none where there is nothing to tune."""
+        tuning = self.plan.tuning
+        return points(self.space, tuning.trials) if tuning and self.space else []
+
+    def trials(self) -> list[RunSpec]:
+        """All of its trials, with all of their seeds."""
+        return [self.trial(number, seed) for number in range(len(self.points)) for seed in self.trial_seeds]
+
+    def trial(self, number: int, seed: int) -> RunSpec:
+        """A trial with one of its seeds."""
+        return self.spec(seed, self.points[number], number)
+
+    @property
+    def trial_seeds(self) -> list[int]:
+        """The seeds of its trials."""
+        return self.plan.tuning.seeds if self.plan.tuning else []
 
     def locate(self, part: str, *rest: Any) -> Location:
         """Where the plan says a part of the runs' spec.
 
         Args:
             part: A field of the spec.
-            *rest: In ``cfg_options`` and ``links``, the config key.
+            *rest: In ``settings``, ``cfg_options`` and ``links``, the key.
         """
-        if part == "regularizer":
-            return self.regularizer.location
+        if part in ("regularizer", "settings"):
+            return (*self.regularizer.location, *rest)
+        if part == "split":
+            return ("split",)
         if part == "optimizer":
             return self.optimizer.location
         if part in ("cfg_options", "links"):
@@ -83,26 +125,69 @@ def planned_arms(plan: Plan) -> list[PlannedArm]:
     ]
 
 
-def expand(plan: Plan) -> list[RunSpec]:
-    """The runs of a plan, in the order in which they should start.
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a plan.
+
+    Attributes:
+        arm: The arm that it belongs to.
+        spec: What it is.
+    """
+
+    arm: PlannedArm
+    spec: RunSpec
+
+
+def _planned_trials(arms: Sequence[PlannedArm]) -> list[PlannedRun]:
+    """The trials of some arms, in the order in which they should start.
+
+    Their numbers change slowest: at any time all arms have had about as many.
+    """
+    tuned = [arm for arm in arms if arm.points]
+    if not tuned:
+        return []
+    # All arms that are tuned have the same number of trials, with the same seeds.
+    count, seeds = len(tuned[0].points), tuned[0].trial_seeds
+    return [
+        PlannedRun(arm, arm.trial(number, seed)) for number in range(count) for seed in seeds for arm in tuned
+    ]
+
+
+def planned_finals(chosen: Sequence[tuple[PlannedArm, Mapping[str, Any]]]) -> list[PlannedRun]:
+    """The runs whose numbers are reported, in the order in which they should start.
 
     Seeds change slowest: after the first seed every comparison exists once.
+
+    Args:
+        chosen: Arms with the settings that tuning found for each; none for arms that are not tuned.
+    """
+    return [
+        PlannedRun(arm, arm.spec(seed, settings))
+        for seed in (chosen[0][0].plan.seeds if chosen else [])
+        for arm, settings in chosen
+    ]
+
+
+def planned_runs(arms: Sequence[PlannedArm]) -> list[PlannedRun]:
+    """The runs that are known before one of them has trained: trials, and finals of arms without any."""
+    return [*_planned_trials(arms), *planned_finals([(arm, {}) for arm in arms if not arm.points])]
+
+
+def expand(plan: Plan) -> list[RunSpec]:
+    """The runs of a plan that are known before one of them has trained, in the order in which they start.
 
     Raises:
         PlanError: Two runs would share a folder.
     """
     by_id: dict[str, RunSpec] = {}
-    arms = planned_arms(plan)
-    for seed in plan.seeds:
-        for arm in arms:
-            spec = arm.spec(seed)
-            other = by_id.setdefault(spec.id, spec)
-            if other is not spec:
-                raise plan.error(
-                    f"recipes {other.recipe!r} and {spec.recipe!r} would share the folder {spec.id}; "
-                    "keep one of them",
-                    arm.locate("recipe"),
-                )
+    for run in planned_runs(planned_arms(plan)):
+        other = by_id.setdefault(run.spec.id, run.spec)
+        if other is not run.spec:
+            raise plan.error(
+                f"recipes {other.recipe!r} and {run.spec.recipe!r} would share the folder {run.spec.id}; "
+                "keep one of them",
+                run.arm.locate("recipe"),
+            )
     return list(by_id.values())
 
 

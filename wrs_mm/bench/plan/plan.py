@@ -19,13 +19,16 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
-from wrs_mm.bench.plan.spec import arm_label
+from wrs_mm.bench.plan.search import LR
+from wrs_mm.bench.plan.spec import Split, arm_label
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.plan.yaml_lines import PlanFile
 from wrs_mm.errors import PlanError
 
@@ -42,7 +45,10 @@ class Plan(BaseModel):
         seeds: One run each.
         cfg_options: Values to override in every recipe, by config key.
         links: Config keys that follow others in every recipe, see :mod:`wrs_mm.bench.plan.links`.
+        split: Which split tables report, see :class:`wrs_mm.bench.plan.spec.RunSpec`; with tuning ``test``,
+            unless said otherwise.
         baseline: The arm that the others are compared with.
+        tuning: How the arms are tuned before they are compared; None for arms that are compared as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -55,9 +61,16 @@ class Plan(BaseModel):
     seeds: Seeds
     cfg_options: CfgOptions = {}
     links: Links = {}
+    split: Split = "tune"
     baseline: Regularizer
+    tuning: Tuning | None = None
 
     _file: PlanFile | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _report_what_nobody_tuned_on(cls, value: Any) -> Any:
+        return {"split": "test", **value} if isinstance(value, dict) and value.get("tuning") else value
 
     @field_validator("regularizers", mode="before")
     @classmethod
@@ -174,7 +187,11 @@ def _first_mistake(error: ValidationError) -> tuple[str, Location]:
     if kind == "missing":
         return f"{where} is missing; add it", location[:-1]
     if kind == "extra_forbidden":
-        model, what = (Recipe, "a recipe") if location[0] == "recipes" else (Plan, "a plan")
+        models: dict[Any, tuple[type[BaseModel], str]] = {
+            "recipes": (Recipe, "a recipe"),
+            "tuning": (Tuning, "tuning"),
+        }
+        model, what = models.get(location[0] if len(location) > 1 else None, (Plan, "a plan"))
         return f"unknown key {location[-1]!r}; {what} has {', '.join(model.model_fields)}", location
     if kind == "too_short":
         return f"{where} is empty; list at least one", location
@@ -208,9 +225,49 @@ def _check(plan: Plan) -> None:
         raise Mistake(
             "no optimizer takes the learning_rates, each has its own lr; remove them", "learning_rates"
         )
+    _check_own_rates(plan)
     if len(plan.baseline.arms()) > 1:
         raise Mistake("baseline names one arm, and no list of values", "baseline")
     plan.baseline_arm()
+    if plan.tuning is not None:
+        plan.tuning.check(plan.regularizers, plan.seeds)
+        _check_learning_rates(plan, plan.tuning)
+
+
+def _check_learning_rates(plan: Plan, tuning: Tuning) -> None:
+    """Check that where tuning looks for the learning rate, nothing else says it."""
+    if not any(LR in tuning.space(entry.name, entry.settings()) for entry in plan.regularizers):
+        return
+    said: list[Location] = [("learning_rates",)] if plan.learning_rates != [None] else []
+    said += [(*recipe.location, "learning_rates") for recipe in plan.recipes if recipe.learning_rates]
+    said += [(*entry.location, LR) for entry in plan.optimizers if entry.own_rates()]
+    if said:
+        raise Mistake("tuning looks for lr, so nothing else may say it; remove one of both", *said[0])
+
+
+def _check_own_rates(plan: Plan) -> None:
+    """Check that no arm has a learning rate of its own where the others are trained at several.
+
+    Raises:
+        Mistake: One has: it would be trained with that one several times.
+    """
+    rates = [plan.learning_rates, *(recipe.learning_rates for recipe in plan.recipes)]
+    rates += [entry.own_rates() or [] for entry in plan.optimizers]
+    for entry in plan.regularizers:
+        if entry.settings() and any(len(listed) > 1 for listed in rates):
+            raise Mistake(
+                f"{entry.name} has an lr of its own, and the plan tries several learning rates; remove the "
+                "one or the others",
+                *entry.location,
+                "lr",
+            )
+    own = plan.baseline.settings()
+    if own and all(
+        own != entry.settings() for entry in plan.regularizers if entry.name == plan.baseline.name
+    ):
+        raise Mistake(
+            f"no arm {plan.baseline.name} has lr={own['lr']:g}; leave lr out of baseline", "baseline"
+        )
 
 
 def _check_distinct(listed: Sequence[tuple[Entry, Any]], message: Callable[[Any], str]) -> None:

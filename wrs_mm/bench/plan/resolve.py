@@ -12,7 +12,8 @@ from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
 from wrs_mm.bench.plan.mistakes import Mistake
 from wrs_mm.bench.plan.optimizers import with_optimizer
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Split
+from wrs_mm.bench.plan.splits import check_test_split
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
@@ -50,9 +51,10 @@ def resolve(spec: RunSpec, source: str, read: _Read = load_config) -> Config:
             ``cfg_options`` and ``links``, the config key.
     """
     config = _with_optimizer(spec, source, read)
-    with _blame(spec, "regularizer"):
-        # The recipe's own options for the arm, and the spec's over them.
-        config = apply_regularizer(config, spec.regularizer, **spec.options)
+    tuned = {key: value for key, value in spec.settings.items() if key != "lr"}
+    with _blame(spec, "settings" if tuned else "regularizer"):
+        # The recipe's own options for the arm, the spec's over them, and what was tuned over those.
+        config = apply_regularizer(config, spec.regularizer, **{**spec.options, **tuned})
     hooks = list(config.get("custom_hooks") or [])
     if all(type_name(hook.get("type")) != "RandomStateHook" for hook in hooks):
         # A run that was killed and resumed must end with the numbers of one that was not.
@@ -88,6 +90,9 @@ def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
         raise Mistake(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
     if config.get("val_dataloader") is None or config.get("val_evaluator") is None:
         raise Mistake(f"recipe {spec.recipe!r} has no validation; set val_dataloader and the rest", "recipe")
+    if spec.split == "test":
+        with _blame(spec, "split"):
+            check_test_split(config)
     links = []
     for link in parse_links(spec.links):
         with _blame(spec, "links", link.key):
@@ -99,7 +104,7 @@ def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
             config.optim_wrapper.optimizer.to_dict(),
             spec.optimizer,
             spec.optimizer_options,
-            spec.learning_rate,
+            spec.lr,
         )
     for link in links:
         with _blame(spec, "links", link.key):
@@ -116,13 +121,14 @@ def _blame(spec: RunSpec, *where: str) -> Iterator[None]:
         raise Mistake(f"recipe {spec.recipe!r}: {error}", *where) from error
 
 
-def require_data(config: Config) -> None:
-    """Check that the data of training and validation exists; a benchmark has no use for the test set.
+def require_data(config: Config, split: Split) -> None:
+    """Check that the data of training, validation and, where tables report it, test exists.
 
     Raises:
         DatasetError: It does not.
     """
-    require_dataset({key: value for key, value in config.items() if not key.startswith("test_")})
+    unread = () if split == "test" else ("test_",)
+    require_dataset({key: value for key, value in config.items() if not key.startswith(unread)})
 
 
 def task(config: Config) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 Scenario: TypeAlias = tuple[str, str, float | None]
 """Recipe, optimizer and learning rate: within one of these, arms are compared."""
+
+Split: TypeAlias = Literal["tune", "test"]
+"""``tune``: the config's validation data, on which settings are chosen. ``test``: its test data."""
 
 _MAX_ID = 150
 """Length of a run's folder name; file systems allow 255, the rest is for files beside it."""
@@ -30,12 +33,17 @@ class RunSpec(BaseModel):
         config: The recipe's config as the plan names it; None where that is ``recipe``.
         regularizer: The arm's regularizer.
         options: The arm's options.
+        settings: What it has beside its options: ``lr``, in place of ``learning_rate``, and options of the
+            regularizer that tuning found. Arms at different settings are compared within one scenario.
         optimizer: ``recipe`` for the recipe's own.
         optimizer_options: The optimizer's options, without the learning rate.
         learning_rate: None for the recipe's.
         cfg_options: Values of the config to override, by config key.
         links: Config keys that follow others, see :mod:`wrs_mm.bench.plan.links`.
         seed: Seed of the training.
+        trial: Number of the trial; None for a run that is none, whose numbers are reported.
+        split: Which split tables report. On ``test``, a run evaluates its last weights there too, after its
+            training.
         baseline: Whether the others are compared with this arm.
     """
 
@@ -45,12 +53,15 @@ class RunSpec(BaseModel):
     config: str | None = None
     regularizer: str
     options: dict[str, Any]
+    settings: dict[str, Any] = {}
     optimizer: str
     optimizer_options: dict[str, Any] = {}
     learning_rate: float | None = None
     cfg_options: dict[str, Any] = {}
     links: dict[str, str] = {}
     seed: int
+    trial: int | None = None
+    split: Split = "tune"
     baseline: bool
 
     @property
@@ -69,17 +80,27 @@ class RunSpec(BaseModel):
 
     @property
     def name_in_recipe(self) -> str:
-        """What tells it from the recipe's other runs, as in :attr:`id`: arm, optimizer, rate, seed."""
+        """What tells it from the recipe's other runs, as in :attr:`id`: arm, optimizer, rate, seed, …"""
         arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
         options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
         optimizer = "-".join([self.optimizer, *options])
+        settings = "-".join(["at", *(f"{key}={value}" for key, value in sorted(self.settings.items()))])
         parts = [
             arm,
+            *([settings] if self.settings else []),
             *([] if optimizer == "recipe" else [optimizer]),
             *([] if self.learning_rate is None else [f"lr={self.learning_rate}"]),
+            *([] if self.trial is None else [f"trial{self.trial}"]),
             f"seed{self.seed}",
+            *([] if self.split == "tune" else [self.split]),
         ]
         return "__".join(parts)
+
+    @property
+    def lr(self) -> float | None:
+        """What it trains with: the arm's own learning rate, or else ``learning_rate``; None: the recipe's."""
+        own: float | None = self.settings.get("lr", self.learning_rate)
+        return own
 
     @property
     def scenario(self) -> Scenario:

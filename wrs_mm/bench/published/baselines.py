@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from wrs_mm.bench.plan.recipes import CONFIGS
+from wrs_mm import regularizers
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.over_seeds import mean_and_sd
 from wrs_mm.bench.statistics.results import gather, read_results
@@ -69,7 +70,8 @@ class Published:
 def recipes(dataset: str) -> list[Path]:
     """The recipes of a folder under ``configs/``, without their arms."""
     paths = sorted((CONFIGS / dataset).glob("*.py"))
-    return [path for path in paths if path.stem.rsplit("_", 1)[-1] not in ARMS]
+    overlays = tuple(f"_{arm}" for arm in regularizers.names())
+    return [path for path in paths if not path.stem.endswith(overlays)]
 
 
 def toolbox_base(path: Path) -> str:

@@ -1,7 +1,7 @@
 """A run on disk: its folder, its states, its result, and its config.
 
 A run's folder holds ``run.json`` (what it is), ``config.py`` (fully resolved), ``train.log``,
-``progress.json`` and ``validations.json`` while it trains, checkpoints, and at its end
+``progress.json``, ``validations.json`` and perhaps ``train_validations.json`` while it trains, checkpoints, and at its end
 ``result.json``. A result of ``done`` or ``diverged`` is final; ``failed`` and ``interrupted`` runs
 are taken up again from their last good checkpoint. The named end states are benchopt's idea: no
 outcome is a lost exception.
@@ -43,6 +43,7 @@ class Run:
         self._identity = folder / "run.json"
         self._progress = folder / "progress.json"
         self.validations = folder / "validations.json"
+        self.train_validations = folder / "train_validations.json"
         self._result = folder / "result.json"
 
     @property

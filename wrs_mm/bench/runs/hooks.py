@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -82,6 +83,9 @@ class WatchHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Start the clock of the training proper; find what was measured before."""
         self._began = (time.monotonic(), runner.iter)
+        if runner.iter >= runner.max_iters and hasattr(runner.train_loop, "dataloader_iterator"):
+            # mmengine loads again, and skips, all batches that were seen: nothing comes after them.
+            runner.train_loop.dataloader_iterator = itertools.repeat(None)
         self.validations.forget_after(runner.iter)
         # The processes must agree on whether a validation is missing; they share a file system, if any.
         shared = [self.validations]
@@ -116,6 +120,10 @@ class WatchHook(Hook):
         """Say that validation began."""
         self._validation_began = time.monotonic()
         self._write(runner, "validating", runner.iter)
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """Say that the evaluation of the test split began."""
+        self._write(runner, "testing", runner.iter)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keep the metrics."""
@@ -197,7 +205,7 @@ class MissedValidationHook(Hook):
 
 @HOOKS.register_module()
 class SameBuffersHook(Hook):
-    """Validates, in every process, with the buffers of the first: those that a checkpoint holds.
+    """Validates, and tests, in every process with the buffers of the first: those that a checkpoint holds.
 
     BN that is not synchronized has other running statistics in each process, and a resumed process
     begins with the first one's: measured with their own, the parts of a validation set would be those of
@@ -211,6 +219,10 @@ class SameBuffersHook(Hook):
         """Give every process the first one's buffers."""
         for buffer in runner.model.buffers():
             broadcast(buffer)
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """The same."""
+        self.before_val_epoch(runner)
 
 
 def validation_due(runner: Any) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wrs_mm.bench.plan.spec import RunSpec, Split
+from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.runs import predictions
 from wrs_mm.bench.runs.checkpoints import KEEP
+from wrs_mm.bench.runs.evaluation import TrainImagesHook
 from wrs_mm.bench.runs.hooks import MissedValidationHook, SafeCheckpointHook, SameBuffersHook, WatchHook
 from wrs_mm.openmmlab.configs import evaluator_configs
 from wrs_mm.values import type_name
@@ -16,23 +19,28 @@ if TYPE_CHECKING:
     from mmengine.runner import Runner
 
 
-def instrument(config: Config, folder: Path, launcher: str) -> None:
+def instrument(config: Config, folder: Path, launcher: str, spec: RunSpec) -> None:
     """Make a recipe's config that of a run.
 
     Args:
         config: A resolved config; changed in place.
         folder: The run's folder.
         launcher: How the processes of the run were started: ``none``, ``pytorch`` or ``slurm``.
+        spec: What the run is. A trial keeps no predictions: nobody reports its images.
     """
     config.work_dir = str(folder)
     config.launcher = launcher
     keep_checkpoints(config)
-    save_predictions(config, folder / predictions.FOLDER)
+    if spec.trial is None:
+        save_predictions(config, folder / predictions.FOLDER, spec.split)
     config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": SameBuffersHook.__name__}]
 
 
-def watch_runner(runner: Runner, watch: WatchHook) -> None:
-    """Register the hooks that no config can carry: one holds a function, and the other that one."""
+def watch_runner(runner: Runner, watch: WatchHook, train_images: TrainImagesHook | None = None) -> None:
+    """Register the hooks that no config can carry: one holds a function, and another that one."""
+    if train_images is not None:
+        # Before the watch, which takes what it measures for a part of the validation.
+        runner.register_hook(train_images)
     runner.register_hook(watch)
     runner.register_hook(MissedValidationHook(watch))
 
@@ -54,18 +62,19 @@ def keep_checkpoints(config: Config) -> None:
         hook["type"] = SafeCheckpointHook.__name__
 
 
-def save_predictions(config: Config, folder: Path) -> bool:
+def save_predictions(config: Config, folder: Path, split: Split = "tune") -> bool:
     """Let a config's evaluators keep what the network predicts; its metrics stay as they are.
 
     Args:
         config: A complete config; changed in place.
         folder: Where the predictions go; it is made when they are written.
+        split: On which split.
 
     Returns:
         Whether there is an evaluator that can keep them: mmdet's ``CocoMetric`` or mmseg's ``IoUMetric``.
     """
     found = False
-    for evaluator in evaluator_configs(config.get("val_evaluator")):
+    for evaluator in evaluator_configs(config.get(f"{CONFIG_PREFIX[split]}_evaluator")):
         name = type_name(evaluator.get("type", ""))
         if name == "CocoMetric":
             evaluator["outfile_prefix"] = str(folder / "val")

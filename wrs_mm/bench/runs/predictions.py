@@ -1,12 +1,14 @@
-"""What a network predicted at its last validation, on disk beside its run.
+"""What a network predicted on the split that tables report, on disk beside its run.
 
-The metrics of a run are averages over all validation images. Which images they depend on
+The metrics of a run are averages over all images of a split. Which images they depend on
 (:mod:`wrs_mm.bench.statistics.over_images`), which classes, and what the network gets wrong can only be
-said from its predictions. The toolboxes' own evaluators write them, at each validation over those of the
-one before, so what remains belongs to the last checkpoint:
+said from its predictions. The toolboxes' own evaluators write them, on tune at each validation over those
+of the one before, on test once; so what remains belongs to the last checkpoint:
 
 * detection: ``val.bbox.json`` and, where the model has masks, ``val.segm.json``, COCO's result format;
 * segmentation: ``val.npz`` with pixel counts by image and class, and label maps of a few images.
+
+The names are the same for both splits: which one it is, the run's spec says.
 """
 
 from __future__ import annotations
@@ -14,10 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 FOLDER = "predictions"
 """Where a run keeps them."""

@@ -32,7 +32,7 @@ class Progress(BaseModel):
     """How far a run is; rewritten while it trains.
 
     Attributes:
-        phase: ``starting``, ``training`` or ``validating``.
+        phase: ``starting``, ``training``, ``validating`` or ``testing``.
         iteration: Updates done.
         iterations: Updates in all; 0 while unknown.
         loss: The latest training loss.
@@ -81,9 +81,10 @@ class Result(BaseModel):
         status: ``done``, ``diverged``, ``failed`` or ``interrupted``.
         task: ``detection`` or ``segmentation``.
         dataset: Name of the validation data.
-        metrics: Of the last checkpoint; AP, AR, IoU and accuracies in percent.
+        metrics: Of the last checkpoint on tune, the validation data; AP, AR, IoU and accuracies in percent.
+        test: Of the last checkpoint on test, likewise; empty where the run's split is tune.
         best: The best validation; None if no metric says which one that is.
-        predictions: Folder of the predictions of the last validation, relative to the run's.
+        predictions: Folder of the last checkpoint's predictions on the run's split, relative to the run's.
         iteration: Updates done; for ``diverged``, the one at which the loss, or a weight, was not finite.
         reason: Why the run is not done, in one line.
         log_tail: The last lines of a failed run's log.
@@ -106,6 +107,7 @@ class Result(BaseModel):
     task: str = ""
     dataset: str = ""
     metrics: dict[str, float] = {}
+    test: dict[str, float] = {}
     best: Best | None = None
     predictions: str | None = None
     iteration: int = 0

@@ -6,9 +6,11 @@ import contextlib
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs import predictions, signals
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.machine import (
@@ -36,18 +38,21 @@ class TrainingOutcome(NamedTuple):
         iteration: Updates done.
         metrics: The evaluator's, after the last of them.
         best: The best validation.
+        test: The evaluator's of the test split, likewise; empty where that is not reported.
     """
 
     iteration: int
     metrics: dict[str, float]
     best: Best | None
+    test: Mapping[str, float] = {}
 
 
-def train(run: Run, watch: WatchHook, launcher: str) -> TrainingOutcome:
-    """Train a run to its end, from its last good checkpoint if it has one.
+def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingOutcome:
+    """Train a run to its end, from its last good checkpoint if it has one, and measure what it reports.
 
     Args:
         run: The run.
+        spec: What it is.
         watch: Follows the training.
         launcher: How the processes of this run were started: ``none``, ``pytorch`` or ``slurm``.
 
@@ -58,16 +63,20 @@ def train(run: Run, watch: WatchHook, launcher: str) -> TrainingOutcome:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
+    from wrs_mm.bench.runs.evaluation import measure_test, train_images_hook
     from wrs_mm.bench.runs.hooks import Diverged, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
 
     resolved = Config.fromfile(run.config)
     # mmengine writes down what it trains, straight to a name made from this one: not over config.py.
     config = Config(resolved.to_dict(), resolved.text, filename=str(run.folder / "trained.py"))
-    instrument(config, run.folder, launcher)
+    train_images = None
+    if spec.split == "test" and spec.trial is None:
+        train_images = train_images_hook(config, run.train_validations)
+    instrument(config, run.folder, launcher, spec)
     runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
     _resume(runner, run.folder)
-    watch_runner(runner, watch)
+    watch_runner(runner, watch, train_images)
     try:
         runner.train()
     except Exception as error:
@@ -77,7 +86,8 @@ def train(run: Run, watch: WatchHook, launcher: str) -> TrainingOutcome:
             raise Diverged(at, f"the weights of iteration {at} are not finite") from error
         raise
     metrics = last_metrics(runner, watch)
-    return TrainingOutcome(runner.iter, metrics, watch.best(runner))
+    test = measure_test(runner) if spec.split == "test" else {}
+    return TrainingOutcome(runner.iter, metrics, watch.best(runner), test)
 
 
 def _resume(runner: Any, folder: Path) -> None:
@@ -134,9 +144,10 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
     try:
         report(latest.model_copy(update={"iteration": before.iteration, "iterations": before.iterations}))
         watch = WatchHook(report, run.validations, identity.task)
-        outcome = train(run, watch, launcher)
+        outcome = train(run, identity.spec, watch, launcher)
         result.iteration, result.best = outcome.iteration, outcome.best
         result.metrics = in_percent(outcome.metrics, identity.task)
+        result.test = in_percent(outcome.test, identity.task)
         if any((run.folder / predictions.FOLDER).glob("*")):
             result.predictions = predictions.FOLDER
     except Diverged as error:

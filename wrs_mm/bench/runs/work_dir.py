@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
+from pydantic import BaseModel
 
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json
+
+
+class Listed(BaseModel):
+    """``plan.json``.
+
+    Attributes:
+        name: The plan's.
+        runs: Its runs, as far as they are known.
+        tuning: How its arms are tuned.
+        to_come: How many runs will be known when trials are through.
+    """
+
+    name: str
+    runs: list[RunSpec]
+    tuning: Tuning | None = None
+    to_come: int = 0
 
 
 class WorkDir:
@@ -35,7 +50,7 @@ class WorkDir:
         self.results = path / "results.csv"
         self.images = path / "images.csv"
         self.table = path / "table.md"
-        self._listed = path / "plan.json"
+        self._file = path / "plan.json"
 
     def check(self, name: str) -> None:
         """Check that this folder may hold the benchmark ``name``.
@@ -46,7 +61,7 @@ class WorkDir:
         if self.path.exists() and not self.path.is_dir():
             raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
         if self.is_registered():
-            owner = self._load()[0]
+            owner = self.listed().name
             if owner != name:
                 raise PlanError(
                     f"{self.path} belongs to the plan {owner!r}, not {name!r}; use another --work-dir"
@@ -54,48 +69,58 @@ class WorkDir:
         elif self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise PlanError(f"{self.path} holds other files; use an empty or a new --work-dir")
 
+    def register(
+        self, name: str, specs: list[RunSpec], tuning: Tuning | None = None, to_come: int = 0
+    ) -> None:
+        """Write down which runs belong to the benchmark now.
+
+        Args:
+            name: The plan's.
+            specs: Its runs, as far as they are known.
+            tuning: How its arms are tuned.
+            to_come: How many runs will be known when trials are through.
+        """
+        self.restore(Listed(name=name, runs=specs, tuning=tuning, to_come=to_come))
+
+    def restore(self, listed: Listed) -> None:
+        """Write down what :meth:`listed` returned, of this folder or of another."""
+        write_json(self._file, listed.model_dump(mode="json"))
+
     def is_registered(self) -> bool:
         """Whether the folder is that of a benchmark yet."""
-        return self._listed.exists()
+        return self._file.exists()
 
-    def register(self, name: str, specs: list[RunSpec]) -> None:
-        """Write down which runs belong to the benchmark now."""
-        content = {"name": name, "runs": [spec.model_dump(mode="json") for spec in specs]}
-        write_json(self._listed, content)
-
-    def listing(self) -> dict[str, Any]:
-        """All that :meth:`register` wrote, for :meth:`restore` in another folder.
+    def listed(self) -> Listed:
+        """What is written down of the benchmark.
 
         Raises:
-            PlanError: The folder is not the work dir of a benchmark.
+            PlanError: The folder is not the work dir of a benchmark, or the file is damaged.
         """
-        self._load()
-        listing: dict[str, Any] = json.loads(self._listed.read_text(encoding="utf-8"))
-        return listing
-
-    def restore(self, listing: Mapping[str, Any]) -> None:
-        """Write down what :meth:`listing` returned, there or elsewhere."""
-        write_json(self._listed, listing)
-
-    def _load(self) -> tuple[str, list[RunSpec]]:
         try:
-            content = json.loads(self._listed.read_text(encoding="utf-8"))
-            return content["name"], [RunSpec.model_validate(run) for run in content["runs"]]
+            return Listed.model_validate_json(self._file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise PlanError(
                 f"{self.path} is not the work dir of a benchmark; give that of a bench run"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise PlanError(f"{self._listed} is damaged; run `wrs-mm bench run` again") from None
+        except (OSError, ValueError):
+            raise PlanError(f"{self._file} is damaged; run `wrs-mm bench run` again") from None
 
     @property
     def name(self) -> str:
         """The plan's name."""
-        return self._load()[0]
+        return self.listed().name
 
     def specs(self) -> list[RunSpec]:
-        """The runs that belong to the benchmark."""
-        return self._load()[1]
+        """The runs that belong to the benchmark, as far as they are known."""
+        return self.listed().runs
+
+    def tuning(self) -> Tuning | None:
+        """How the benchmark's arms are tuned; None where they are compared as they are."""
+        return self.listed().tuning
+
+    def to_come(self) -> int:
+        """How many runs will be known when trials are through."""
+        return self.listed().to_come
 
     def run(self, spec: RunSpec) -> Run:
         """The folder of one run."""

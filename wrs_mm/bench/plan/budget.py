@@ -1,0 +1,114 @@
+"""What tuning gives each arm of a plan: where it looks, how many runs it has, and how long they train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wrs_mm.bench.plan.comparison import ResolvedArm
+from wrs_mm.bench.plan.expansion import planned_arms
+from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.search import LR, Values
+from wrs_mm.values import several
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run trains.
+
+    Attributes:
+        count: How many units.
+        unit: ``iteration`` or ``epoch``, whichever the recipe counts.
+    """
+
+    count: int
+    unit: str
+
+    def __str__(self) -> str:
+        return several(self.count, self.unit)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an arm in a scenario gets.
+
+    Attributes:
+        arm: The arm, resolved.
+        space: Where it is tuned; empty where there is nothing to tune.
+        trials: Its trials.
+        trial_runs: Their runs, with all seeds.
+        finals: Its final runs.
+        each: How long each of its runs trains; None where the recipe does not say.
+    """
+
+    arm: ResolvedArm
+    space: Mapping[str, Values]
+    trials: int
+    trial_runs: int
+    finals: int
+    each: Length | None
+
+    @property
+    def total(self) -> Length | None:
+        """How long all of them train together."""
+        runs = self.trial_runs + self.finals
+        return Length(runs * self.each.count, self.each.unit) if self.each else None
+
+
+def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
+    """What each arm in each scenario gets.
+
+    Args:
+        plan: The plan.
+        arms: Its arms, from :func:`wrs_mm.bench.plan.comparison.resolve_arms`.
+    """
+    return [
+        Budget(
+            arm=arm,
+            space=planned.space,
+            trials=len(planned.points),
+            trial_runs=len(planned.trials()),
+            finals=len(plan.seeds),
+            each=training_length(arm.config),
+        )
+        for planned, arm in zip(planned_arms(plan), arms, strict=True)
+    ]
+
+
+def equal_between_arms(plan: Plan, given: Sequence[Budget]) -> str:
+    """What is the same for all arms of each scenario, and what is not, in one line."""
+    by_scenario: dict[object, list[Budget]] = {}
+    for budget in given:
+        by_scenario.setdefault(budget.arm.spec.scenario, []).append(budget)
+
+    def same(*values: object) -> bool:
+        return len(set(values)) == 1
+
+    groups = by_scenario.values()
+    trials = all(same(*(budget.trial_runs for budget in own)) for own in groups)
+    rates = all(same(*(budget.space.get(LR) for budget in own)) for own in groups)
+    lengths = all(same(*(budget.each for budget in own)) for own in groups)
+    seeds = plan.tuning.seeds if plan.tuning else []
+    texts = {
+        f"the number of trials, and their seeds ({', '.join(map(str, seeds))})": trials,
+        "the values of lr that they try": trials and rates and LR in given[0].space,
+        f"the seeds of the final runs ({', '.join(map(str, plan.seeds))})": True,
+        "how long a run trains": lengths,
+    }
+    equal = [text for text, holds in texts.items() if holds]
+    line = f"The same for all arms: {'; '.join(equal)}."
+    unequal = [text for text, holds in texts.items() if not holds and "values of lr" not in text]
+    return f"{line} Not the same: {'; '.join(unequal)}." if unequal else line
+
+
+def training_length(config: Config) -> Length | None:
+    """How long a config trains; None where it does not say."""
+    loop = config.get("train_cfg") or {}
+    for key, unit in (("max_iters", "iteration"), ("max_epochs", "epoch")):
+        if loop.get(key):
+            return Length(int(loop[key]), unit)
+    return None

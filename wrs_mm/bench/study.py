@@ -1,0 +1,158 @@
+"""The runs of a plan in a work dir, as far as they are known.
+
+Of a plan with tuning the final runs are those at the settings that trials have shown to be an arm's best.
+Nothing of it is kept: which runs there are follows from the plan and from the results on disk, so a benchmark
+that was killed, or several at a time on one work dir, come to the same ones.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wrs_mm.bench.plan import resolve
+from wrs_mm.bench.plan.comparison import Resolver
+from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_finals, planned_runs
+from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.search import at_border, setting_label
+from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.statistics.selection import Choice, choose
+
+
+class TunedArm(NamedTuple):
+    """An arm in a scenario, and what its trials have shown.
+
+    Attributes:
+        arm: The arm.
+        choice: What its trials have shown so far.
+    """
+
+    arm: PlannedArm
+    choice: Choice
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        spec = self.arm.spec(0)
+        optimizer = "" if spec.optimizer == "recipe" else f", {spec.optimizer_label}"
+        rate = "" if spec.learning_rate is None else f", lr={spec.learning_rate:g}"
+        return f"{spec.arm_label} on {spec.recipe}{optimizer}{rate}"
+
+
+class Study:
+    """A plan and the work dir where its runs are.
+
+    Args:
+        plan: The plan.
+        work_dir: The work dir.
+
+    Attributes:
+        plan: The plan.
+        work_dir: The work dir.
+        resolver: Resolves the plan's runs.
+    """
+
+    def __init__(self, plan: Plan, work_dir: WorkDir) -> None:
+        self.plan = plan
+        self.work_dir = work_dir
+        self.resolver = Resolver(plan)
+        self._arms = planned_arms(plan)
+        self._texts: dict[str, tuple[Identity, str]] = {}
+
+    def known(self) -> list[PlannedRun]:
+        """The runs that are known now, in the order in which they should start.
+
+        Trials, finals of arms that are not tuned, and finals of those whose trials are all through.
+        """
+        chosen = [(arm, choice.settings) for arm, choice in self.tuned()]
+        finals = planned_finals([(arm, settings) for arm, settings in chosen if settings is not None])
+        return [*planned_runs(self._arms), *finals]
+
+    def tuned(self) -> list[TunedArm]:
+        """The arms that are tuned, in the plan's order."""
+        return [
+            TunedArm(arm, choose([(spec, self.work_dir.run(spec).result()) for spec in arm.trials()]))
+            for arm in self._arms
+            if arm.points
+        ]
+
+    def prepare(self) -> list[Run]:
+        """Make the folders of the runs that are known now, and write down that they belong to the benchmark.
+
+        All configs come first, so that a mistake in the last of them leaves the work dir as it was. Nobody
+        else may do the same at the time.
+
+        Raises:
+            PlanError: A run does not resolve, or its folder holds training of another config.
+        """
+        runs = [(self.work_dir.run(run.spec), self._resolved(run)) for run in self.known()]
+        for folder, (identity, _) in runs:
+            folder.check(identity)
+        specs = [identity.spec for _, (identity, _) in runs]
+        self.work_dir.register(self.plan.name, specs, self.plan.tuning, self._to_come())
+        for folder, (identity, text) in runs:
+            folder.prepare(identity, text)
+        return [folder for folder, _ in runs]
+
+    def _to_come(self) -> int:
+        """How many final runs there will be beside those that are known."""
+        waiting = [tuned for tuned in self.tuned() if tuned.choice.waiting and not self._failed(tuned)]
+        return len(waiting) * len(self.plan.seeds)
+
+    def _failed(self, tuned: TunedArm) -> list[RunSpec]:
+        """The trials of an arm that failed, without which its best settings are not known."""
+        return [s for s in tuned.choice.waiting if self.work_dir.run(s).status() is Status.FAILED]
+
+    def _resolved(self, run: PlannedRun) -> tuple[Identity, str]:
+        """What a run is, and its config's text."""
+        if run.spec.id not in self._texts:
+            config = self.resolver.config(run)
+            identity = Identity(
+                spec=run.spec,
+                task=resolve.task(config),
+                dataset=resolve.dataset_name(config),
+                config_hash=config_hash(config.to_dict()),
+            )
+            self._texts[run.spec.id] = identity, config.pretty_text
+        return self._texts[run.spec.id]
+
+    def chosen_lines(self) -> dict[str, str]:
+        """For each arm whose settings are known a line that says them, by the arm's label."""
+        lines = {}
+        for tuned in self.tuned():
+            choice = tuned.choice
+            if choice.trial is not None and choice.settings is not None:
+                score = f"{choice.metric} {choice.scores[choice.trial]:.2f} on tune"
+                lines[tuned.label] = (
+                    f"{tuned.label}: {setting_label(choice.settings)} (trial {choice.trial} of "
+                    f"{len(choice.points)}, {score})"
+                )
+        return lines
+
+    def complaints(self) -> list[str]:
+        """What a person should know of the tuning, one line each: what failed, and where to look further."""
+        return [line for tuned in self.tuned() if (line := self._complaint(tuned))]
+
+    def _complaint(self, tuned: TunedArm) -> str | None:
+        arm, choice = tuned
+        tuning = self.plan.tuning
+        assert tuning is not None, "arms are tuned where the plan says how"
+        keys = {name: tuning.key(arm.regularizer.name, name) for name in arm.space}
+        failed = self._failed(tuned)
+        if failed:
+            return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"
+        if choice.hopeless:
+            return (
+                f"{tuned.label}: no final runs, because all of its trials diverged; "
+                f"move {' or '.join(keys.values())}"
+            )
+        settings = choice.settings or {}
+        found = at_border(arm.space, settings)
+        if found:
+            return (
+                f"{tuned.label}: its best trial, {setting_label(settings)}, is at the border of the search; "
+                f"widen {' and '.join(keys[name] for name in found)}"
+            )
+        return None
