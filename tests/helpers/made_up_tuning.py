@@ -7,6 +7,7 @@ page of a tuned plan can be drawn and looked at within seconds.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ from wrs_mm.bench.statistics.selection import choose
 DETECTOR = "mini/faster-rcnn_r18-narrow_fpn_mini-coco"
 SEGMENTOR = "mini/pspnet_r18-narrow_mini-cityscapes"
 
-PLAN = f"""
+PLAN = """
 name: tuned
-recipes: [{DETECTOR}, {SEGMENTOR}]
+recipes: [RECIPES]
 regularizers: [none, wd, wrs, wrs_matched]
 tuning:
   trials: TRIALS
   search:
     lr: [0.01, 1.0]
-    wd: {{weight_decay: [1.0e-5, 1.0e-1]}}
-    wrs: {{}}
+    wd: {weight_decay: [1.0e-5, 1.0e-1]}
+    wrs: {}
   seeds: [100]
 seeds: SEEDS
 baseline: wd
@@ -51,16 +52,20 @@ DIVERGES = {"none": 0.8, "wd": 0.6}
 """The learning rate above which an arm's training diverges."""
 
 
-def make_tuned_work_dir(path: Path, trials: int = 16, seeds: int = 5) -> WorkDir:
+def make_tuned_work_dir(
+    path: Path, trials: int = 16, seeds: int = 5, recipes: Sequence[str] = (DETECTOR, SEGMENTOR)
+) -> WorkDir:
     """A work dir of a plan with tuning, all of whose runs are through.
 
     Args:
         path: The work dir.
         trials: Of each arm.
         seeds: Of the final runs.
+        recipes: Of the plan.
     """
     plan_path = path.parent / f"{path.name}.yaml"
-    plan_path.write_text(PLAN.replace("TRIALS", str(trials)).replace("SEEDS", str(list(range(seeds)))))
+    text = PLAN.replace("RECIPES", ", ".join(recipes)).replace("TRIALS", str(trials))
+    plan_path.write_text(text.replace("SEEDS", str(list(range(seeds)))))
     plan, work_dir = load_plan(plan_path), WorkDir(path)
     arms = planned_arms(plan)
     path.mkdir()

@@ -10,9 +10,11 @@ import pandas as pd
 from wrs_mm.bench.report.formats import escape_markdown, to_latex, to_markdown
 from wrs_mm.bench.report.labels import CHECKPOINTS
 from wrs_mm.bench.report.tables.base import Table
+from wrs_mm.bench.report.tables.effort import effort_table
 from wrs_mm.bench.report.tables.over_images import image_tables
 from wrs_mm.bench.report.tables.over_seeds import comparison_tables
 from wrs_mm.bench.report.tables.over_sweeps import sweep_tables
+from wrs_mm.bench.report.tables.robustness import robustness_table
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
@@ -26,7 +28,7 @@ from wrs_mm.bench.statistics.results import (
     same_at_last_and_best,
     write_results,
 )
-from wrs_mm.bench.statistics.tuned import ArmTuning, tuned_arms
+from wrs_mm.bench.statistics.tuned import TunedArm, effort, tuned_arms
 from wrs_mm.files import write_text
 
 
@@ -43,6 +45,7 @@ class Report(NamedTuple):
         tuned: What tuning found of each arm; empty where a plan tunes none.
         evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
         notes: What a reader should know: which runs have no usable predictions, and why.
+        detailed: Whether it has all that the page shows.
     """
 
     benchmark: BenchmarkData
@@ -51,9 +54,10 @@ class Report(NamedTuple):
     sweeps: dict[str, pd.DataFrame]
     same_as_best: set[str]
     images: pd.DataFrame
-    tuned: list[ArmTuning]
+    tuned: list[TunedArm]
     evaluated: list[EvaluatedRun]
     notes: list[str]
+    detailed: bool = False
 
     def shown(self, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
         """Summaries or sweeps, without those of best checkpoints that say again what the last ones' say."""
@@ -80,6 +84,11 @@ class Report(NamedTuple):
             table for frame in frames for table in comparison_tables(frame, self.same_as_best, self.tuned)
         ]
 
+    def over_trials(self) -> list[Table]:
+        """What trials say of effort and sensitivity; none where details were not asked for."""
+        made = [effort_table(self.tuned), robustness_table(self.tuned)] if self.detailed else []
+        return [table for table in made if table is not None]
+
     def over_sweeps(self) -> list[Table]:
         """The tables over sweeps, each of one checkpoint."""
         frames = self.shown(self.sweeps)
@@ -87,7 +96,7 @@ class Report(NamedTuple):
 
     def tables(self) -> list[Table]:
         """All tables."""
-        return [*self.over_seeds(), *image_tables(self.images), *self.over_sweeps()]
+        return [*self.over_seeds(), *image_tables(self.images), *self.over_trials(), *self.over_sweeps()]
 
 
 def collect(
@@ -123,11 +132,14 @@ def collect(
         tuned=tuned_arms(benchmark),
         evaluated=evaluated,
         notes=notes,
+        detailed=with_images,
     )
 
 
 def write_tables(report: Report) -> None:
-    """Write ``table.md``, ``table.csv``, ``table.tex``; the last two for the best checkpoints too.
+    """Write ``table.md``, ``table.csv``, ``table.tex``, and ``effort.csv`` of a plan with tuning.
+
+    ``table.csv`` and ``table.tex`` are written for the best checkpoints too.
 
     The CSV files are the summaries of all metrics, not only the main ones, with all digits. Last and best
     checkpoints never share a table: the best ones' are ``table_best.csv`` and ``table_best.tex``, which hold
@@ -139,12 +151,15 @@ def write_tables(report: Report) -> None:
     if not tables:
         parts.append("No run has a result yet.")
     write_text(WorkDir(folder).table, "\n\n".join(parts) + "\n")
+    if report.detailed and report.tuned:
+        write_text(folder / "effort.csv", effort(report.tuned).to_csv(index=False, lineterminator="\n"))
     for checkpoint, summary in report.summaries.items():
         stem = "table" if checkpoint == "last" else f"table_{checkpoint}"
         write_text(folder / f"{stem}.csv", summary.to_csv(index=False, lineterminator="\n"))
         own = comparison_tables(summary, tuned=report.tuned) + (
             image_tables(report.images) if checkpoint == "last" else []
         )
+        own += report.over_trials() if checkpoint == "last" else []
         own += sweep_tables(report.sweeps[checkpoint])
         text = "\n\n".join(["% Needs \\usepackage{booktabs}.", *(to_latex(table) for table in own)])
         write_text(folder / f"{stem}.tex", text + "\n")

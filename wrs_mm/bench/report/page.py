@@ -25,7 +25,7 @@ from wrs_mm.bench.report.tables.settings import warnings
 from wrs_mm.bench.report.tables.trials import trials_table
 from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order, without_trials
 from wrs_mm.bench.statistics.provenance import Machine, machines, states, versions
-from wrs_mm.bench.statistics.tuned import scenarios
+from wrs_mm.bench.statistics.tuned import by_tuned_scenario
 from wrs_mm.errors import ConfigError
 from wrs_mm.files import write_text
 from wrs_mm.values import several
@@ -92,7 +92,7 @@ def render(report: Report) -> str:
     palette = colors(by_arm(in_arm_order(runs)))
     evaluated = {one.spec.id: one for one in report.evaluated}
     sections = [Sections(group, evaluated, palette) for group in by_scenario(compared)]
-    tried = scenarios([one for one in report.tuned if one.on_test])
+    tested = by_tuned_scenario(one for one in report.tuned if one.search is not None)
     galleries = (section.gallery() for section in sections)
     points = report.swept_points()
     folder = Path(__file__).parent / "template"
@@ -109,12 +109,12 @@ def render(report: Report) -> str:
         differences=differences_to_baseline(last, report.images, palette),
         warnings=warnings(report.tuned),
         split=SPLITS[_split(report)],
-        effort=[effort_figure(arms, palette) for arms in tried],
+        effort=[effort_figure(arms, palette) for arms in tested],
         effort_table=effort_table(report.tuned),
-        sensitivity=[figure for arms in tried for figure in sensitivity_figures(arms, palette)],
+        sensitivity=[figure for arms in tested for figure in sensitivity_figures(arms, palette)],
         robustness=robustness_table(report.tuned),
-        learning=[figure for section in sections for figure in section.learning_figures()],
-        gaps=gap_table({one.title: (one.metric or "", one.learning()) for one in sections}),
+        learning=[(section.title, section.learning_figures()) for section in sections],
+        gaps=gap_table({one.title: (one.metric or "", one.learning) for one in sections}),
         trials=trials_table(report.tuned) if report.tuned else None,
         curves=[figure for section in sections for figure in section.curves()],
         sensitivities=report.over_sweeps(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from wrs_mm.bench.plan.differences import config_values, differing
@@ -68,13 +69,14 @@ class Sections:
             if by_arm
         ]
 
+    @cached_property
     def learning(self) -> dict[str, Learning]:
         """The arms' learning curves in the main metric; empty where nothing was measured on train."""
         return {} if self.metric is None else learning_curves(self._runs, self.metric)
 
     def learning_figures(self) -> list[Figure]:
         """Train and tune during training, a plot an arm."""
-        return learning_figures(self.title, self.metric or "", self.learning(), self._palette)
+        return learning_figures(self.metric or "", self.learning, self._palette)
 
     def classes(self) -> list[Figure]:
         """Differences to the baseline class by class, of each kind of prediction."""

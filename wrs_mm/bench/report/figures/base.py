@@ -7,6 +7,7 @@ names and labels. Each trace carries its arm's label in ``meta``, by which the p
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,11 +44,13 @@ class Figure(NamedTuple):
         title: What it shows; plain text.
         content: The figure, as plotly's JSON.
         height: In pixels.
+        arm: Label of the arm that it is of, with which it is hidden; empty where it has several.
     """
 
     title: str
     content: str
     height: int
+    arm: str = ""
 
 
 def colors(arms: Iterable[str]) -> dict[str, str]:
@@ -102,7 +105,36 @@ def of_arm(arm: str) -> dict[str, Any]:
     return {"name": text(arm), "meta": arm, "legendgroup": arm}
 
 
-def faint(color: str) -> str:
+def faint(color: str, strength: float = 0.18) -> str:
     """A color through which the rest is seen."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"
+    return f"rgba({red},{green},{blue},{strength})"
+
+
+def band(arm: str, x: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> Any:
+    """A trace: the area between two lines of an arm."""
+    return go.Scatter(
+        **of_arm(arm),
+        x=[*x, *reversed(x)],
+        y=[*high, *reversed(low)],
+        fill="toself",
+        fillcolor=faint(color),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis with few ticks: powers of ten, and three times these where there is room."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 3) if high / low < 2000 else (1,)
+    ticks = [factor * 10.0**power for power in decades for factor in factors]
+    margin = 0.04 * math.log10(high / low)
+    return {
+        "type": "log",
+        "range": [math.log10(low) - margin, math.log10(high) + margin],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }

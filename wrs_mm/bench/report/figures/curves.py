@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.figures.base import Figure, faint, make_figure, marks, of_arm
+from wrs_mm.bench.report.figures.base import Figure, band, make_figure, marks, of_arm
 from wrs_mm.bench.statistics.curves import Curve
 
 
@@ -25,19 +25,7 @@ def curve_figure(title: str, unit: str, by_arm: Mapping[str, Curve], palette: Ma
     for arm, curve in by_arm.items():
         shared = of_arm(arm)
         if any(low < high for low, high in zip(curve.low, curve.high, strict=True)):
-            traces.append(
-                go.Scatter(
-                    **shared,
-                    x=[*curve.steps, *reversed(curve.steps)],
-                    y=[*curve.high, *reversed(curve.low)],
-                    fill="toself",
-                    fillcolor=faint(palette[arm]),
-                    line={"width": 0},
-                    mode="lines",
-                    hoverinfo="skip",
-                    showlegend=False,
-                )
-            )
+            traces.append(band(arm, curve.steps, curve.low, curve.high, palette[arm]))
         traces.append(
             go.Scatter(
                 **shared,

@@ -7,25 +7,28 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from wrs_mm.bench.report.figures.base import Figure, Mark, faint, make_figure, marks, of_arm
-from wrs_mm.bench.report.labels import scenario_of
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.report.figures.base import Figure, Mark, band, make_figure, marks, of_arm
+from wrs_mm.bench.report.labels import number, scenario_of
+from wrs_mm.bench.statistics.tuned import TunedArm
 
 
-def effort_figure(arms: Sequence[ArmTuning], palette: Mapping[str, str]) -> Figure:
-    """Expected test metric of the best of k trials against k, a line an arm, with the band of its interval.
+def effort_figure(arms: Sequence[TunedArm], palette: Mapping[str, str]) -> Figure:
+    """Expected test metric of the best of k settings on tune against k, a line an arm.
+
+    Of an arm whose landscape is known, k random settings with the band of their interval; of others, k of the
+    trials, without a band.
 
     Args:
-        arms: Those of one scenario, with metrics on test.
+        arms: Those of one scenario that were measured on test.
         palette: A color by arm.
     """
     looks = marks(palette)
     # Bands first, so that no line lies under one.
-    traces = [_band(one, looks[one.spec.arm_label]) for one in arms if one.expected]
-    traces += [_line(one, looks[one.spec.arm_label]) for one in arms]
-    most = max(len(one.trials) for one in arms)
+    traces = [_band(one, looks[one.label]) for one in arms if one.expected]
+    traces += [_line(one, looks[one.label]) for one in arms]
+    most = max(one.through for one in arms)
     ticks = [2**power for power in range(most.bit_length())]
-    metric = arms[0].metric
+    metric = arms[0].choice.metric
     return make_figure(
         f"{scenario_of(arms[0].spec)}: expected {metric} on test against trials",
         traces,
@@ -39,30 +42,24 @@ def effort_figure(arms: Sequence[ArmTuning], palette: Mapping[str, str]) -> Figu
     )
 
 
-def _band(one: ArmTuning, mark: Mark) -> Any:
-    ks = [expected.k for expected in one.expected]
-    return go.Scatter(
-        **of_arm(one.spec.arm_label),
-        x=[*ks, *reversed(ks)],
-        y=[*(e.high for e in one.expected), *(e.low for e in reversed(one.expected))],
-        fill="toself",
-        fillcolor=faint(mark.color),
-        line={"width": 0},
-        mode="lines",
-        hoverinfo="skip",
-        showlegend=False,
-    )
+def _band(one: TunedArm, mark: Mark) -> Any:
+    ks, _, low, high = zip(*one.expected, strict=True)
+    return band(one.label, ks, low, high, mark.color)
 
 
-def _line(one: ArmTuning, mark: Mark) -> Any:
-    effort = one.effort
-    shared = {"color": mark.color}
+def _line(one: TunedArm, mark: Mark) -> Any:
+    points = one.expected or one.best_of_k
+    more = [
+        f" {number(e.low)} to {number(e.high)}; of the trials made {number(made.metric)}"
+        for e, made in zip(one.expected, one.best_of_k, strict=False)
+    ] or [" of the trials made"] * len(points)
     return go.Scatter(
-        **of_arm(one.spec.arm_label),
-        x=[best.k for best in effort],
-        y=[best.metric for best in effort],
+        **of_arm(one.label),
+        x=[point.k for point in points],
+        y=[point.metric for point in points],
+        customdata=more,
         mode="lines+markers",
-        line={**shared, "width": 2, "dash": mark.dash},
-        marker={**shared, "symbol": mark.symbol, "size": 8},
-        hovertemplate="%{y:.2f}<extra>%{fullData.name}</extra>",
+        line={"color": mark.color, "width": 2, "dash": mark.dash},
+        marker={"color": mark.color, "symbol": mark.symbol, "size": 8},
+        hovertemplate="%{y:.2f}%{customdata}<extra>%{fullData.name}</extra>",
     )

@@ -16,13 +16,10 @@ _DASHES = {"train": "dash", "tune": "solid"}
 """The same in all plots, whatever the arm."""
 
 
-def learning_figures(
-    title: str, metric: str, by_arm: Mapping[str, Learning], palette: Mapping[str, str]
-) -> list[Figure]:
+def learning_figures(metric: str, by_arm: Mapping[str, Learning], palette: Mapping[str, str]) -> list[Figure]:
     """For each arm, means over seeds as lines and single seeds faintly; all plots with one range of values.
 
     Args:
-        title: Where the arms were compared.
         metric: What is drawn.
         by_arm: The arms' curves.
         palette: A color by arm.
@@ -39,13 +36,13 @@ def learning_figures(
     extent = [min(values) - margin, max(values) + margin]
     return [
         make_figure(
-            f"{title}: {arm}, on train and {SPLITS['tune']}",
+            arm,
             _traces(arm, one, palette[arm]),
-            300,
+            260,
             hovermode="x",
             xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
             yaxis={"title": {"text": metric}, "range": extent},
-        )
+        )._replace(arm=arm)
         for arm, one in by_arm.items()
     ]
 
@@ -77,7 +74,7 @@ def _single(arm: str, series: Series, color: str, dash: str) -> Any:
         x=list(series),
         y=list(series.values()),
         mode="lines",
-        line={"color": faint(color), "width": 1, "dash": dash},
+        line={"color": faint(color, 0.45), "width": 1, "dash": dash},
         hoverinfo="skip",
         showlegend=False,
     )

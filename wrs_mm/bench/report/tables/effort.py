@@ -7,60 +7,51 @@ from collections.abc import Sequence
 from wrs_mm.bench.report.labels import NONE, number, range_of
 from wrs_mm.bench.report.tables.base import Column, Row, ScenarioColumns, Table, TableCell
 from wrs_mm.bench.report.tables.settings import row_of
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.statistics.tuned import TunedArm
 
-EXPLAINED = (
-    "Numbers: the mean, over all choices of k of an arm's trials, of the metric on test of the one that is "
-    "best on tune; of independent trials that is unbiased for every k. Quasi-random ones cover the search "
-    "more evenly, so k of them find somewhat more than k random settings would. A search in which every "
-    "trial diverged counts as 0."
+_RANDOM = (
+    "With an interval (95 %, in brackets): of k settings drawn at random from the search, from a model of "
+    "the metric between the trials; those of a plan are spaced evenly and find somewhat more."
 )
-"""The estimator, in words."""
 
-WITH_INTERVALS = (
-    "Brackets: the 95 % interval of what k random settings are expected to find, from a model of the metric "
-    "between the trials."
+_MADE = (
+    "Without an interval: the mean over all subsets of k of the trials that were made, which is unbiased for "
+    "every k where trials are independent."
 )
-"""What the intervals are."""
 
 
-def effort_table(arms: Sequence[ArmTuning]) -> Table | None:
-    """The expected metric on test of the best of 1, 2, 4, … trials; None where no arm has any.
+def effort_table(arms: Sequence[TunedArm]) -> Table | None:
+    """The expected metric on test of the best of 1, 2, 4, … settings; None where nothing was measured there.
 
     Args:
         arms: All that were tuned.
     """
-    arms = [one for one in arms if one.effort]
+    arms = [one for one in arms if one.best_of_k]
     if not arms:
         return None
-    most = max(len(one.trials) for one in arms)
+    most = max(one.through for one in arms)
     ks = sorted({*(2**power for power in range(most.bit_length())), most})
     rows = [row_of(one) for one in arms]
     scenario = ScenarioColumns(rows)
-    body = [
-        Row(
-            one.spec.arm_label,
-            [
-                TableCell(one.spec.arm_label),
-                *scenario.cells(row),
-                TableCell(one.metric or NONE),
-                *(_cell(one, k) for k in ks),
-            ],
-            one.spec.recipe,
-        )
-        for one, row in zip(arms, rows, strict=True)
-    ]
+    body = []
+    for one, row in zip(arms, rows, strict=True):
+        cells = [TableCell(one.label), *scenario.cells(row), TableCell(one.choice.metric or NONE)]
+        body.append(Row(one.label, [*cells, *(_cell(one, k) for k in ks)], one.spec.recipe))
     keys = [Column("regularizer"), *scenario.columns(), Column("metric")]
-    columns = [*keys, *(Column("1 trial" if k == 1 else f"{k} trials", numeric=True) for k in ks)]
-    caption = f"Percent on test. {EXPLAINED}"
-    if any(one.expected for one in arms):
-        caption += f" {WITH_INTERVALS}"
-    return Table("Effort: what trials are worth", caption, columns, body, keys=len(keys))
+    columns = [*keys, *(Column(f"k = {k}", numeric=True) for k in ks)]
+    sentences = ["Percent on test: the expected metric of the best of k trials on tune."]
+    sentences += [_RANDOM] if any(one.expected for one in arms) else []
+    sentences += [_MADE] if not all(one.expected for one in arms) else []
+    if any(one.diverged for one in arms):
+        sentences.append("Where all k diverge the metric counts as 0.")
+    return Table("Effort: what k trials find", " ".join(sentences), columns, body, keys=len(keys))
 
 
-def _cell(one: ArmTuning, k: int) -> TableCell:
-    if k > len(one.effort):
+def _cell(one: TunedArm, k: int) -> TableCell:
+    if k > one.through:
         return TableCell(NONE)
-    value = one.effort[k - 1].metric
-    ends = one.expected[k - 1] if one.expected else None
-    return TableCell(number(value), value, interval=range_of(ends.low, ends.high) if ends else "")
+    if not one.expected:
+        value = one.best_of_k[k - 1].metric
+        return TableCell(number(value), value)
+    found = one.expected[k - 1]
+    return TableCell(number(found.metric), found.metric, interval=range_of(found.low, found.high))

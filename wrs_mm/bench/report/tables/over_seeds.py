@@ -26,11 +26,11 @@ from wrs_mm.bench.statistics.benchmark import arm_order
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, best_means, runs_by_state
 from wrs_mm.bench.statistics.power import detectable_sentence, minimum_detectable_difference, pooled_sd
 from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.statistics.tuned import TunedArm
 
 
 def comparison_tables(
-    summary: pd.DataFrame, same_as_best: Collection[str] = (), tuned: Iterable[ArmTuning] = ()
+    summary: pd.DataFrame, same_as_best: Collection[str] = (), tuned: Iterable[TunedArm] = ()
 ) -> list[Table]:
     """The main metrics of every arm, one table a task.
 
@@ -53,7 +53,7 @@ SAME = "In every run the best checkpoint has the same numbers as the last one: i
 """The caption's sentence in place of a second table."""
 
 
-def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[ArmTuning]) -> Table:
+def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[TunedArm]) -> Table:
     rows = records(summary)
     metrics = main_metrics(task, {row["metric"] for row in rows})
     # An arm whose trials have led to no final runs (yet) has a row without numbers.
@@ -81,7 +81,7 @@ def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[ArmTuning]) ->
     return Table(title, caption, columns, made, keys=len(keys))
 
 
-def _tuning_sentences(tuned: Sequence[ArmTuning]) -> list[str]:
+def _tuning_sentences(tuned: Sequence[TunedArm]) -> list[str]:
     if not tuned:
         return []
     found = (

@@ -10,16 +10,16 @@ from wrs_mm.bench.report.tables.settings import row_of
 from wrs_mm.bench.statistics.landscape import MIN_TRAINED
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 from wrs_mm.bench.statistics.robustness import WITHIN, Share
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.statistics.tuned import TunedArm
 
 
-def robustness_table(arms: Sequence[ArmTuning]) -> Table | None:
-    """The shares of the search space within so many percent of the best; None where no arm has metrics on test.
+def robustness_table(arms: Sequence[TunedArm]) -> Table | None:
+    """The shares of the search space near the best; None where nothing was measured on test.
 
     Args:
         arms: All that were tuned.
     """
-    arms = [one for one in arms if one.on_test]
+    arms = [one for one in arms if one.search is not None]
     if not arms:
         return None
     rows = [row_of(one) for one in arms]
@@ -28,19 +28,18 @@ def robustness_table(arms: Sequence[ArmTuning]) -> Table | None:
     for one, row in zip(arms, rows, strict=True):
         shares = [_cell(share) for share in one.near_best] or [TableCell(NONE)] * len(WITHIN)
         searched = TableCell(", ".join(one.space))
-        cells = [TableCell(one.spec.arm_label), *scenario.cells(row), searched, *shares]
-        body.append(Row(one.spec.arm_label, cells, one.spec.recipe))
+        cells = [TableCell(one.label), *scenario.cells(row), searched, *shares]
+        body.append(Row(one.label, cells, one.spec.recipe))
     keys = [Column("regularizer"), *scenario.columns(), Column("searched")]
     columns = [*keys, *(Column(f"within {100 * part:.0f} %", numeric=True) for part in WITHIN)]
     caption = (
-        "Percent of an arm's own search space, as trials are drawn from it, where the expected metric on test "
-        "is no more than so many percent below that of the settings chosen; in brackets the 95 % interval. "
-        "From a model of the metric between the trials; an arm with more settings has to be right in all."
+        "Percent of an arm's own search, as its trials are drawn, where the expected metric on test is at "
+        "most so many percent lower than at the settings chosen; in brackets the 95 % interval. From a model "
+        "of the metric between the trials. An arm with several settings has to be right in all of them."
     )
     if not all(one.near_best for one in arms):
         caption += (
-            f" «{NONE}»: fewer than {MIN_TRAINED} trials trained, there are fewer than {MIN_PAIRS} final runs, "
-            "or a setting is one of a list."
+            f" «{NONE}»: it takes {MIN_TRAINED} trials that did not diverge and {MIN_PAIRS} final runs."
         )
     title = "Sensitivity: how much of the search is near the best"
     return Table(title, caption, columns, body, keys=len(keys))

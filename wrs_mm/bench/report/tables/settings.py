@@ -10,7 +10,7 @@ from wrs_mm.bench.plan.search import setting_label
 from wrs_mm.bench.report.labels import NONE, label, scenario_label, scenario_of
 from wrs_mm.bench.report.tables.base import Column, Record, TableCell
 from wrs_mm.bench.statistics.results import options_json
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.statistics.tuned import TunedArm
 
 
 class SettingsColumns:
@@ -21,7 +21,7 @@ class SettingsColumns:
         tuned: The arms that were tuned.
     """
 
-    def __init__(self, rows: Sequence[Record], tuned: Sequence[ArmTuning]) -> None:
+    def __init__(self, rows: Sequence[Record], tuned: Sequence[TunedArm]) -> None:
         self._tuned = {_key(row_of(one)): one for one in tuned}
         self._settings = any(json.loads(row["settings"]) for row in rows)
 
@@ -40,7 +40,7 @@ class SettingsColumns:
         return cells
 
 
-def row_of(one: ArmTuning) -> Record:
+def row_of(one: TunedArm) -> Record:
     """What a summary's row says of an arm itself; without its results, of which there may be none."""
     spec = one.spec
     return {
@@ -49,7 +49,7 @@ def row_of(one: ArmTuning) -> Record:
         "learning_rate": spec.learning_rate,
         "regularizer": spec.regularizer,
         "options": options_json(spec.options),
-        "settings": options_json(one.best.settings if one.best else {}),
+        "settings": options_json(one.choice.settings or {}),
         "baseline": spec.baseline,
     }
 
@@ -72,26 +72,26 @@ def shown_settings(settings: Mapping[str, Any], border: Iterable[str] = ()) -> s
     return ", ".join(listed) or NONE
 
 
-def trials_text(one: ArmTuning) -> str:
+def trials_text(one: TunedArm) -> str:
     """How many trials an arm has had, and how many of them diverged."""
-    through = len(one.trials)
-    text = str(through) if through == one.planned else f"{through} of {one.planned}"
+    text = str(one.planned) if one.through == one.planned else f"{one.through} of {one.planned}"
     return f"{text}, {one.diverged} diverged" if one.diverged else text
 
 
-def warnings(tuned: Iterable[ArmTuning]) -> list[str]:
+def warnings(tuned: Iterable[TunedArm]) -> list[str]:
     """What a reader must know of the tuning, a sentence an arm."""
     return [text for one in tuned if (text := _warning(one))]
 
 
-def _warning(one: ArmTuning) -> str:
-    name = f"{one.spec.arm_label} on {scenario_of(one.spec)}"
-    if one.hopeless:
+def _warning(one: TunedArm) -> str:
+    name = f"{one.label} on {scenario_of(one.spec)}"
+    if one.choice.hopeless:
         return f"{name}: all of its trials diverged, so it has no final runs."
-    if len(one.trials) < one.planned:
-        return f"{name}: {one.planned - len(one.trials)} of its {one.planned} trials are not through yet."
-    if one.best is None or not one.border:
+    if one.choice.waiting:
+        return f"{name}: {one.planned - one.through} of its {one.planned} trials are not through yet."
+    if not one.border:
         return ""
-    found = setting_label({setting: one.best.settings[setting] for setting in one.border})
+    settings = one.choice.settings or {}
+    found = setting_label({setting: settings[setting] for setting in one.border})
     keys = " and ".join(one.border.values())
     return f"{name}: the best trial, {found}, is at the border of the search; widen {keys}."

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from wrs_mm.bench.report.labels import NONE, SPLITS, number
 from wrs_mm.bench.report.tables.base import Column, Row, ScenarioColumns, Table, TableCell
 from wrs_mm.bench.report.tables.settings import row_of, shown_settings
-from wrs_mm.bench.statistics.tuned import ArmTuning
+from wrs_mm.bench.statistics.tuned import TunedArm
 
 
-def trials_table(arms: Sequence[ArmTuning]) -> Table:
+def trials_table(arms: Sequence[TunedArm]) -> Table:
     """The trials that are through, arm by arm; the chosen ones are bold.
 
     Args:
@@ -20,19 +21,23 @@ def trials_table(arms: Sequence[ArmTuning]) -> Table:
     scenario = ScenarioColumns(rows)
     body = []
     for one, row in zip(arms, rows, strict=True):
-        for trial in one.trials:
-            best = trial is one.best
-            cells = [TableCell(one.spec.arm_label), *scenario.cells(row)]
-            cells += [TableCell(str(trial.number), trial.number), TableCell(shown_settings(trial.settings))]
-            cells += [TableCell("diverged" if trial.diverged else "chosen" if best else "")]
-            cells.append(TableCell(one.metric or NONE))
-            cells += [TableCell(number(value), value, best) for value in (trial.tune, trial.test)]
-            body.append(Row(one.spec.arm_label, cells, one.spec.recipe))
+        choice = one.choice
+        on_test = dict(zip(one.search.numbers, one.search.test, strict=True)) if one.search else {}
+        for trial, score in sorted(choice.scores.items()):
+            best = trial == choice.trial
+            cells = [TableCell(one.label), *scenario.cells(row), TableCell(str(trial), trial)]
+            cells += [TableCell(shown_settings(choice.points[trial])), TableCell(choice.metric or NONE)]
+            cells += [
+                TableCell(number(value), value, best)
+                for value in (math.nan if score is None else score, on_test.get(trial, math.nan))
+            ]
+            cells.append(TableCell("diverged" if score is None else "chosen" if best else ""))
+            body.append(Row(one.label, cells, one.spec.recipe))
     keys = [Column("regularizer"), *scenario.columns(), Column("trial", numeric=True)]
-    columns = [*keys, Column("settings"), Column("outcome"), Column("metric")]
-    columns += [Column(f"on {SPLITS['tune']}", numeric=True), Column("on test", numeric=True)]
+    columns = [*keys, Column("settings"), Column("metric")]
+    columns += [Column(name, numeric=True) for name in (f"on {SPLITS['tune']}", "on test")]
     caption = (
-        f"Percent. Chosen on {SPLITS['tune']}, where the chosen trial's number is therefore optimistic; no "
-        "comparison shows it."
+        f"Percent, means over a trial's seeds. Chosen on {SPLITS['tune']}, where the number of the chosen "
+        "trial is therefore optimistic; no comparison shows it."
     )
-    return Table("Trials", caption, columns, body, keys=len(keys))
+    return Table("Trials", caption, [*columns, Column("outcome")], body, keys=len(keys))
