@@ -1,6 +1,10 @@
-"""A made-up benchmark and its report, made once."""
+"""A made-up benchmark and its report, made once, and a browser to open it in."""
 
 from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from made_up import Benchmark, make_work_dir
@@ -16,3 +20,16 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
     report = collect(work_dir, with_images=True)
     write_tables(report)
     return Benchmark(work_dir, report, write_page(report).read_text())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()

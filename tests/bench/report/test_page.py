@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from made_up import EVIL, SEGMENTOR
+from visits import Visit, open_page
 
 from wrs_mm.bench.report import page as module
 from wrs_mm.bench.report.figures.base import text
@@ -55,44 +52,10 @@ def test_without_its_packages_one_line_says_what_to_install(monkeypatch):
     assert "\n" not in str(error.value)
 
 
-class Visit:
-    """A page in a browser, with what it asked for and complained of."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def _open(browser: Any, path: Path, width: int) -> Visit:
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    made = Visit(page)
-    page.goto(path.as_uri())
-    page.wait_for_selector("body[data-drawn]", timeout=120_000)
-    return made
-
-
 @pytest.fixture(scope="module")
 def visit(browser, benchmark) -> Visit:
     """The report, opened and drawn; tests leave it as it was."""
-    return _open(browser, benchmark.work_dir.path / "report.html", 1200)
+    return open_page(browser, benchmark.work_dir.path / "report.html", 1200)
 
 
 def test_it_opens_without_a_request_or_a_complaint(visit, benchmark):
@@ -169,7 +132,7 @@ def test_plots_answer_a_hovering_pointer(visit):
 
 
 def test_nothing_sticks_out_at_the_width_of_a_phone(browser, benchmark):
-    visit = _open(browser, benchmark.work_dir.path / "report.html", 390)
+    visit = open_page(browser, benchmark.work_dir.path / "report.html", 390)
     widths = "Math.max(...[...document.querySelectorAll('.canvas svg')].map((plot) => plot.clientWidth))"
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert 250 < visit.page.evaluate(widths) <= 390

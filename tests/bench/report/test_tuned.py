@@ -1,7 +1,7 @@
 """What the report shows of a tuned plan.
 
-Its tables are tables/settings.py, tables/effort.py, tables/robustness.py, tables/trials.py, tables/gaps.py, its
-plots figures/effort.py, figures/sensitivity.py, figures/learning.py.
+Its tables are tables/settings.py, tables/effort.py, tables/robustness.py, tables/trials.py and
+tables/gaps.py, its plots figures/effort.py, figures/sensitivity.py, figures/learning.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_tuning import DETECTOR, make_tuned_work_dir
+from visits import open_page
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.report.figures.base import log_ticks
 from wrs_mm.bench.report.files import Report, collect, write_tables
 from wrs_mm.bench.report.formats import to_lines
-from wrs_mm.bench.report.page import render
+from wrs_mm.bench.report.page import render, write_page
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.effort import effort_table
 from wrs_mm.bench.report.tables.robustness import robustness_table
@@ -28,7 +29,7 @@ from wrs_mm.bench.report.tables.settings import warnings
 from wrs_mm.bench.report.tables.trials import trials_table
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
 class Tuned(NamedTuple):
@@ -38,7 +39,7 @@ class Tuned(NamedTuple):
     report: Report
     page: str
 
-    def arm(self, name: str) -> TunedArm:
+    def arm(self, name: str) -> ArmTrials:
         return next(one for one in self.report.tuned if one.label == name)
 
 
@@ -144,7 +145,7 @@ def test_effort_is_a_line_in_its_band_with_a_dash_and_a_symbol_of_its_own(tuned)
 
 
 def test_an_arm_without_a_landscape_has_the_effort_of_its_trials_without_intervals(tuned):
-    without = TunedArm(**{**vars_of(tuned.arm("wrs")), "space": {}})
+    without = ArmTrials(**{**vars_of(tuned.arm("wrs")), "space": {}})
     table = effort_table([without])
     assert table is not None
     assert by_arm(table)["wrs"]["k = 16"] == f"{without.best_of_k[-1].metric:.2f}"
@@ -154,8 +155,8 @@ def test_an_arm_without_a_landscape_has_the_effort_of_its_trials_without_interva
     assert by_arm(shares)["wrs"]["within 5 %"] == "–"
 
 
-def vars_of(one: TunedArm) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in TunedArm.__dataclass_fields__}
+def vars_of(one: ArmTrials) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ArmTrials.__dataclass_fields__}
 
 
 def test_sensitivity_has_a_plot_for_lr_and_one_for_each_setting_of_an_arms_own(tuned):
@@ -288,3 +289,16 @@ def test_a_logarithmic_axis_has_few_ticks():
 
 def test_a_plot_of_one_arm_is_hidden_with_it(tuned):
     assert re.search(r'<figure class="plot" data-arm="wd">\s*<h3>[^<]*weight_decay of wd', tuned.page)
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_it_opens_without_a_complaint_and_nothing_sticks_out(browser, tuned, width):
+    visit = open_page(browser, write_page(tuned.report), width)
+    assert visit.page.locator("h2").all_inner_texts()[:5] == [
+        *("Answer", "Comparison", "Effort", "Sensitivity", "Curves")
+    ]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    visit.page.get_by_label("wd", exact=True).uncheck()
+    assert visit.page.locator('figure.plot[data-arm="wd"]:visible').count() == 0
+    assert visit.page.locator('figure.plot[data-arm="wrs"]:visible').count() == 1
+    assert visit.complaints == []

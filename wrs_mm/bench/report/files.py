@@ -28,7 +28,7 @@ from wrs_mm.bench.statistics.results import (
     same_at_last_and_best,
     write_results,
 )
-from wrs_mm.bench.statistics.tuned import TunedArm, effort, tuned_arms
+from wrs_mm.bench.statistics.tuned import ArmTrials, effort, tuned_arms
 from wrs_mm.files import write_text
 
 
@@ -54,7 +54,7 @@ class Report(NamedTuple):
     sweeps: dict[str, pd.DataFrame]
     same_as_best: set[str]
     images: pd.DataFrame
-    tuned: list[TunedArm]
+    tuned: list[ArmTrials]
     evaluated: list[EvaluatedRun]
     notes: list[str]
     detailed: bool = False

@@ -28,7 +28,7 @@ from wrs_mm.bench.statistics.selection import Arm, Choice, choose
 
 
 @dataclass(frozen=True)
-class TunedArm:
+class ArmTrials:
     """An arm in a scenario, and what its trials have shown.
 
     Attributes:
@@ -88,7 +88,7 @@ class TunedArm:
         return None if self.search is None else self.search.landscape(self.space)
 
 
-def tuned_arms(benchmark: BenchmarkData) -> list[TunedArm]:
+def tuned_arms(benchmark: BenchmarkData) -> list[ArmTrials]:
     """What tuning found of each arm that is tuned, recipe by recipe, the baseline first.
 
     Args:
@@ -114,7 +114,7 @@ EFFORT_COLUMNS = (
 settings, with its 95 % interval; empty without a landscape."""
 
 
-def effort(arms: Iterable[TunedArm]) -> pd.DataFrame:
+def effort(arms: Iterable[ArmTrials]) -> pd.DataFrame:
     """What k trials are worth, one row an arm and k, with :data:`EFFORT_COLUMNS`."""
     rows = []
     for one in arms:
@@ -134,21 +134,21 @@ def effort(arms: Iterable[TunedArm]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(EFFORT_COLUMNS))
 
 
-def by_tuned_scenario(arms: Iterable[TunedArm]) -> list[list[TunedArm]]:
+def by_tuned_scenario(arms: Iterable[ArmTrials]) -> list[list[ArmTrials]]:
     """Arms that are compared with each other."""
-    groups: dict[Scenario, list[TunedArm]] = {}
+    groups: dict[Scenario, list[ArmTrials]] = {}
     for one in arms:
         groups.setdefault(one.spec.scenario, []).append(one)
     return list(groups.values())
 
 
-def _order(one: TunedArm) -> tuple[Any, ...]:
+def _order(one: ArmTrials) -> tuple[Any, ...]:
     recipe, optimizer, rate = one.spec.scenario
     scenario = recipe, optimizer, -math.inf if rate is None else rate
     return (*scenario, not one.spec.baseline, arm_order(one.spec.regularizer, one.spec.options))
 
 
-def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], search: Search | None) -> TunedArm:
+def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], search: Search | None) -> ArmTrials:
     spec = trials[0].spec
     choice = choose([(run.spec, run.result) for run in trials])
     # What the plan gives an arm is among the settings of its trials, too: the same in all of them.
@@ -157,7 +157,7 @@ def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], search: Search | None)
         for name, values in tuning.space(spec.regularizer).items()
         if any(run.spec.settings[name] != spec.settings[name] for run in trials)
     }
-    return TunedArm(
+    return ArmTrials(
         spec=spec,
         task=next((run.result.task for run in trials if run.result), ""),
         choice=choice,

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 
 from wrs_mm.bench.report.figures.base import Figure, Mark, band, make_figure, marks, of_arm
 from wrs_mm.bench.report.labels import number, scenario_of
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
-def effort_figure(arms: Sequence[TunedArm], palette: Mapping[str, str]) -> Figure:
+def effort_figure(arms: Sequence[ArmTrials], palette: Mapping[str, str]) -> Figure:
     """Expected test metric of the best of k settings on tune against k, a line an arm.
 
     Of an arm whose landscape is known, k random settings with the band of their interval; of others, k of the
@@ -42,12 +42,12 @@ def effort_figure(arms: Sequence[TunedArm], palette: Mapping[str, str]) -> Figur
     )
 
 
-def _band(one: TunedArm, mark: Mark) -> Any:
+def _band(one: ArmTrials, mark: Mark) -> Any:
     ks, _, low, high = zip(*one.expected, strict=True)
     return band(one.label, ks, low, high, mark.color)
 
 
-def _line(one: TunedArm, mark: Mark) -> Any:
+def _line(one: ArmTrials, mark: Mark) -> Any:
     points = one.expected or one.best_of_k
     more = [
         f" {number(e.low)} to {number(e.high)}; of the trials made {number(made.metric)}"

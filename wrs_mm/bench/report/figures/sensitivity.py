@@ -12,10 +12,10 @@ from wrs_mm.bench.plan.search import LR, Range, Values, setting_label
 from wrs_mm.bench.report.figures.base import Figure, Mark, log_ticks, make_figure, marks, of_arm, text
 from wrs_mm.bench.report.labels import AXES, scenario_of
 from wrs_mm.bench.statistics.searches import Search
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
-def sensitivity_figures(arms: Sequence[TunedArm], palette: Mapping[str, str]) -> list[Figure]:
+def sensitivity_figures(arms: Sequence[ArmTrials], palette: Mapping[str, str]) -> list[Figure]:
     """A plot for lr, with all arms, and one for each setting of an arm's own.
 
     Args:
@@ -39,7 +39,7 @@ def sensitivity_figures(arms: Sequence[TunedArm], palette: Mapping[str, str]) ->
 
 
 def _panel(
-    name: str, arms: Sequence[TunedArm], palette: Mapping[str, str], bottom: Mapping[str, float]
+    name: str, arms: Sequence[ArmTrials], palette: Mapping[str, str], bottom: Mapping[str, float]
 ) -> Figure:
     looks = marks(palette)
     traces: list[Any] = []
@@ -67,7 +67,7 @@ def _axis(spaces: Sequence[Values]) -> dict[str, Any]:
     return log_ticks(min(values.low for values in ranges), max(values.high for values in ranges))
 
 
-def _traces(one: TunedArm, search: Search, name: str, mark: Mark, bottom: float) -> list[Any]:
+def _traces(one: ArmTrials, search: Search, name: str, mark: Mark, bottom: float) -> list[Any]:
     """The trials in the order of a setting, then the chosen one, then those that diverged."""
     indices = sorted(range(len(search.numbers)), key=lambda index: _place(search.settings[index][name]))
     trained = [index for index in indices if not math.isnan(search.test[index])]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wrs_mm.bench.report.labels import NONE, number, range_of
 from wrs_mm.bench.report.tables.base import Column, Row, ScenarioColumns, Table, TableCell
 from wrs_mm.bench.report.tables.settings import row_of
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 _RANDOM = (
     "With an interval (95 %, in brackets): of k settings drawn at random from the search, from a model of "
@@ -20,7 +20,7 @@ _MADE = (
 )
 
 
-def effort_table(arms: Sequence[TunedArm]) -> Table | None:
+def effort_table(arms: Sequence[ArmTrials]) -> Table | None:
     """The expected metric on test of the best of 1, 2, 4, … settings; None where nothing was measured there.
 
     Args:
@@ -47,7 +47,7 @@ def effort_table(arms: Sequence[TunedArm]) -> Table | None:
     return Table("Effort: what k trials find", " ".join(sentences), columns, body, keys=len(keys))
 
 
-def _cell(one: TunedArm, k: int) -> TableCell:
+def _cell(one: ArmTrials, k: int) -> TableCell:
     if k > one.through:
         return TableCell(NONE)
     if not one.expected:

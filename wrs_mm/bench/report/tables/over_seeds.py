@@ -24,13 +24,13 @@ from wrs_mm.bench.report.tables.settings import SettingsColumns, row_of, warning
 from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.statistics.benchmark import arm_order
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, best_means, runs_by_state
-from wrs_mm.bench.statistics.power import detectable_sentence, minimum_detectable_difference, pooled_sd
+from wrs_mm.bench.statistics.power import POWER, detectable_sentence, minimum_detectable_difference, pooled_sd
 from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
 def comparison_tables(
-    summary: pd.DataFrame, same_as_best: Collection[str] = (), tuned: Iterable[TunedArm] = ()
+    summary: pd.DataFrame, same_as_best: Collection[str] = (), tuned: Iterable[ArmTrials] = ()
 ) -> list[Table]:
     """The main metrics of every arm, one table a task.
 
@@ -53,7 +53,7 @@ SAME = "In every run the best checkpoint has the same numbers as the last one: i
 """The caption's sentence in place of a second table."""
 
 
-def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[TunedArm]) -> Table:
+def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[ArmTrials]) -> Table:
     rows = records(summary)
     metrics = main_metrics(task, {row["metric"] for row in rows})
     # An arm whose trials have led to no final runs (yet) has a row without numbers.
@@ -81,7 +81,7 @@ def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[TunedArm]) -> 
     return Table(title, caption, columns, made, keys=len(keys))
 
 
-def _tuning_sentences(tuned: Sequence[TunedArm]) -> list[str]:
+def _tuning_sentences(tuned: Sequence[ArmTrials]) -> list[str]:
     if not tuned:
         return []
     found = (
@@ -102,7 +102,8 @@ def _power_sentences(rows: Sequence[Record], metrics: Sequence[str]) -> list[str
         sd = pooled_sd([row["difference_sd"] for row in own], pairs)
         found = minimum_detectable_difference(sd, max(pairs))
         said = detectable_sentence(found, max(pairs), metrics[0], subject="this comparison")
-        sentences.append(f"{where}: {said} four times in five (paired differences: sd {number(sd)}).")
+        often = f"in {100 * POWER:.0f} % of such comparisons"
+        sentences.append(f"{where}: {said} {often} (paired differences: sd {number(sd)}).")
     return sentences
 
 

@@ -10,10 +10,10 @@ from wrs_mm.bench.report.tables.settings import row_of
 from wrs_mm.bench.statistics.landscape import MIN_TRAINED
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 from wrs_mm.bench.statistics.robustness import WITHIN, Share
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
-def robustness_table(arms: Sequence[TunedArm]) -> Table | None:
+def robustness_table(arms: Sequence[ArmTrials]) -> Table | None:
     """The shares of the search space near the best; None where nothing was measured on test.
 
     Args:

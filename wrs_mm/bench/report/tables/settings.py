@@ -10,7 +10,7 @@ from wrs_mm.bench.plan.search import setting_label
 from wrs_mm.bench.report.labels import NONE, label, scenario_label, scenario_of
 from wrs_mm.bench.report.tables.base import Column, Record, TableCell
 from wrs_mm.bench.statistics.results import options_json
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
 class SettingsColumns:
@@ -21,7 +21,7 @@ class SettingsColumns:
         tuned: The arms that were tuned.
     """
 
-    def __init__(self, rows: Sequence[Record], tuned: Sequence[TunedArm]) -> None:
+    def __init__(self, rows: Sequence[Record], tuned: Sequence[ArmTrials]) -> None:
         self._tuned = {_key(row_of(one)): one for one in tuned}
         self._settings = any(json.loads(row["settings"]) for row in rows)
 
@@ -36,11 +36,11 @@ class SettingsColumns:
         border = one.border if one else {}
         cells = [TableCell(shown_settings(json.loads(row["settings"]), border))] if self._settings else []
         if self._tuned:
-            cells.append(TableCell(trials_text(one)) if one else TableCell(NONE))
+            cells.append(TableCell(_trials_text(one)) if one else TableCell(NONE))
         return cells
 
 
-def row_of(one: TunedArm) -> Record:
+def row_of(one: ArmTrials) -> Record:
     """What a summary's row says of an arm itself; without its results, of which there may be none."""
     spec = one.spec
     return {
@@ -72,18 +72,18 @@ def shown_settings(settings: Mapping[str, Any], border: Iterable[str] = ()) -> s
     return ", ".join(listed) or NONE
 
 
-def trials_text(one: TunedArm) -> str:
+def _trials_text(one: ArmTrials) -> str:
     """How many trials an arm has had, and how many of them diverged."""
     text = str(one.planned) if one.through == one.planned else f"{one.through} of {one.planned}"
     return f"{text}, {one.diverged} diverged" if one.diverged else text
 
 
-def warnings(tuned: Iterable[TunedArm]) -> list[str]:
+def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
     """What a reader must know of the tuning, a sentence an arm."""
     return [text for one in tuned if (text := _warning(one))]
 
 
-def _warning(one: TunedArm) -> str:
+def _warning(one: ArmTrials) -> str:
     name = f"{one.label} on {scenario_of(one.spec)}"
     if one.choice.hopeless:
         return f"{name}: all of its trials diverged, so it has no final runs."

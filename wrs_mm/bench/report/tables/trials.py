@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from wrs_mm.bench.report.labels import NONE, SPLITS, number
 from wrs_mm.bench.report.tables.base import Column, Row, ScenarioColumns, Table, TableCell
 from wrs_mm.bench.report.tables.settings import row_of, shown_settings
-from wrs_mm.bench.statistics.tuned import TunedArm
+from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
-def trials_table(arms: Sequence[TunedArm]) -> Table:
+def trials_table(arms: Sequence[ArmTrials]) -> Table:
     """The trials that are through, arm by arm; the chosen ones are bold.
 
     Args:
