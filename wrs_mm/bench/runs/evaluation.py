@@ -125,8 +125,8 @@ def train_images_hook(config: Mapping[str, Any], record: Path) -> TrainImagesHoo
 def train_evaluators(evaluators: Any) -> list[Any]:
     """Those evaluators of a validation that can measure other images, as configs.
 
-    An evaluator that reads annotations of the validation images from a file cannot, but mmdet's ``CocoMetric``,
-    which without a file takes the objects that come with the images.
+    One that reads annotations of the validation images from a file cannot, but for mmdet's ``CocoMetric``:
+    without a file it takes the objects that come with the images.
     """
     found = []
     for evaluator in evaluator_configs(evaluators):
