@@ -227,7 +227,9 @@ def halving(make, tmp_path) -> Callable[..., Study]:
     loop = "train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=150)\n"
     write_recipe(tmp_path, text=RECIPE + loop)
     text = SMALL + TUNING + "  halving: {rungs: [0.25, 0.5], keep: 0.5}\n"
-    return lambda trials=4: make(text.replace("trials: 4", f"trials: {trials}"))
+    return lambda trials=4, seeds="[100]": make(
+        text.replace("trials: 4", f"trials: {trials}").replace("[100]", seeds)
+    )
 
 
 def test_halving_lets_the_better_trials_go_on_and_the_best_of_them_is_chosen(halving):
@@ -283,3 +285,24 @@ def test_without_halving_nothing_keeps_a_trial_from_its_end(halving, make):
     whole.prepare()
     assert {limit for _, limit in _states(whole)} == {None}
     assert not any(whole.work_dir.run(planned.spec).is_through() for planned in whole.known())
+
+
+def test_of_a_trial_that_diverges_with_one_seed_the_other_one_is_stopped_and_final_runs_follow_at_once(
+    halving,
+):
+    study = halving(2, "[100, 101]")
+    study.prepare()
+    for planned in study.known():
+        spec, run = planned.spec, study.work_dir.run(planned.spec)
+        diverged = (spec.trial, spec.seed) == (1, 101)
+        metrics = {} if diverged else {"mIoU": 50.0 + (spec.trial or 0)}
+        if not diverged:
+            entries = [{"iteration": 150 * n, "metrics": metrics} for n in (1, 2, 3, 4)]
+            run.validations.write_text(json.dumps(entries if spec.trial == 0 else entries[:1]))
+        status = Status.DONE if spec.trial == 0 else Status.DIVERGED if diverged else Status.PAUSED
+        run.write_result(Result(status=status, task="segmentation", metrics=metrics, limit=150))
+    # Trial 1 has paused with one seed and diverged with the other: nothing but trial 0 is left to choose.
+    runs = study.prepare()
+    assert {settings["lr"] for _, _, settings in _finals(study)} == {RATES[0]}
+    assert len(_finals(study)) == 3 * 2 and len(runs) == 3 * (2 * 2 + 2)
+    assert study.work_dir.to_come() == 0

@@ -104,7 +104,8 @@ class Study:
         for arm in self._arms:
             if arm.points:
                 self._set_limits(arm)
-        return [folder for folder, _ in runs]
+        # Where that has stopped the last trial that an arm was waiting for, its final runs are known by now.
+        return [folder for folder, _ in runs] if len(self.known()) == len(runs) else self.prepare()
 
     def _set_limits(self, arm: PlannedArm) -> None:
         """Say of each trial of an arm how far it may train; those that are weeded out are stopped."""
@@ -185,9 +186,12 @@ class Study:
         if failed:
             return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"
         if choice.hopeless:
+            # With halving the others were stopped, because these were better.
+            which = (
+                "all of its trials" if tuning.halving is None else "all of its trials that were not stopped"
+            )
             return (
-                f"{tuned.label}: no final runs, because all of its trials diverged; "
-                f"move {' or '.join(keys.values())}"
+                f"{tuned.label}: no final runs, because {which} diverged; move {' or '.join(keys.values())}"
             )
         settings = choice.settings or {}
         found = at_border(arm.space, settings)

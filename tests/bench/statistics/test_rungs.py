@@ -38,6 +38,10 @@ def test_a_diverged_trial_counts_and_never_goes_on():
     assert found.limits == {3: 300, 4: 300}
     later = _standing([NAN, NAN], [NAN, NAN], [NAN, NAN], [1, NAN], [2, 5])
     assert later.limits == {4: None}
+    # What of such a trial still waits, with another seed, waits for nothing.
+    assert {number: found.stopped[number] for number in range(3)} == dict.fromkeys(
+        range(3), "stopped at 150: diverged"
+    )
     assert _standing(*[[NAN, NAN]] * 5).limits == {}
 
 

@@ -20,7 +20,7 @@ class Standing:
 
     Attributes:
         limits: Of each trial that is still in, the iterations or epochs of the next rung; None: to its end.
-        stopped: The others, and what stopped them.
+        stopped: The others, and what stopped them or would, had they not diverged.
     """
 
     limits: dict[int, int | None] = field(default_factory=dict)
@@ -52,9 +52,13 @@ def standing(
         scores = {n: value for n, value in values.items() if value is not None and not math.isnan(value)}
         order = ranked(scores, points)
         survivors = order[: halving.survivors(len(entrants))]
-        for place, number in enumerate(order, 1):
+        for number in entrants:
             if number not in survivors:
-                found.stopped[number] = f"stopped at {rung.at}: number {place} of {len(entrants)}"
+                # One of several seeds may have diverged, and the others of that trial go no further.
+                place = (
+                    f"number {order.index(number) + 1} of {len(entrants)}" if number in scores else "diverged"
+                )
+                found.stopped[number] = f"stopped at {rung.at}: {place}"
         entrants = sorted(survivors)
     found.limits = dict.fromkeys(entrants)
     return found
