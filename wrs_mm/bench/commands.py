@@ -90,11 +90,14 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
     executor = make_executor()
     study = Study(plan, work_dir)
     try:
-        if any(not work_dir.run(planned.spec).is_final() for planned in study.known()):
+        # What is done needs no data here: it may have been made on another machine.
+        undone = {run.spec.recipe for run in study.known() if not work_dir.run(run.spec).is_final()}
+        if undone:
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
         for arm in arms:
-            resolve.require_data(arm.config, arm.spec.split)
+            if arm.spec.recipe in undone:
+                resolve.require_data(arm.config, arm.spec.split)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()
