@@ -57,11 +57,12 @@ def pack(path: Path, file: Path) -> int:
 
 
 def _make_matches(work_dir: WorkDir) -> None:
-    """Keep the matches of boxes beside the predictions, as a report does; say where that cannot be done."""
+    """Keep the matches of boxes beside the predictions, as a report does; say where they are not made."""
     from wrs_mm.bench.statistics.benchmark import read_benchmark
     from wrs_mm.bench.statistics.evaluations import evaluated_runs
 
-    _, notes = evaluated_runs(read_benchmark(work_dir, details=True).runs)
+    runs = read_benchmark(work_dir, details=True).runs
+    _, notes = evaluated_runs(run for run in runs if run.has_predictions())
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
