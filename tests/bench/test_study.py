@@ -18,7 +18,7 @@ from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.study import Study
 from wrs_mm.errors import PlanError
 
-RATES = [0.123, 0.772, 0.425, 0.0356]
+RATES = [0.0994, 0.689, 0.36, 0.0432]
 """The lr of the four trials."""
 
 
@@ -164,7 +164,7 @@ def test_what_was_chosen_is_said_in_one_line(make):
     assert study.chosen_lines() == {}
     _end(study, [50, 60, 70.125, 40])
     assert study.chosen_lines() == {
-        "wd on small": "wd on small: lr=0.425, weight_decay=0.00186 (trial 2 of 4, mIoU 70.12 on tune)"
+        "wd on small": "wd on small: lr=0.36, weight_decay=0.00186 (trial 2 of 4, mIoU 70.12 on tune)"
     }
 
 

@@ -31,3 +31,14 @@ def test_a_root_that_cannot_be_written_is_one_line_and_status_2(tmp_path, capsys
     assert main.main(["data", "make", "mini", "--root", str(root)]) == 2
     err = capsys.readouterr().err
     assert f"--root {root}: cannot be written (Not a directory)" in err and err.count("\n") == 1
+
+
+def test_a_set_that_cannot_be_split_in_its_place_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(data.tune_split, "split", refuse)
+    monkeypatch.setattr(data.os, "access", lambda *_: False)
+    assert main.main(["data", "split", "coco", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert f"{tmp_path}: cannot be written (Permission denied)" in err and err.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,13 @@ def test_the_command_prints_what_a_plan_needs(
     assert yaml.safe_load(out) == {"cfg_options": tune_split.options(dataset, roots[dataset])}
     for name in tune_split.COCO_FILES if dataset == "coco" else tune_split.CITYSCAPES_FILES:
         assert f"# {roots[dataset] / name}: " in out
+
+
+@pytest.mark.parametrize("dataset", SCOPES)
+def test_the_documents_show_what_the_command_prints(dataset: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/recipes.md").read_text(encoding="utf-8")
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert {"cfg_options": tune_split.options(dataset, Path("data") / dataset)} in shown
 
 
 @pytest.mark.parametrize("dataset", SCOPES)

@@ -75,8 +75,9 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, data_root='data/test'))
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(type='TestLoop')
+optim_wrapper['optimizer'].update(lr=0.1)
 """
-"""Added to the recipe: a test split."""
+"""Added to the recipe: a test split, and a learning rate at which it learns something."""
 
 BENCH = [sys.executable, "-m", "wrs_mm.cli", "bench"]
 
@@ -100,7 +101,8 @@ class Bench:
                 (folder / split / name).mkdir(parents=True)
             for index in range(count):
                 label = np.zeros((32, 32), np.uint8)
-                cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), 7, 1, -1)
+                radius = 7 if split == "data" else 4
+                cv2.circle(label, tuple(generator.integers(8, 24, 2).tolist()), radius, 1, -1)
                 image = np.repeat(label[..., None] * 120, 3, -1) + generator.integers(0, 99, (32, 32, 3))
                 cv2.imwrite(str(folder / split / "images" / f"{index}.png"), image.astype(np.uint8))
                 cv2.imwrite(str(folder / split / "labels" / f"{index}.png"), label)
@@ -115,7 +117,9 @@ class Bench:
             text = "\n".join(
                 f"{key}: {value}" if line.startswith(f"{key}:") else line for line in text.splitlines()
             )
-        (self.folder / "plan.yaml").write_text(text)
+        # A key that the plan above has not is added.
+        rest = [f"{key}: {value}" for key, value in replaced.items() if f"\n{key}:" not in text]
+        (self.folder / "plan.yaml").write_text("\n".join([text, *rest]))
 
     def let_go(self) -> None:
         """Let runs pass the iteration that ``hold_at`` names."""

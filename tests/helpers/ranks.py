@@ -1,6 +1,11 @@
-"""Run by test_ranks under torchrun: RTMDet on two processes, whose first batches differ as they can."""
+"""Run by test_ranks under torchrun: RTMDet on two processes, whose first batches differ as they can.
+
+Its argument is a target_schedule.
+"""
 
 from __future__ import annotations
+
+import sys
 
 import torch
 import torch.distributed as dist
@@ -17,7 +22,7 @@ def main() -> None:
     rank = dist.get_rank()
     model = build_model(load_config("mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-2)
-    rescaler = WeightRescaler(model, optimizer)
+    rescaler = WeightRescaler(model, optimizer, target_schedule=sys.argv[1])
     for step in range(3):
         batch = random_batch(model, size=(64, 64), seed=10 * step + rank, empty="all" if rank else False)
         with rescaler.observing():
@@ -34,7 +39,11 @@ def main() -> None:
     dist.all_gather(gathered, weights)
     names = [None, None]
     dist.all_gather_object(names, [v.name for v in rescaler.rescaled])
+    factors = torch.stack(list(rescaler.schedule.factors.values())) if rescaler.schedule else torch.ones(1)
+    both = [torch.empty_like(factors) for _ in range(2)]
+    dist.all_gather(both, factors)
     if rank == 0:
+        print("equal factors:", torch.equal(*both), "moved:", bool((factors != 1).all()))
         print("equal weights:", torch.equal(*gathered), "equal sets:", names[0] == names[1], len(names[0]))
 
 

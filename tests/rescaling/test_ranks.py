@@ -11,7 +11,8 @@ from commands import run, succeed
 
 @pytest.mark.slow
 @pytest.mark.dist
-def test_two_processes_with_different_batches_stay_identical() -> None:
+@pytest.mark.parametrize("schedule", ["constant", "decay", "decay_and_growth"])
+def test_two_processes_with_different_batches_stay_identical(schedule: str) -> None:
     script = Path(__file__).parents[1] / "helpers" / "ranks.py"
     command = [
         sys.executable,
@@ -20,7 +21,9 @@ def test_two_processes_with_different_batches_stay_identical() -> None:
         "--standalone",
         "--nproc-per-node=2",
         str(script),
+        schedule,
     ]
     done = run(command, cwd=script.parent)
     succeed(done)
+    assert f"equal factors: True moved: {schedule != 'constant'}" in done.stdout
     assert "equal weights: True equal sets: True 68" in done.stdout

@@ -1,8 +1,9 @@
 """What one weight rescale costs, beside what it replaces: on ResNet-50's convolutions, in one process.
 
 Interleaved, medians: a rescale with fold against a plain copy of the same bytes; an SGD step without weight
-decay plus the rescale against an SGD step with weight decay. ``--detector`` also times the observed first
-forward of Faster R-CNN R50-FPN against an unobserved one.
+decay plus the rescale against an SGD step with weight decay, and the latter plus a rescale whose targets
+follow weight decay. ``--detector`` also times the observed first forward of Faster R-CNN R50-FPN against an
+unobserved one.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ def step_costs(repeats: int) -> dict[str, float]:
     decayed = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=1e-4)
     rescaled = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9)
     rescaler = WeightRescaler(model, rescaled, interval=1)
-    with rescaler.observing():
-        model(torch.randn(2, 3, 64, 64)).sum()
-    if len(rescaler.rescaled) != len(convolutions):
-        raise SystemExit("not every convolution was found scale-invariant")
+    matched = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    follower = WeightRescaler(model, matched, interval=1, target_schedule="decay_and_growth")
+    for each in (rescaler, follower):
+        with each.observing():
+            model(torch.randn(2, 3, 64, 64)).sum()
+        if len(each.rescaled) != len(convolutions):
+            raise SystemExit("not every convolution was found scale-invariant")
 
     def copy() -> None:
         with torch.no_grad():
@@ -57,6 +61,7 @@ def step_costs(repeats: int) -> dict[str, float]:
             "rescale": rescaler.rescale,
             "SGD with weight decay": decayed.step,
             "SGD with WRS": rescaled.step,
+            "SGD with matched WRS": matched.step,
         },
         repeats,
     )
@@ -88,6 +93,7 @@ def main() -> None:
     args = parser.parse_args()
     costs = step_costs(args.repeats)
     ratios = [("rescale", "copy"), ("SGD with WRS", "SGD with weight decay")]
+    ratios.append(("SGD with matched WRS", "SGD with WRS"))
     if args.detector:
         costs |= observing_costs(max(5, args.repeats // 10))
         ratios.append(("observed forward", "forward"))

@@ -1,4 +1,4 @@
-"""What ``wrs-mm bench run``, ``status`` and ``report`` do.
+"""What ``wrs-mm bench plan``, ``run``, ``status`` and ``report`` do.
 
 It belongs to the bench and not to :mod:`wrs_mm.cli`: here is the work of each verb without any parsing, for
 whoever calls it from Python, tests among them.
@@ -25,6 +25,7 @@ from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan import resolve
 from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.display import show_plan
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.runs.display import make_display
@@ -47,6 +48,21 @@ _TABLES = "wrs_mm.bench.report.files"
 
 _WAIT_FOR_PREPARATION = 120.0
 """Seconds that another harness gets to write down its plan; it takes some configs a second."""
+
+
+def plan(path: Path, measured: Path) -> int:
+    """Show what ``run`` would train, with what is known beforehand from other runs of the same recipes.
+
+    Args:
+        path: The plan.
+        measured: The work dir of those runs.
+
+    Raises:
+        PlanError: The plan cannot be used, or the folder is not the work dir of a benchmark.
+    """
+    from wrs_mm.bench.statistics.forecast import forecast
+
+    return show_plan(path, lambda plan, given: forecast(plan, given, WorkDir(measured)))
 
 
 def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> int:

@@ -16,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "the runs of a plan, what differs between its arms, and what to look out for"
     plan = actions.add_parser("plan", help=what, description=what)
     plan.add_argument("plan", type=Path, help="the plan, a YAML file")
+    plan.add_argument(
+        "--measured",
+        type=Path,
+        metavar="DIR",
+        help="a work dir with runs of the same recipes: say from them how long the plan takes, and how small "
+        "a difference it can tell",
+    )
 
     what = "train what the plan asks for and print the table"
     run = actions.add_parser("run", help=what, description=what)
@@ -70,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: The plan, the work dir, a dataset or an option cannot be used.
     """
-    if args.action == "plan":
+    if args.action == "plan" and args.measured is None:
         from wrs_mm.bench.plan.display import show_plan
 
         return show_plan(args.plan)
@@ -89,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
 
     from wrs_mm.bench import commands
 
+    if args.action == "plan":
+        return commands.plan(args.plan, args.measured)
     if args.action == "run":
         return commands.run(args.plan, args.work_dir, lambda: make_executor(executor_options(args)))
     if args.action == "status":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,23 +69,31 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "check":
         return run_check(args.name, args.folder, any_size=args.any_size, count=args.sample, seed=args.seed)
     if args.action == "split":
-        return _split(args.name, args.folder, args.any_size)
-    try:
+        with _writing_to(args.folder, str(args.folder)):
+            _split(args.name, args.folder, args.any_size)
+        return 0
+    with _writing_to(args.root, f"--root {args.root}"):
         made = MAKERS[args.dataset](args.root)
-    except OSError as error:
-        if os.access(args.root, os.W_OK):
-            raise
-        raise DatasetError(f"--root {args.root}: cannot be written ({error.strerror})") from error
     for folder in made:
         print(folder)
     return 0
 
 
-def _split(dataset: str, root: Path, any_size: bool) -> int:
+def _split(dataset: str, root: Path, any_size: bool) -> None:
     """Split a dataset and print, as a part of a plan, what makes recipes use it."""
     for line in tune_split.split(dataset, root, any_size):
         print(f"# {line}")
     print("cfg_options:")
     for key, value in tune_split.options(dataset, root).items():
         print(f"  {key}: {value}")
-    return 0
+
+
+@contextmanager
+def _writing_to(folder: Path, argument: str) -> Iterator[None]:
+    """Say of a folder that cannot be written to which argument named it."""
+    try:
+        yield
+    except OSError as error:
+        if os.access(folder, os.W_OK):
+            raise
+        raise DatasetError(f"{argument}: cannot be written ({error.strerror})") from error

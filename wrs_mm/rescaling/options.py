@@ -13,8 +13,7 @@ from wrs_mm.values import is_number, is_whole_number
 GRANULARITIES = ("filter", "layer")
 """What has one norm: each filter, or the whole weight."""
 
-TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth")
-"""How a target moves; see :mod:`wrs_mm.rescaling.target_schedule`."""
+_TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth")
 
 _STARTS = ("unit", "init", "init_rms")
 
@@ -58,7 +57,7 @@ class RescaleOptions:
     def __post_init__(self) -> None:
         _check_choice("granularity", self.granularity, GRANULARITIES)
         _check_choice("frozen_bn", self.frozen_bn, _FROZEN_BN)
-        _check_choice("target_schedule", self.target_schedule, TARGET_SCHEDULES)
+        _check_choice("target_schedule", self.target_schedule, _TARGET_SCHEDULES)
         if self.target not in _STARTS and not (is_number(self.target) and self.target > 0):
             raise OptionError(
                 f"target must be 'unit', 'init', 'init_rms' or a number > 0, not {self.target!r}"

@@ -144,6 +144,18 @@ def test_a_run_of_another_harness_is_left_to_it(runs):
     assert executor.submitted == [run.name for run in runs[1:]]
 
 
+@pytest.mark.parametrize("outcome", [Status.DONE, Status.FAILED, None])
+def test_for_an_awaited_run_the_harness_stays_until_it_has_ended_elsewhere(runs, outcome):
+    executor = Executor({})
+    # All others are through long before.
+    other = Other(runs[0], outcome, looks=40)
+    assert run_all(runs, executor, other, awaited=runs[:1]) == []
+    # What was left unfinished is taken over, what has failed there has failed.
+    assert ("run0" in executor.submitted) is (outcome is None)
+    result = runs[0].result()
+    assert result is not None and result.status is (outcome or Status.DONE)
+
+
 def test_all_runs_are_taken_and_none_is_free(runs):
     claims = [run.claim() for run in runs]
     for claim in claims:

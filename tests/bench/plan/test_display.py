@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from small_plans import SMALL
+from small_plans import SMALL, TUNING
 from small_recipe import RECIPE, write_recipe
 
 from wrs_mm.bench.plan.display import show_plan
@@ -26,6 +26,43 @@ def test_the_command_shows_runs_count_differences_and_warnings(write_small, caps
     )
     assert "What differs between the arms, in all scenarios" in lines
     assert err.startswith("warning: small: param_scheduler.1.eta_min stays")
+
+
+def test_trials_final_runs_budgets_and_what_is_equal_are_shown(write_small, tmp_path, capsys):
+    links = "links: {param_scheduler.1.eta_min: recipe * lr}\n"
+    path = write_small(TUNING + links, SMALL.replace("[0, 1]", "[0, 1, 2]"))
+    text = RECIPE + "train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=100)\n"
+    write_recipe(tmp_path, "small", text)
+    assert show_plan(path) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split("\t") == ["run", "recipe", "arm", "optimizer", "lr", "settings", "trial", "seed"]
+    assert lines[2].split("\t") == [
+        "small__wd__at-lr=0.0994-weight_decay=0.0719__trial0__seed100",
+        *["small", "wd (baseline)", "recipe", "0.0994", "weight_decay=0.0719", "0", "100"],
+    ]
+    assert (
+        "21 runs: first 12 runs that look for settings (3 tuned arms × 4 trials × 1 seed), then, at each "
+        "arm's best ones, 9 final runs (1 recipe × 3 arms × 3 seeds)" in lines
+    )
+    head = lines.index("Where each arm is tuned, and what it costs, in small")
+    assert [line.split("\t") for line in lines[head + 1 : head + 5]] == [
+        ["arm", "lr", "weight_decay", "trial runs", "final runs", "each", "together"],
+        ["none", "0.02 to 1, log", "—", "4", "3", "600 iterations", "4200 iterations"],
+        [
+            "wd (baseline)",
+            "0.02 to 1, log",
+            "1e-05 to 0.1, log",
+            "4",
+            "3",
+            "600 iterations",
+            "4200 iterations",
+        ],
+        ["wrs", "0.02 to 1, log", "—", "4", "3", "600 iterations", "4200 iterations"],
+    ]
+    assert any(line.startswith("The same for all arms: the number of trials") for line in lines)
+    assert "What differs between the arms at their first trials, in small" in lines
+    assert err == ""
 
 
 def test_differences_are_headed_by_the_scenarios_they_hold_for(write_small, tmp_path, capsys):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from small_plans import GOOD
+from small_plans import GOOD, TUNING
 
-from wrs_mm.bench.plan.expansion import expand, planned_arms
+from wrs_mm.bench.plan.expansion import expand, planned_arms, planned_finals
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.recipes import CONFIGS
 
@@ -122,3 +122,54 @@ def test_a_part_of_a_run_is_found_where_the_plan_says_it(write_plan):
     assert last.locate("cfg_options", "b") == ("cfg_options", "b")
     assert last.locate("links", "c") == ("recipes", 1, "links", "c")
     assert last.locate("links", "d") == ("links", "d")
+
+
+def test_trials_change_slowest_so_that_all_arms_have_had_about_as_many(write_plan):
+    text = GOOD + TUNING.replace("[100]", "[100, 101]")
+    specs = expand(load_plan(write_plan(text)))
+    assert len(specs) == 2 * 3 * 4 * 2
+    order = [
+        (trial, seed, recipe, arm)
+        for trial in range(4)
+        for seed in (100, 101)
+        for recipe in ("first", "second.py")
+        for arm in ("none", "wd", "wrs")
+    ]
+    assert [(spec.trial, spec.seed, spec.recipe, spec.regularizer) for spec in specs] == order
+    rates = {
+        spec.trial: {other.settings["lr"] for other in specs if other.trial == spec.trial} for spec in specs
+    }
+    assert all(len(found) == 1 for found in rates.values()) and len(rates) == 4
+    assert {frozenset(spec.settings) for spec in specs if spec.regularizer == "wd"} == {
+        frozenset({"lr", "weight_decay"})
+    }
+
+
+def test_a_longer_search_and_another_arm_keep_every_trial(write_plan):
+    before = {spec.id for spec in expand(load_plan(write_plan(GOOD + TUNING)))}
+    longer = GOOD.replace("wrs]", "wrs, {wrs: {target: 2}}]") + TUNING.replace("trials: 4", "trials: 7")
+    after = {spec.id for spec in expand(load_plan(write_plan(longer)))}
+    assert before < after
+    wider = TUNING.replace("[1.0e-5, 1.0e-1]}", "[1.0e-5, 1.0e-1]}\n    none: {}")
+    assert {spec.id for spec in expand(load_plan(write_plan(GOOD + wider)))} == before
+
+
+def test_each_arm_of_a_regularizer_is_tuned(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "[wd, {wrs: {target: [1, 2]}}]")
+    arms = planned_arms(load_plan(write_plan(text + TUNING)))
+    assert [arm.options for arm in arms[:3]] == [{}, {"target": 1}, {"target": 2}]
+    assert arms[1].points == arms[2].points == [{"lr": point["lr"]} for point in arms[0].points]
+    assert {spec.options.get("target") for spec in arms[1].trials()} == {1}
+
+
+def test_final_runs_are_no_trials_and_have_the_settings_that_were_found(write_plan):
+    text = GOOD.replace("[none, wd, wrs]", "[wd, {wrs: {lr: 0.5}}]")
+    plan = load_plan(write_plan(text + TUNING.replace("    wrs: {}\n", "    wrs: {target: [1, 2]}\n")))
+    wd, wrs = planned_arms(plan)[:2]
+    runs = planned_finals([(wd, {"lr": 0.1, "weight_decay": 0.2}), (wrs, {"target": 1.5})])
+    assert [(run.spec.seed, run.spec.trial, run.spec.settings) for run in runs] == [
+        (seed, None, settings)
+        for seed in (0, 1)
+        for settings in ({"lr": 0.1, "weight_decay": 0.2}, {"lr": 0.5, "target": 1.5})
+    ]
+    assert planned_finals([]) == []

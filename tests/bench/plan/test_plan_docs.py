@@ -13,6 +13,7 @@ from wrs_mm.bench.plan.entries import Recipe
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.recipes import CONFIGS
+from wrs_mm.bench.plan.tuning import Tuning
 
 TEXT = (CONFIGS.parent / "docs" / "plans.md").read_text(encoding="utf-8")
 
@@ -21,13 +22,14 @@ FILES = dict(re.findall(r"```(?:yaml|python)\n# ([\w.-]+)[^\n]*\n(.*?)```", TEXT
 
 RUNS = {
     "mini.yaml": 2 * 3 * 3,
+    "tuning.yaml": 2 * 3 * 16,
     "sweep.yaml": (5 + 2 * 2) * 3,
     "optimizers.yaml": (3 + 3 + 2) * 2,
     "links.yaml": 3 * 2,
     "ours.yaml": 3 * 2 * 3,
     "two-datasets.yaml": 2 * 3 * 3,
 }
-"""How many runs each of them has."""
+"""How many runs each of them has, as far as they are known at once."""
 
 
 def test_every_example_has_a_name_and_is_counted_here():
@@ -36,7 +38,7 @@ def test_every_example_has_a_name_and_is_counted_here():
 
 
 def test_every_key_is_explained():
-    for model in (Plan, Recipe):
+    for model in (Plan, Recipe, Tuning):
         for key in model.model_fields:
             assert f"`{key}`" in TEXT or re.search(rf"^{key}:", FILES["mini.yaml"], re.M), key
 

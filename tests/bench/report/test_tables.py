@@ -67,6 +67,13 @@ def test_a_table_says_which_checkpoint_it_shows(results):
     assert "best checkpoint" in best_table.title and "optimistic" in best_table.caption
 
 
+def test_a_caption_says_which_split_its_numbers_are_from(results):
+    frame = results({"wd": {0: 60.0}, "wrs": {0: 61.0}})
+    (tune,), (test,) = (comparison_tables(summarize(frame.assign(split=split))) for split in ("tune", "test"))
+    assert tune.caption.startswith("Percent on tune (val), of each run's last checkpoint: ")
+    assert test.caption.startswith("Percent on test, of each run's last checkpoint: ")
+
+
 def test_optimizers_and_learning_rates_have_columns_only_where_they_differ(results):
     frame = results({"wd": {0: 60.0}, "wrs": {0: 61.0}})
     other = frame.assign(optimizer="AdamW", learning_rate=1e-3)
@@ -88,11 +95,13 @@ def test_a_table_over_images_says_what_its_intervals_cover():
     row = {
         **dict.fromkeys(IMAGE_COLUMNS, ""),
         **{"recipe": "r", "task": "segmentation", "optimizer": "recipe", "learning_rate": None},
-        **{"regularizer": "wrs", "options": "{}", "seed": 3, "metric": "mIoU", "run": "r-wrs"},
+        **{"regularizer": "wrs", "options": "{}", "seed": 3, "split": "test", "metric": "mIoU"},
+        **{"run": "r-wrs"},
         **{"difference": 1.25, "low": -0.5, "high": 3.0, "images": 500, "resamples": 1000},
     }
     (table,) = image_tables(pd.DataFrame([row]))
     assert texts(table) == [["wrs", "3", "+1.25 [-0.50, +3.00]", "500"]]
+    assert "over the images of test (1000 resamples" in table.caption
     assert "covers which images" in table.caption
     assert "does not cover the seed" in table.caption
 

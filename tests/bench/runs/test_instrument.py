@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from mmengine.config import Config
 
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.instrument import instrument, keep_checkpoints, save_predictions
+
+
+def spec(**others: Any) -> RunSpec:
+    plain = {"recipe": "r", "regularizer": "wd", "options": {}, "optimizer": "recipe", "seed": 0}
+    return RunSpec(**plain, baseline=True, **others)
+
+
+@pytest.mark.parametrize(
+    ("others", "kept"),
+    [
+        ({}, ["val_evaluator"]),
+        ({"split": "test"}, ["test_evaluator"]),
+        ({"trial": 0}, []),
+        ({"trial": 0, "split": "test"}, []),
+    ],
+)
+def test_predictions_are_kept_on_the_split_that_tables_report_and_of_no_trial(tmp_path, others, kept):
+    config = Config({key: {"type": "IoUMetric"} for key in ("val_evaluator", "test_evaluator")})
+    instrument(config, tmp_path, "none", spec(**others))
+    recording = [key for key in ("val_evaluator", "test_evaluator") if "folder" in config[key]]
+    assert recording == kept
 
 
 def test_a_recipe_s_own_hooks_stay_and_the_harness_s_come_last(tmp_path):
     config = Config({"custom_hooks": [{"type": "EMAHook"}], "val_evaluator": {"type": "IoUMetric"}})
-    instrument(config, tmp_path, "pytorch")
+    instrument(config, tmp_path, "pytorch", spec())
     assert [hook["type"] for hook in config.custom_hooks] == ["EMAHook", "SameBuffersHook"]
     assert (config.work_dir, config.launcher) == (str(tmp_path), "pytorch")
     assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
@@ -20,7 +44,7 @@ def test_a_recipe_s_own_hooks_stay_and_the_harness_s_come_last(tmp_path):
 @pytest.mark.parametrize("hooks", [{}, {"custom_hooks": None}])
 def test_all_of_it_can_be_written_down(tmp_path, hooks):
     config = Config({**hooks, "val_evaluator": [{"type": "CocoMetric"}, {"type": "IoUMetric"}]})
-    instrument(config, tmp_path, "none")
+    instrument(config, tmp_path, "none", spec())
     assert Config.fromstring(config.pretty_text, ".py").to_dict() == config.to_dict()
 
 

@@ -111,3 +111,45 @@ def test_without_a_terminal_lines_come_again_only_when_they_change(runs, monkeyp
     table.watch_status(lambda: runs, console, watch=True)
     states = [line.split("\t")[:2] for line in capsys.readouterr().out.splitlines()]
     assert states == [["run0", "pending"], ["run1", "pending"], ["run0", "done"], ["run1", "done"]]
+
+
+def test_trials_stand_apart_from_final_runs_and_those_to_come_are_counted(tmp_path):
+    runs = []
+    for trial in (0, 1, None):
+        settings = {"lr": 0.1 * (trial or 0) + 0.1}
+        spec = RunSpec(
+            recipe="r",
+            regularizer="wd",
+            options={},
+            settings=settings,
+            optimizer="recipe",
+            seed=0,
+            trial=trial,
+            baseline=True,
+        )
+        run = Run(tmp_path / spec.id)
+        run.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
+        run.write_result(Result(status=Status.DONE))
+        runs.append(run)
+    lines = [str(line) for line in table.status_table(runs, 300, to_come=2).renderables]
+    assert [line.split()[0] for line in lines if line.startswith("  ")][1:] == [
+        "wd__at-lr=0.1__trial0__seed0",
+        "wd__at-lr=0.2__trial1__seed0",
+        "wd__at-lr=0.1__seed0",
+    ]
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "r, trials",
+        "r",
+        "3 of 3 runs finished, 0:00 left; 2 final runs to come when their trials are through",
+    ]
+    assert "to come" not in str(table.status_table(runs, 300).renderables[-1])
+
+
+def test_watching_goes_on_while_final_runs_are_to_come(runs, monkeypatch, capsys):
+    for run in runs:
+        run.write_result(Result(status=Status.DONE))
+    to_come, looks = iter([2, 2, 0]), []
+    monkeypatch.setattr(table.time, "sleep", looks.append)
+    console = Console(file=io.StringIO(), force_terminal=False)
+    table.watch_status(lambda: runs, console, True, lambda: next(to_come))
+    assert len(looks) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from wrs_mm.bench.statistics.benchmark import (
     first_of_each_arm,
     main_metric,
     read_benchmark,
+    without_trials,
 )
 
 
@@ -72,6 +74,26 @@ def test_details_are_read_only_where_they_are_asked_for(work_dir):
     assert done.config is not None and done.config["randomness"] == {"seed": done.spec.seed}
     assert list(done.losses) == list(range(10, 100, 10))
     assert list(done.validations) == [50, 100]
+
+
+def test_what_a_run_reports_is_of_its_split_and_trials_are_not_compared(work_dir):
+    done = next(run for run in read_benchmark(work_dir).runs if run.status is Status.DONE)
+    assert done.result is not None and done.reported == done.result.metrics != {}
+    result = done.result.model_copy(update={"test": {"mIoU": 1.0}})
+    tested = replace(done, spec=done.spec.model_copy(update={"split": "test"}), result=result)
+    assert tested.reported == {"mIoU": 1.0}
+    assert replace(tested, result=None).reported == {}
+    trial = replace(done, spec=done.spec.model_copy(update={"trial": 0}))
+    assert without_trials([done, trial, tested]) == [done, tested]
+
+
+def test_measures_of_training_images_are_read_as_validations_are(tmp_path):
+    work_dir = make_work_dir(tmp_path / "work", seeds=1)
+    run = work_dir.run(work_dir.specs()[0])
+    assert not read_benchmark(work_dir, details=True).runs[0].train_validations
+    run.train_validations.write_text('[{"iteration": 50, "metrics": {"coco/bbox_mAP": 0.25}}]')
+    assert read_benchmark(work_dir, details=True).runs[0].train_validations == {50: {"bbox_mAP": 25.0}}
+    assert not read_benchmark(work_dir).runs[0].train_validations
 
 
 def test_arms_are_compared_within_a_recipe_and_the_baseline_comes_first(work_dir):

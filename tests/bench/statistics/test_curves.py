@@ -32,10 +32,10 @@ def test_a_line_that_a_kill_cut_short_and_losses_that_are_not_finite_are_left_ou
 
 def test_validations_are_in_percent_by_iteration(tmp_path):
     run = Run(tmp_path)
-    assert validations(run, "detection") == {}
+    assert validations(run.validations, "detection") == {}
     entries = [{"iteration": 75, "metrics": {"coco/bbox_mAP": 0.25}}, {"iteration": 150, "metrics": {}}]
     run.validations.write_text(json.dumps(entries))
-    assert validations(run, "detection") == {75: {"bbox_mAP": 25.0}, 150: {}}
+    assert validations(run.validations, "detection") == {75: {"bbox_mAP": 25.0}, 150: {}}
 
 
 def test_a_curve_is_the_mean_of_the_seeds_that_got_there():

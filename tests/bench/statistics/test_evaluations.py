@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics import evaluations as module
-from wrs_mm.bench.statistics.evaluations import evaluations, match_detections
+from wrs_mm.bench.statistics.benchmark import RunData
+from wrs_mm.bench.statistics.evaluations import evaluated_runs, evaluations, match_detections
 from wrs_mm.errors import DatasetError
 
 
@@ -107,7 +111,7 @@ def test_masks_are_matched_as_masks(run):
 
 
 def test_missing_annotations_are_told(run):
-    with pytest.raises(DatasetError, match=r"gone\.json of the validation images are missing"):
+    with pytest.raises(DatasetError, match=r"gone\.json of the images are missing"):
         evaluations(run.folder / FOLDER, Path("gone.json"))
 
 
@@ -120,3 +124,30 @@ def test_iou_by_class_leaves_out_what_nowhere_occurs():
     by_class = counts.by_class().numpy()
     assert by_class[0] == 50.0
     assert np.isnan(by_class[1])
+
+
+def test_a_run_that_reports_test_has_its_annotations_and_is_held_against_its_numbers(run):
+    config = {
+        "val_evaluator": {"type": "CocoMetric", "ann_file": "gone.json"},
+        "test_evaluator": [{"type": "CocoMetric", "ann_file": str(_truth(run))}],
+    }
+    spec = RunSpec(
+        recipe="r",
+        regularizer="wd",
+        options={},
+        optimizer="recipe",
+        seed=0,
+        split="test",
+        baseline=True,
+    )
+    (evaluation,) = evaluations(run.folder / FOLDER, _truth(run))
+    right, wrong = evaluation.metrics()["bbox_mAP"], 1.0
+    for tune, test, kept in ((wrong, right, 1), (right, wrong, 0)):
+        result = Result(
+            status=Status.DONE, task="detection", metrics={"bbox_mAP": tune}, test={"bbox_mAP": test}
+        )
+        data = RunData(spec, run.folder, Status.DONE, result, config)
+        ((_, _, found),), reasons = evaluated_runs([data])
+        assert (len(found), len(reasons)) == (kept, 1 - kept)
+    trial = replace(data, spec=spec.model_copy(update={"trial": 0}))
+    assert evaluated_runs([trial]) == ([], [])

@@ -103,6 +103,38 @@ def test_every_run_is_counted_in_the_state_that_its_result_has():
     assert runs_by_state(arm) == {"done": 1, "diverged": 1, "failed": 1, "interrupted": 2}
 
 
+def test_arms_are_compared_on_test_at_their_own_settings_and_trials_are_left_out():
+    pairs = []
+    for regularizer, value in (("wd", 50.0), ("wrs", 53.0)):
+        for seed, trial in ((0, None), (1, None), (100, 0), (100, 1)):
+            spec = RunSpec(
+                recipe="r",
+                regularizer=regularizer,
+                options={},
+                settings={"lr": 0.1 if regularizer == "wd" else 0.2},
+                optimizer="recipe",
+                seed=seed,
+                trial=trial,
+                split="test",
+                baseline=regularizer == "wd",
+            )
+            off = 0 if trial is None else 30
+            result = Result(
+                status=Status.DONE,
+                task="segmentation",
+                dataset="d",
+                metrics={"mIoU": 90.0},
+                test={"mIoU": value + seed - off},
+            )
+            pairs.append((spec, result))
+    summary = summarize(gather(pairs))
+    assert len(summary) == 2 and set(summary["split"]) == {"test"}
+    arm = row(summary, "wrs")
+    assert (arm["runs"], arm["seeds"], arm["mean"], arm["difference"]) == (2, 2, 53.5, 3.0)
+    assert arm["settings"] == '{"lr": 0.2}'
+    assert not len(summarize(gather(pairs), "best").dropna(subset="mean"))
+
+
 def test_the_best_mean_is_one_that_another_arm_could_have_had(results):
     rows = records(summarize(results({"wd": {0: 60.0}, "wrs": {0: 61.0}, "none": {0: None}})))
     assert best_means(rows) == {("mini/pspnet", "mIoU"): 61.0, ("mini/pspnet", "mAcc"): 71.0}

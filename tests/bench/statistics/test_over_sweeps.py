@@ -10,7 +10,7 @@ import pytest
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
-from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along, step_from_best, sweeps
+from wrs_mm.bench.statistics.over_sweeps import SweepPoint, along, step_from_best, sweeps, swept_points
 from wrs_mm.bench.statistics.results import gather
 
 Values = dict[int, float | None]
@@ -46,6 +46,31 @@ def test_the_best_value_and_the_loss_one_step_away():
     assert (row["axis"], row["best"], row["mean"]) == ("weight_decay", 1e-4, 60.0)
     assert (row["below_value"], row["below_loss"]) == (1e-5, 10.0)
     assert (row["above_value"], row["above_loss"]) == (1e-3, 2.0)
+
+
+def test_trials_are_no_points_and_the_split_is_the_one_that_is_reported():
+    pairs = []
+    for decay, value, trial in ((1e-4, 50.0, None), (1e-3, 52.0, None), (1e-2, 90.0, 0)):
+        spec = RunSpec(
+            recipe="r",
+            regularizer="wd",
+            options={"weight_decay": decay},
+            optimizer="recipe",
+            seed=0,
+            trial=trial,
+            split="test",
+            baseline=True,
+        )
+        metrics = {"mIoU": 100 - value}
+        result = Result(status=Status.DONE, task="segmentation", metrics=metrics, test={"mIoU": value})
+        pairs.append((spec, result))
+    frame = gather(pairs)
+    (row,) = sweeps(frame).to_dict("records")
+    assert (row["best"], row["mean"], row["below_loss"], row["split"]) == (1e-3, 52.0, 2.0, "test")
+    assert [(one.value, one.mean) for one in next(iter(swept_points(frame, sweeps(frame)).values()))] == [
+        (1e-4, 50.0),
+        (1e-3, 52.0),
+    ]
 
 
 def test_the_edge_of_a_sweep_has_nothing_beyond():

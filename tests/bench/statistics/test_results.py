@@ -13,6 +13,7 @@ from wrs_mm.bench.statistics.results import (
     gather,
     main_metrics,
     read_results,
+    reported,
     rows,
     same_at_last_and_best,
     write_results,
@@ -42,6 +43,50 @@ def test_last_and_best_are_rows_of_their_own():
         ("best", "mIoU"): (45.0, 30),
         ("best", "mAcc"): (49.0, 30),
     }
+
+
+def test_both_splits_are_rows_where_both_were_measured():
+    result = DONE.model_copy(update={"test": {"mIoU": 38.0}})
+    found = rows(spec(split="test", trial=2, settings={"lr": 0.1}), result)
+    assert {(row["split"], row["checkpoint"], row["metric"]): row["value"] for row in found} == {
+        ("tune", "last", "mIoU"): 40.0,
+        ("tune", "last", "mAcc"): 50.0,
+        ("tune", "best", "mIoU"): 45.0,
+        ("tune", "best", "mAcc"): 49.0,
+        ("test", "last", "mIoU"): 38.0,
+    }
+    assert {(row["trial"], row["settings"]) for row in found} == {(2, '{"lr": 0.1}')}
+    assert {row["split"] for row in rows(spec(), result)} == {"tune"}
+
+
+def test_what_diverged_has_a_row_of_each_split_that_it_was_to_be_measured_on():
+    lost = rows(spec(split="test"), Result(status=Status.DIVERGED, iteration=8))
+    assert [(row["split"], row["checkpoint"], row["metric"]) for row in lost] == [
+        ("tune", "last", ""),
+        ("test", "last", ""),
+    ]
+
+
+def test_what_is_reported_is_of_no_trial_and_of_the_split_of_the_run(tmp_path: Path):
+    tested = DONE.model_copy(update={"test": {"mIoU": 38.0}})
+    lost = Result(status=Status.DIVERGED)
+    pairs = [
+        (spec(split="test"), tested),
+        (spec(split="test", seed=1), lost),
+        (spec(split="test", seed=100, trial=0), tested),
+        (spec(seed=100, trial=1), DONE),
+    ]
+    path = tmp_path / "results.csv"
+    write_results(gather(pairs), path)
+    assert ",100,0,done,test,mIoU,38.0," in path.read_text()
+    for frame in (gather(pairs), read_results(path)):
+        found = reported(frame)
+        assert list(zip(found["seed"], found["status"], found["split"], found["metric"], strict=True)) == [
+            (0, "done", "test", "mIoU"),
+            (1, "diverged", "test", ""),
+        ]
+        assert list(reported(gather([(spec(), DONE)]))["split"].unique()) == ["tune"]
+        assert len(reported(found)) == 2
 
 
 def test_a_run_without_metrics_is_one_row():

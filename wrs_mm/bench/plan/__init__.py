@@ -1,7 +1,7 @@
 """What is to be compared: the plan's file, its entries, and the config of each run that they stand for.
 
 Read in this order, in which the modules import each other: ``mistakes``, ``yaml_lines`` (a mistake and its
-line); ``config_keys``, ``links``, ``optimizers``, ``recipes``, ``spec``, ``splits`` (what a plan speaks of); ``fields``,
-``entries``, ``plan`` (the plan itself); ``expansion``, ``resolve`` (its runs and their configs);
+line); ``config_keys``, ``links``, ``optimizers``, ``recipes``, ``spec``, ``splits`` (what a plan speaks of);
+``fields``, ``entries``, ``plan`` (the plan itself); ``expansion``, ``resolve`` (its runs and their configs);
 ``differences``, ``comparison``, ``checks``, ``display`` (what is compared, and whether it may be).
 """

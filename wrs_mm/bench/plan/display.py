@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
 
 from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms
 from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import Comparison, ResolvedArm, arm_differences, resolve_arms
+from wrs_mm.bench.plan.comparison import Comparison, arm_differences, resolve_arms
 from wrs_mm.bench.plan.expansion import expand, planned_arms
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.search import LR, setting_label
@@ -20,17 +20,21 @@ from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.terminal import Column, Section, fits, print_lines, table_lines
 from wrs_mm.values import one_line, several
 
+Foresee: TypeAlias = Callable[[Plan, Sequence[Budget]], Sequence[str]]
+"""Says what is known of a plan beforehand, from what each of its arms gets."""
+
 _LONGEST = 60
 """Longest value of a config that is shown whole."""
 
 
-def show_plan(path: Path) -> int:
+def show_plan(path: Path, foresee: Foresee | None = None) -> int:
     """Show what ``bench run`` would train; nothing is written and nothing trains.
 
     Tables on a terminal, tab-separated lines elsewhere; warnings go to stderr.
 
     Args:
         path: The plan.
+        foresee: Says what is known beforehand, one line each.
 
     Returns:
         0, warnings or not.
@@ -57,9 +61,12 @@ def show_plan(path: Path) -> int:
     else:
         _show(console, "", head, rows)
     print(f"\n{_count(plan, specs)}")
+    given = budgets(plan, arms)
+    for line in foresee(plan, given) if foresee else []:
+        print(line)
     if plan.tuning is not None:
         print()
-        _show_tuning(console, plan, arms)
+        _show_tuning(console, plan, given)
     scenarios = list(dict.fromkeys(arm.spec.scenario for arm in arms))
     for comparison in arm_differences(arms):
         print()
@@ -105,10 +112,9 @@ def _product(plan: Plan, count: int, seeds: Sequence[int]) -> str:
     return " × ".join(factors)
 
 
-def _show_tuning(console: Console, plan: Plan, arms: Sequence[ResolvedArm]) -> None:
+def _show_tuning(console: Console, plan: Plan, given: Sequence[Budget]) -> None:
     """Where each arm is tuned, what it costs, and what is the same for all."""
-    given = budgets(plan, arms)
-    scenarios = list(dict.fromkeys(arm.spec.scenario for arm in arms))
+    scenarios = list(dict.fromkeys(budget.arm.spec.scenario for budget in given))
     tables: dict[str, list[Scenario]] = {}
     rows: dict[str, list[list[str]]] = {}
     names = list(dict.fromkeys(name for budget in given for name in budget.space))

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm import regularizers
+from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.over_seeds import mean_and_sd
 from wrs_mm.bench.statistics.results import gather, read_results
@@ -46,6 +46,9 @@ _AS_THE_RECIPE = {
     "learning_rate": None,
     "cfg_options": "{}",
     "options": "{}",
+    "settings": "{}",
+    "trial": None,
+    "split": "tune",
     "status": "done",
     "checkpoint": "last",
 }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from wrs_mm.bench.report.labels import label, number, scenario_label
+from wrs_mm.bench.report.labels import SPLITS, label, number, scenario_label
 from wrs_mm.bench.statistics.over_images import without_zero
 from wrs_mm.bench.statistics.over_seeds import ArmVerdict, verdict
 from wrs_mm.bench.statistics.results import main_metrics, records
@@ -72,7 +72,7 @@ def _answer(row: dict[str, Any], baseline: str, images: list[dict[str, Any]]) ->
     )
     if images:
         sentence += (
-            f" Over the validation images, intervals without 0: {without_zero(images)} of "
+            f" Over the images of {SPLITS[row['split']]}, intervals without 0: {without_zero(images)} of "
             f"{several(len(images), 'pair')} of runs."
         )
     if row["diverged"]:

@@ -19,7 +19,13 @@ from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
 from wrs_mm.bench.statistics.over_images import image_intervals, read_intervals, write_intervals
 from wrs_mm.bench.statistics.over_seeds import summarize
 from wrs_mm.bench.statistics.over_sweeps import SweptPoints, sweeps, swept_points
-from wrs_mm.bench.statistics.results import gather, read_results, same_at_last_and_best, write_results
+from wrs_mm.bench.statistics.results import (
+    gather,
+    read_results,
+    reported,
+    same_at_last_and_best,
+    write_results,
+)
 from wrs_mm.files import write_text
 
 
@@ -32,7 +38,7 @@ class Report(NamedTuple):
         summaries: By checkpoint, over seeds; of ``best`` only where runs have one.
         sweeps: By checkpoint, the best values of swept options.
         same_as_best: The tasks whose best checkpoints have the numbers of the last ones in every run.
-        images: The intervals over validation images.
+        images: The intervals over images.
         evaluated: The runs that are done, with their evaluations; empty where nobody asked for them.
         notes: What a reader should know: which runs have no usable predictions, and why.
     """
@@ -82,7 +88,7 @@ def collect(
 
     Args:
         work_dir: The work dir.
-        with_images: Also read what the page shows, and compare the runs over validation images, which takes
+        with_images: Also read what the page shows, and compare the runs over images, which takes
             a while the first time; otherwise what an earlier report found is shown.
         announce: Gets a line on each thing that takes a while.
     """
@@ -90,7 +96,7 @@ def collect(
     write_results(gather((run.spec, run.result) for run in benchmark.runs if run.result), work_dir.results)
     # Read back, so that the tables show what the file holds: whoever reads it gets the same numbers.
     results = read_results(work_dir.results)
-    checkpoints = [name for name in CHECKPOINTS if name == "last" or (results["checkpoint"] == name).any()]
+    checkpoints = [name for name in CHECKPOINTS if name in {"last", *reported(results)["checkpoint"]}]
     known = read_intervals(work_dir.images)
     evaluated: list[EvaluatedRun] = []
     notes: list[str] = []

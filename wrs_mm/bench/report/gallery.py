@@ -1,4 +1,4 @@
-"""A few validation images with their ground truth and what two arms predicted, side by side.
+"""A few images of the split that tables report: ground truth and what two arms predicted, side by side.
 
 Nobody chose the images, see :func:`wrs_mm.bench.runs.predictions.gallery`.
 """
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from wrs_mm.bench.plan.spec import Split
+from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.report.drawing import Color, class_colors, drawn, encoded, painted, scaled
 from wrs_mm.bench.runs.predictions import COUNTS, detections_file, gallery
 from wrs_mm.bench.statistics.benchmark import RunData
@@ -30,7 +32,7 @@ class Panel(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One validation image.
+    """One image.
 
     Attributes:
         name: The image's.
@@ -69,7 +71,7 @@ def make_gallery(title: str, runs: Sequence[RunData]) -> Gallery | None:
     if all((folder / COUNTS).is_file() for _, folder in folders):
         return _segmentation(title, folders)
     if all(detections_file(folder, "bbox").is_file() for _, folder in folders):
-        return _detection(title, folders, runs[0].config or {})
+        return _detection(title, folders, runs[0].config or {}, runs[0].spec.split)
     return None
 
 
@@ -99,11 +101,13 @@ def _segmentation(title: str, folders: Sequence[tuple[str, Path]]) -> Gallery:
     return Gallery(title, items, _legend(classes, palette) if items else [])
 
 
-def _detection(title: str, folders: Sequence[tuple[str, Path]], config: Mapping[str, Any]) -> Gallery:
-    truth_file = annotations_file(config)
+def _detection(
+    title: str, folders: Sequence[tuple[str, Path]], config: Mapping[str, Any], split: Split
+) -> Gallery:
+    truth_file = annotations_file(config, split)
     if truth_file is None or not truth_file.is_file():
         return Gallery(title, [], [])
-    dataset = config["val_dataloader"]["dataset"]
+    dataset = config[f"{CONFIG_PREFIX[split]}_dataloader"]["dataset"]
     root = Path(dataset.get("data_root") or "") / (dataset.get("data_prefix") or {}).get("img", "")
     truth = json.loads(truth_file.read_text())
     classes = {category["id"]: category["name"] for category in truth["categories"]}

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from wrs_mm.bench.plan.spec import RunSpec, arm_label
 from wrs_mm.bench.statistics.over_seeds import SCENARIO
 from wrs_mm.bench.statistics.results import is_missing
@@ -16,6 +18,9 @@ NONE = "–"
 
 CHECKPOINTS = {"last": "last checkpoint", "best": "best checkpoint"}
 """The checkpoints that are reported, each in tables of its own."""
+
+SPLITS = {"tune": "tune (val)", "test": "test"}
+"""What readers call the splits."""
 
 AXES = {"learning_rate": "learning rate"}
 """What readers call an axis that is no option of an arm."""
@@ -36,6 +41,11 @@ def bracket(low: float, high: float) -> str:
 def plain(value: float) -> str:
     """A setting as people write it: ``0.0005`` and ``1e-05``."""
     return NONE if math.isnan(value) else f"{value:g}"
+
+
+def splits(frame: pd.DataFrame) -> str:
+    """What readers call the split of all rows of a frame; both, should there be both."""
+    return " and ".join(name for split, name in SPLITS.items() if (frame["split"] == split).any())
 
 
 def label(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from wrs_mm.bench.report.answers import answers
 from wrs_mm.bench.report.files import Report
 from wrs_mm.bench.report.tables.over_images import image_tables
 from wrs_mm.bench.report.tables.runs import runs_table
-from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order
+from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order, without_trials
 from wrs_mm.bench.statistics.provenance import Machine, machines, states, versions
 from wrs_mm.errors import ConfigError
 from wrs_mm.files import write_text
@@ -77,9 +77,10 @@ def render(report: Report) -> str:
     )
     benchmark = report.benchmark
     runs, last = benchmark.runs, report.summaries["last"]
-    palette = colors(by_arm(in_arm_order(runs)))
+    compared = without_trials(runs)
+    palette = colors(by_arm(in_arm_order(compared)))
     evaluated = {one.spec.id: one for one in report.evaluated}
-    sections = [Sections(group, evaluated, palette) for group in by_scenario(runs)]
+    sections = [Sections(group, evaluated, palette) for group in by_scenario(compared)]
     galleries = (section.gallery() for section in sections)
     points = report.swept_points()
     folder = Path(__file__).parent / "template"

@@ -18,6 +18,7 @@ from mmengine.runner.amp import autocast
 from mmengine.runner.utils import set_random_seed
 from torch.utils.data import Subset
 
+from wrs_mm.bench.runs.no_detections import zero_metrics
 from wrs_mm.bench.runs.validations import Validations
 from wrs_mm.engine.random_state_hook import random_state, set_random_state
 from wrs_mm.openmmlab.configs import evaluator_configs
@@ -33,7 +34,7 @@ def measure_test(runner: Any) -> dict[str, float]:
     set_random_seed(runner.seed)
     # Not runner.test(), which begins a run anew: hooks would build their averaged models again.
     runner._test_loop = runner.build_test_loop(runner._test_loop)
-    metrics: dict[str, float] = runner.test_loop.run()
+    metrics: dict[str, float] = runner.test_loop.run() or zero_metrics(runner.test_loop.evaluator)
     if not metrics:
         raise RuntimeError("the evaluation of the test split ended without metrics")
     return metrics
@@ -124,8 +125,8 @@ def train_images_hook(config: Mapping[str, Any], record: Path) -> TrainImagesHoo
 def train_evaluators(evaluators: Any) -> list[Any]:
     """Those evaluators of a validation that can measure other images, as configs.
 
-    An evaluator that reads annotations of the validation images from a file cannot, but mmdet's ``CocoMetric``,
-    which without a file takes the objects that come with the images.
+    One that reads annotations of the validation images from a file cannot, but for mmdet's ``CocoMetric``:
+    without a file it takes the objects that come with the images.
     """
     found = []
     for evaluator in evaluator_configs(evaluators):

@@ -1,10 +1,10 @@
 """A run on disk: its folder, its states, its result, and its config.
 
 A run's folder holds ``run.json`` (what it is), ``config.py`` (fully resolved), ``train.log``,
-``progress.json``, ``validations.json`` and perhaps ``train_validations.json`` while it trains, checkpoints, and at its end
-``result.json``. A result of ``done`` or ``diverged`` is final; ``failed`` and ``interrupted`` runs
-are taken up again from their last good checkpoint. The named end states are benchopt's idea: no
-outcome is a lost exception.
+``progress.json``, ``validations.json`` and, where it reports test, ``train_validations.json`` while it
+trains, checkpoints, and at its end ``result.json``. A result of ``done`` or ``diverged`` is final;
+``failed`` and ``interrupted`` runs are taken up again from their last good checkpoint. The named end states
+are benchopt's idea: no outcome is a lost exception.
 
 Two locks, which the operating system takes back from a process that is killed: the run's process
 holds ``.lock`` while it lives, and the ``bench run`` that looks after a run holds ``.claim``.

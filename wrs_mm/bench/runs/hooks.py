@@ -14,6 +14,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
 from wrs_mm.bench.runs.metrics import in_percent, main_key, metric_name
+from wrs_mm.bench.runs.no_detections import zero_metrics
 from wrs_mm.bench.runs.records import Best, Progress
 from wrs_mm.bench.runs.validations import Validations
 from wrs_mm.engine.random_state_hook import RandomStateHook
@@ -127,7 +128,7 @@ class WatchHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keep the metrics."""
-        metrics = metrics or {}
+        metrics = metrics or zero_metrics(runner.val_loop.evaluator)
         self.validations.add(runner.iter, metrics)
         key = main_key(metrics, self._task)
         if key is not None:

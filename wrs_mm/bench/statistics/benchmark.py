@@ -32,6 +32,8 @@ class RunData:
         config: Its resolved config; None where it has none, or where nobody asked for details.
         losses: The training loss by iteration; empty where nobody asked for details.
         validations: The metrics of each validation in percent, by iteration; likewise.
+        train_validations: Those of training images at the same iterations; likewise, and empty where the run
+            does not measure them.
     """
 
     spec: RunSpec
@@ -41,6 +43,14 @@ class RunData:
     config: Mapping[str, Any] | None = None
     losses: Series = field(default_factory=dict)
     validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    train_validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> Mapping[str, float]:
+        """The metrics of its last checkpoint on the split that tables report; empty where it has none."""
+        if self.result is None:
+            return {}
+        return self.result.test if self.spec.split == "test" else self.result.metrics
 
     @property
     def predictions(self) -> Path:
@@ -93,6 +103,7 @@ def _read_run(work_dir: WorkDir, spec: RunSpec, details: bool) -> RunData:
     if not details:
         return RunData(spec, run.folder, status, result)
     identity = run.identity()
+    task = identity.task if identity else ""
     return RunData(
         spec,
         run.folder,
@@ -100,7 +111,8 @@ def _read_run(work_dir: WorkDir, spec: RunSpec, details: bool) -> RunData:
         result,
         config=_read_config(run.config),
         losses=training_losses(run),
-        validations=validations(run, identity.task if identity else ""),
+        validations=validations(run.validations, task),
+        train_validations=validations(run.train_validations, task),
     )
 
 
@@ -121,6 +133,11 @@ def arm_order(regularizer: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
         for key, value in sorted(options.items())
     ]
     return regularizer, tuple(numbers)
+
+
+def without_trials(runs: Iterable[RunData]) -> list[RunData]:
+    """The runs that arms are compared by."""
+    return [run for run in runs if run.spec.trial is None]
 
 
 def in_arm_order(runs: Iterable[RunData]) -> list[RunData]:

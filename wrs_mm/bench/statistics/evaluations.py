@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Split
+from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.runs.predictions import COUNTS, detections_file
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.statistics.benchmark import RunData
@@ -44,7 +45,7 @@ _ROUNDING = 0.06
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one network's metrics on the validation images are computed from.
+    """What one network's metrics on the images of a split are computed from.
 
     Attributes:
         prefix: Put before its metrics' names: ``bbox_``, ``segm_``, or nothing for segmentation.
@@ -79,7 +80,7 @@ class EvaluatedRun(NamedTuple):
 
 
 def evaluated_runs(runs: Iterable[RunData]) -> tuple[list[EvaluatedRun], list[str]]:
-    """The runs of a benchmark that are done, with their evaluations.
+    """The runs of a benchmark that are done and no trial, with their evaluations on the split they report.
 
     Args:
         runs: With their details.
@@ -91,15 +92,15 @@ def evaluated_runs(runs: Iterable[RunData]) -> tuple[list[EvaluatedRun], list[st
     reasons: dict[str, list[str]] = {}
     for run in runs:
         result = run.result
-        if result is None or result.status is not Status.DONE:
+        if result is None or result.status is not Status.DONE or run.spec.trial is not None:
             continue
         kept: list[Evaluation] = []
         try:
-            kept = evaluations(run.predictions, annotations_file(run.config or {}))
+            kept = evaluations(run.predictions, annotations_file(run.config or {}, run.spec.split))
             if not kept:
                 reasons.setdefault("no predictions were saved", []).append(run.spec.id)
             for evaluation in list(kept):
-                why = _contradiction(evaluation, result.metrics)
+                why = _contradiction(evaluation, run.reported)
                 if why:
                     reasons.setdefault(why, []).append(run.spec.id)
                     kept.remove(evaluation)
@@ -115,9 +116,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def annotations_file(config: Mapping[str, Any]) -> Path | None:
-    """The COCO annotations of the validation set of a resolved config."""
-    for evaluator in evaluator_configs(config.get("val_evaluator")):
+def annotations_file(config: Mapping[str, Any], split: Split) -> Path | None:
+    """The COCO annotations of a split of a resolved config."""
+    for evaluator in evaluator_configs(config.get(f"{CONFIG_PREFIX[split]}_evaluator")):
         if evaluator.get("ann_file"):
             return Path(evaluator["ann_file"])
     return None
@@ -138,7 +139,7 @@ def evaluations(folder: Path, annotations: Path | None) -> list[Evaluation]:
 
     Args:
         folder: Of the predictions; it need not exist.
-        annotations: The validation set's COCO annotations; not needed for a segmentor, nor where the
+        annotations: The split's COCO annotations; not needed for a segmentor, nor where the
             matches are saved already.
 
     Returns:
@@ -178,7 +179,7 @@ def _matched(predictions: Path, kind: str, annotations: Path | None) -> Evaluati
     if content is None or content["source"] != source:
         if annotations is None or truth is None:
             raise DatasetError(
-                f"{annotations or 'the annotations'} of the validation images are missing; report where "
+                f"{annotations or 'the annotations'} of the images are missing; report where "
                 "the benchmark ran"
             )
         found, classes = match_detections(annotations, predictions, kind)

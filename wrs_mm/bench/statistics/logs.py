@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.metrics import in_percent
@@ -42,10 +43,10 @@ def _record(line: str) -> dict[str, float]:
     return record if isinstance(record, dict) else {}
 
 
-def validations(run: Run, task: str) -> dict[int, dict[str, float]]:
-    """The metrics of a run by iteration, in percent, at each of its validations."""
+def validations(record: Path, task: str) -> dict[int, dict[str, float]]:
+    """The metrics by iteration, in percent, that a run kept in ``validations.json`` or a file like it."""
     try:
-        entries = json.loads(run.validations.read_text(encoding="utf-8"))
+        entries = json.loads(record.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
     measured = {int(entry["iteration"]): in_percent(entry["metrics"], task) for entry in entries}

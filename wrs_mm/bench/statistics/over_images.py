@@ -1,4 +1,4 @@
-"""``images.csv``: intervals over validation images between the runs of a benchmark, from their predictions.
+"""``images.csv``: intervals over images between the runs of a benchmark, from their predictions.
 
 Each run is compared with the baseline's of the same recipe, optimizer, learning rate and seed. Thousands of
 resamples take a while at the size of COCO: what an earlier report found is taken over as long as the
@@ -19,7 +19,7 @@ from wrs_mm.bench.statistics.results import options_json, records
 from wrs_mm.files import write_text
 
 IMAGE_COLUMNS = (
-    *("recipe", "task", "optimizer", "learning_rate", "regularizer", "options", "seed", "metric"),
+    *("recipe", "task", "optimizer", "learning_rate", "regularizer", "options", "seed", "split", "metric"),
     *("value", "baseline_value", "difference", "low", "high", "images", "resamples", "run", "baseline_run"),
     "fingerprint",
 )
@@ -68,7 +68,7 @@ def image_intervals(
             if len(before):
                 rows += records(before)
                 continue
-            announce(f"{one.spec.id}: {resamples} resamples of the validation images")
+            announce(f"{one.spec.id}: {resamples} resamples of its images")
             rows += _compare(one, other, evaluation, opponent, resamples, fingerprint)
     frame = pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
     frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
@@ -92,7 +92,7 @@ def _compare(
             **{"recipe": spec.recipe, "task": one.task, "optimizer": spec.optimizer_label},
             **{"learning_rate": spec.learning_rate, "regularizer": spec.regularizer},
             **{"options": options_json(spec.options), "seed": spec.seed},
-            **{"metric": mine.prefix + name, "value": values[mine.prefix + name]},
+            **{"split": spec.split, "metric": mine.prefix + name, "value": values[mine.prefix + name]},
             **{"baseline_value": baseline_values[mine.prefix + name], "difference": found[name].value},
             **{"low": found[name].low, "high": found[name].high, "images": len(mine.found.image_ids)},
             **{"resamples": resamples, "run": spec.id, "baseline_run": other.spec.id},
@@ -109,9 +109,11 @@ def without_zero(rows: Iterable[Mapping[str, Any]]) -> int:
 
 def read_intervals(path: Path) -> pd.DataFrame:
     """Read ``images.csv``; no rows where it is missing or of another version."""
-    text = ["recipe", "task", "optimizer", "regularizer", "options", "metric", "run", "baseline_run"]
+    text = ["recipe", "task", "optimizer", "regularizer", "options", "split", "metric", "run"]
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys([*text, "fingerprint"], str), keep_default_na=False)
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys([*text, "baseline_run", "fingerprint"], str), keep_default_na=False
+        )
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame(columns=list(IMAGE_COLUMNS))
     if list(frame.columns) != list(IMAGE_COLUMNS):

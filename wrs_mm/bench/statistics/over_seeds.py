@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from wrs_mm.bench.statistics.results import reported
+
 SCENARIO = ["recipe", "optimizer", "learning_rate"]
 """Columns within which arms are compared: the parts of a run's ``scenario``, in its order."""
 
-_ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "baseline"]
-"""Columns that distinguish arms."""
+_ARM = [*SCENARIO, "task", "dataset", "regularizer", "options", "settings", "baseline", "split"]
+"""Columns that distinguish arms, and the split that is reported."""
 
 SUMMARY_COLUMNS = (
     *_ARM,
@@ -72,7 +74,7 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
 
 
 def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
-    """Summarize ``results.csv`` over seeds.
+    """Summarize ``results.csv`` over seeds: the runs that are no trial, on the split that they report.
 
     Args:
         results: As :func:`wrs_mm.bench.statistics.results.read_results` returns it.
@@ -84,6 +86,7 @@ def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
         for each metric that its recipe's other arms have, with empty numbers.
     """
     summary: list[dict[str, Any]] = []
+    results = reported(results)
     for _, group in results.groupby(SCENARIO, sort=True, dropna=False):
         measured = group[
             (group["status"] == "done") & (group["metric"] != "") & (group["checkpoint"] == checkpoint)

@@ -2,7 +2,8 @@
 
 The paper claims that weight decay has to be tuned and weight rescaling has not. What a sweep says about
 that is not its best result alone, but how much a neighboring value costs. The best value is chosen by the
-validation images it is shown on: it flatters an arm the more, the more values it had.
+images that it is shown on: it flatters an arm the more, the more values it had. Trials are no
+points of a sweep.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from wrs_mm.bench.statistics.over_seeds import mean_and_sd, paired
-from wrs_mm.bench.statistics.results import is_missing, main_metrics, records
+from wrs_mm.bench.statistics.results import is_missing, main_metrics, records, reported
 from wrs_mm.values import is_number
 
 _LEARNING_RATE = "learning_rate"
 """The axis that is no option of an arm."""
 
 SWEEP_COLUMNS = (
-    *("recipe", "task", "optimizer", "regularizer", "checkpoint", "metric", "axis", "best", "point"),
+    *("recipe", "task", "optimizer", "regularizer", "split", "checkpoint", "metric"),
+    *("axis", "best", "point"),
     *("seeds", "mean", "sd"),
     *(
         f"{side}_{name}"
@@ -70,6 +72,7 @@ def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
         no arm of any recipe sweeps anything.
     """
     listed: list[dict[str, Any]] = []
+    results = reported(results)
     for (recipe, optimizer), group in results.groupby(["recipe", "optimizer"], sort=True):
         measured = group[(group["status"] == "done") & (group["checkpoint"] == checkpoint)]
         task = str(group["task"].iloc[0])
@@ -81,7 +84,7 @@ def sweeps(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:
         for regularizer, arm in group.groupby("regularizer", sort=True):
             shared: dict[str, Any] = {
                 **{"recipe": recipe, "task": task, "optimizer": optimizer, "regularizer": regularizer},
-                **{"checkpoint": checkpoint, "metric": metric},
+                **{"split": group["split"].iloc[0], "checkpoint": checkpoint, "metric": metric},
             }
             rows += [{**shared, **row} for row in _arm(arm, metric, checkpoint)]
         if any(row["axis"] for row in rows):
@@ -123,6 +126,7 @@ def swept_points(results: pd.DataFrame, best: pd.DataFrame) -> SweptPoints:
         results: ``results.csv``.
         best: From :func:`sweeps`.
     """
+    results = reported(results)
     return {sweep_key(row): along(results, row) for row in records(best) if row["axis"]}
 
 

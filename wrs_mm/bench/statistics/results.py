@@ -1,4 +1,4 @@
-"""``results.csv``: one row a run, metric and checkpoint, from the runs' results.
+"""``results.csv``: one row a run, split, metric and checkpoint, from the runs' results.
 
 The rows are sorted and the text does not depend on the order in which runs ended.
 """
@@ -25,12 +25,15 @@ RESULT_COLUMNS = (
     "dataset",
     "regularizer",
     "options",
+    "settings",
     "optimizer",
     "learning_rate",
     "cfg_options",
     "baseline",
     "seed",
+    "trial",
     "status",
+    "split",
     "metric",
     "value",
     "checkpoint",
@@ -42,13 +45,19 @@ RESULT_COLUMNS = (
     "reason",
     "run",
 )
-"""``options`` and ``cfg_options`` are JSON; ``optimizer`` is ``recipe`` or a name, with its options in
-brackets; ``learning_rate`` is empty where it is the recipe's; ``baseline`` says whether the row's arm is
-the one to compare with; ``value`` is in percent; ``checkpoint`` is ``last``, or ``best``: the validation
-that was best by the metric that the recipe saves its best checkpoint by; ``iteration`` is the updates done
-then; ``seconds`` is wall time. A run without metrics has one row, ``last``, without metric and value."""
+"""``options``, ``settings`` and ``cfg_options`` are JSON; ``optimizer`` is ``recipe`` or a name, with its
+options in brackets; ``learning_rate`` is the scenario's, empty where it is the recipe's: an arm may have
+another ``lr`` among its settings; ``baseline`` says whether the row's arm is the one to compare with;
+``trial`` is empty for a run that is none; ``split`` is where ``value``, in percent, was measured, ``tune`` or
+``test``;
+``checkpoint`` is ``last`` or, on tune, ``best``: the validation that was best by the metric that the recipe
+saves its best checkpoint by; ``iteration`` is the updates done then; ``seconds`` is wall time. A run without
+metrics has a row for each split that it was to be measured on, ``last``, without metric and value."""
 
-_SORT = ["recipe", "optimizer", "learning_rate", "regularizer", "options", "seed", "checkpoint", "metric"]
+_SORT = [
+    *("recipe", "optimizer", "learning_rate", "regularizer", "options", "trial", "seed", "split"),
+    *("checkpoint", "metric"),
+]
 
 
 def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
@@ -59,11 +68,13 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
         "dataset": result.dataset,
         "regularizer": spec.regularizer,
         "options": options_json(spec.options),
+        "settings": options_json(spec.settings),
         "optimizer": arm_label(spec.optimizer, spec.optimizer_options),
         "learning_rate": spec.learning_rate,
         "cfg_options": options_json(spec.cfg_options),
         "baseline": spec.baseline,
         "seed": spec.seed,
+        "trial": spec.trial,
         "status": result.status.value,
         "seconds": result.seconds,
         "threads": result.threads,
@@ -72,14 +83,20 @@ def rows(spec: RunSpec, result: Result) -> list[dict[str, Any]]:
         "reason": result.reason or "",
         "run": spec.id,
     }
-    last = {**shared, "checkpoint": "last", "iteration": result.iteration}
-    if not result.metrics:
-        return [{**last, "metric": "", "value": None}]
-    listed = [{**last, "metric": name, "value": value} for name, value in result.metrics.items()]
-    if result.best is not None:
-        best = {**shared, "checkpoint": "best", "iteration": result.best.iteration}
-        listed += [{**best, "metric": name, "value": value} for name, value in result.best.metrics.items()]
+    measured = {"tune": result.metrics} | ({"test": result.test} if spec.split == "test" else {})
+    listed = [
+        {**shared, **row, "split": split, "checkpoint": "last", "iteration": result.iteration}
+        for split, metrics in measured.items()
+        for row in _metric_rows(metrics or {"": None})
+    ]
+    if result.metrics and result.best is not None:
+        best = {**shared, "split": "tune", "checkpoint": "best", "iteration": result.best.iteration}
+        listed += [{**best, **row} for row in _metric_rows(result.best.metrics)]
     return listed
+
+
+def _metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    return [{"metric": name, "value": value} for name, value in metrics.items()]
 
 
 def options_json(options: Mapping[str, Any]) -> str:
@@ -91,12 +108,14 @@ def gather(pairs: Iterable[tuple[RunSpec, Result]]) -> pd.DataFrame:
     """All rows, sorted, with :data:`RESULT_COLUMNS`."""
     listed = [row for spec, result in pairs for row in rows(spec, result)]
     frame = pd.DataFrame(listed, columns=list(RESULT_COLUMNS))
+    frame["trial"] = pd.to_numeric(frame["trial"])
     return frame.sort_values(_SORT, kind="stable", ignore_index=True)
 
 
 def write_results(frame: pd.DataFrame, path: Path) -> None:
     """Write ``results.csv`` (UTF-8, newline-terminated rows)."""
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    whole = frame.assign(trial=frame["trial"].astype("Int64"))
+    write_text(path, whole.to_csv(index=False, lineterminator="\n"))
 
 
 def read_results(path: Path) -> pd.DataFrame:
@@ -105,8 +124,8 @@ def read_results(path: Path) -> pd.DataFrame:
     Raises:
         PlanError: It is missing or has other columns.
     """
-    text = ["recipe", "task", "dataset", "regularizer", "options", "optimizer", "cfg_options", "status"]
-    text += ["metric", "checkpoint", "device", "config_hash", "reason", "run"]
+    text = ["recipe", "task", "dataset", "regularizer", "options", "settings", "optimizer", "cfg_options"]
+    text += ["status", "split", "metric", "checkpoint", "device", "config_hash", "reason", "run"]
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False)
     except FileNotFoundError:
@@ -115,9 +134,16 @@ def read_results(path: Path) -> pd.DataFrame:
         raise PlanError(f"{path} has other columns than expected; run `wrs-mm bench report`")
     frame["value"] = pd.to_numeric(frame["value"])
     frame["threads"] = pd.to_numeric(frame["threads"])
+    frame["trial"] = pd.to_numeric(frame["trial"])
     frame["learning_rate"] = pd.to_numeric(frame["learning_rate"])
     frame["baseline"] = frame["baseline"].astype(str) == "True"
     return frame
+
+
+def reported(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that arms are compared by: of runs that are no trial, on the split that their plan reports."""
+    tested = results["run"].isin(set(results.loc[results["split"] == "test", "run"]))
+    return results[results["trial"].isna() & ((results["split"] == "test") == tested)]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -138,6 +164,7 @@ def main_metrics(task: str, measured: Collection[str]) -> list[str]:
 def same_at_last_and_best(results: pd.DataFrame) -> set[str]:
     """The tasks in which every run's best checkpoint has exactly the numbers of its last one."""
     same = set()
+    results = reported(results)
     done = results[(results["status"] == "done") & (results["metric"] != "")]
     for task, rows in done.groupby("task"):
         values = rows.pivot(index=["run", "metric"], columns="checkpoint", values="value")

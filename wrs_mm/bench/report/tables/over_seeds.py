@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.report.labels import CHECKPOINTS, NONE, bracket, label, number
+from wrs_mm.bench.report.labels import CHECKPOINTS, NONE, bracket, label, number, splits
 from wrs_mm.bench.report.tables.base import Column, Record, Row, ScenarioColumns, Table, TableCell
 from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.statistics.benchmark import arm_order
@@ -68,8 +68,8 @@ def _caption(summary: pd.DataFrame) -> str:
     """What the numbers of a comparison are."""
     which = "last" if (summary["checkpoint"] == "last").all() else "best"
     text = (
-        f"Percent, of each run's {which} checkpoint: mean ± standard deviation over seeds; Δ: the mean ± "
-        "standard deviation of the difference to the baseline, paired by seed"
+        f"Percent on {splits(summary)}, of each run's {which} checkpoint: mean ± standard deviation over "
+        "seeds; Δ: the mean ± standard deviation of the difference to the baseline, paired by seed"
     )
     if (summary["pairs"] >= MIN_PAIRS).any():
         text += ", with its 95 % interval in brackets (Student's t over the paired differences)"

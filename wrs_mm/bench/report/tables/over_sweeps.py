@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from wrs_mm.bench.report.labels import AXES, CHECKPOINTS, NONE, bracket, number, plain
+from wrs_mm.bench.report.labels import AXES, CHECKPOINTS, NONE, bracket, number, plain, splits
 from wrs_mm.bench.report.tables.base import Column, Record, Row, Table, TableCell
 from wrs_mm.bench.report.tables.over_seeds import SAME
 from wrs_mm.bench.statistics.over_sweeps import step_from_best
@@ -40,10 +40,10 @@ def sweep_tables(sweeps: pd.DataFrame, same_as_best: Collection[str] = ()) -> li
     columns += [Column(name, numeric=True) for name in ("at the best", "one step below", "one step above")]
     which = CHECKPOINTS[str(sweeps["checkpoint"].iloc[0])]
     caption = (
-        f"Percent, of each run's {which}: the best value of each option, all others as at the best point, "
-        "and how many points are lost one step of the sweep away from it, paired by seed"
+        f"Percent on {splits(sweeps)}, of each run's {which}: the best value of each option, all others as "
+        "at the best point, and how many points are lost one step of the sweep away from it, paired by seed"
         + (" (95 % interval in brackets)" if (sweeps[["below_low", "above_low"]].notna().any().any()) else "")
-        + ". The best value was chosen by these validation images."
+        + ". The best value was chosen by the images that it is measured on."
     )
     if set(sweeps["task"]) <= set(same_as_best):
         caption += f" {SAME}"

@@ -1,0 +1,71 @@
+"""What a plan would cost, and how small a difference it could tell: from runs of the same recipes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from wrs_mm.bench.plan.budget import Budget
+from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.runs.snapshot import duration
+from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.statistics.benchmark import RunData, main_metric, read_benchmark
+from wrs_mm.bench.statistics.over_seeds import summarize
+from wrs_mm.bench.statistics.power import detectable_sentence, minimum_detectable_difference, pooled_sd
+from wrs_mm.bench.statistics.results import gather, records
+
+
+def forecast(plan: Plan, given: Sequence[Budget], measured: WorkDir) -> list[str]:
+    """What can be said of each recipe of a plan beforehand, one line each.
+
+    Args:
+        plan: The plan.
+        given: What its arms get, from :func:`wrs_mm.bench.plan.budget.budgets`.
+        measured: A work dir with runs of the same recipes, of this plan or of another one.
+
+    Raises:
+        PlanError: The folder is no work dir.
+    """
+    runs = [run for run in read_benchmark(measured).runs if run.status is Status.DONE]
+    lines = []
+    for recipe in plan.recipes:
+        own = [run for run in runs if run.spec.recipe == recipe.name]
+        if not own:
+            lines.append(
+                f"{recipe.name}: nothing of it is done in {measured.path}, so nothing is known of it"
+            )
+            continue
+        lines.append(_time_line(recipe.name, [b for b in given if b.arm.spec.recipe == recipe.name], own))
+        lines.append(f"{recipe.name}: {_difference_line(plan, own)}")
+    return lines
+
+
+def _time_line(recipe: str, given: Sequence[Budget], measured: Sequence[RunData]) -> str:
+    results = [run.result for run in measured if run.result is not None]
+    seconds = math.fsum(result.seconds for result in results)
+    updates = sum(result.iteration for result in results)
+    each = seconds / len(results)
+    total = 0.0
+    for budget in given:
+        # Where the recipe counts epochs, only that its runs are as long as those measured can be said.
+        longer = budget.each is not None and budget.each.unit == "iteration" and updates
+        per_run = seconds / updates * budget.each.count if longer and budget.each else each
+        total += per_run * (budget.trial_runs + budget.finals)
+    runs = sum(budget.trial_runs + budget.finals for budget in given)
+    return f"{recipe}: {runs} runs, {duration(total)} one after the other (measured: {duration(each)} a run)"
+
+
+def _difference_line(plan: Plan, measured: Sequence[RunData]) -> str:
+    finals = [run for run in measured if run.spec.trial is None]
+    metric = main_metric(finals)
+    pairs = [(run.spec, run.result) for run in finals if run.result is not None]
+    rows = [
+        row for row in records(summarize(gather(pairs))) if row["metric"] == metric and not row["baseline"]
+    ]
+    sd = pooled_sd([row["difference_sd"] for row in rows], [row["pairs"] for row in rows])
+    if metric is None or math.isnan(sd):
+        return "how small a difference this plan can tell is not known: no two arms share two seeds there"
+    found = minimum_detectable_difference(sd, len(plan.seeds))
+    sentence = detectable_sentence(found, len(plan.seeds), metric)
+    return f"{sentence} (paired differences measured: sd {sd:.2f})"
