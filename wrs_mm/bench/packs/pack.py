@@ -51,7 +51,10 @@ def pack(path: Path, file: Path) -> int:
     text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
-    write_pack(file, manifest, text, (read_run(run) for run in shown))
+    try:
+        write_pack(file, manifest, text, (read_run(run) for run in shown))
+    except OSError as error:
+        raise PlanError(f"{file} cannot be written ({error})") from error
     print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")
     return 0
 
