@@ -33,8 +33,8 @@ def pack(path: Path, file: Path) -> int:
         0.
 
     Raises:
-        PlanError: The folder is not the work dir of a benchmark, no run in it is done or has diverged, one
-            of them cannot be packed, or the file is not to be written.
+        PlanError: The folder is not the work dir of a benchmark, no run in it has a final result, one of
+            them cannot be packed, or the file cannot be written.
     """
     work_dir = WorkDir(path)
     listed = work_dir.listed()
@@ -45,7 +45,7 @@ def pack(path: Path, file: Path) -> int:
     runs = sorted((work_dir.run(spec) for spec in listed.runs), key=lambda run: run.name)
     final = [run for run in runs if run.is_final()]
     if not final:
-        raise PlanError(f"no run of {path} is done or has diverged; there is nothing to pack")
+        raise PlanError(f"no run of {path} has a final result; there is nothing to pack")
     _make_matches(work_dir)
     manifest = Manifest(plan=listed, packed=[run.name for run in final])
     text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
