@@ -51,17 +51,21 @@ def pack(path: Path, file: Path) -> int:
     text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
-    write_pack(file, manifest, text, (read_run(run) for run in shown))
+    try:
+        write_pack(file, manifest, text, (read_run(run) for run in shown))
+    except OSError as error:
+        raise PlanError(f"{file} cannot be written ({error})") from error
     print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")
     return 0
 
 
 def _make_matches(work_dir: WorkDir) -> None:
-    """Keep the matches of boxes beside the predictions, as a report does; say where that cannot be done."""
+    """Keep the matches of boxes beside the predictions, as a report does; say where they are not made."""
     from wrs_mm.bench.statistics.benchmark import read_benchmark
     from wrs_mm.bench.statistics.evaluations import evaluated_runs
 
-    _, notes = evaluated_runs(read_benchmark(work_dir, details=True).runs)
+    runs = read_benchmark(work_dir, details=True).runs
+    _, notes = evaluated_runs(run for run in runs if run.has_predictions())
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 

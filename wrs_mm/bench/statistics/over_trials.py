@@ -13,6 +13,11 @@ not 1, and the estimate is too low (Tang et al., «Showing Your Work Doesn't Alw
 measure both. Quasi-random trials cover the space more evenly than independent ones; of those, E_k is the
 best of a random k of the trials made, and somewhat better than k settings drawn at random would be.
 
+**Intervals** are for what k settings drawn at random from the search space would find, from a model of the
+metric between the trials (:mod:`wrs_mm.bench.statistics.landscape`), with an estimate of its own. Resampling
+the trials gives none that hold: a bootstrap's are too short for k near n, and where trials are quasi-random
+they are many times too wide for small k (docs/statistics.md has both).
+
 **Diverged trials** count: they are never chosen while another is there, and a budget that was spent on
 nothing else found nothing, which counts as a metric of 0. How probable that is stands beside it.
 """
@@ -25,6 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from wrs_mm.bench.statistics.landscape import Landscape
 
 NOTHING = 0.0
 """Metric of a search in which every trial diverged: in percent, the lowest there is."""
@@ -109,3 +116,43 @@ def best_of_k_drawn(tune: ArrayLike, test: ArrayLike, ks: Sequence[int]) -> np.n
     sorted_test = np.take_along_axis(np.asarray(test, dtype=float), order, axis=-1)
     below = np.linspace(0, 1, sorted_test.shape[-1] + 1)
     return np.stack([sorted_test @ np.diff(below**k) for k in ks], axis=-1)
+
+
+class Expected(NamedTuple):
+    """What k settings drawn at random are expected to find.
+
+    Attributes:
+        k: How many.
+        metric: Expected test metric of the one that is best on tune; estimate.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    k: int
+    metric: float
+    low: float
+    high: float
+
+
+def expected_best(
+    found: Landscape, ks: Sequence[int], confidence: float = 0.95, seed: int = 0
+) -> list[Expected]:
+    """The expected test metric of the best of k random settings on tune, with intervals.
+
+    Args:
+        found: What is known of the arm's metric.
+        ks: Numbers of settings, up to that of the trials made.
+        confidence: Of the intervals.
+        seed: Of the trainings' random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    # A seed is good or bad on both splits; the choice sees that, and what tune has of its own.
+    shared = np.sqrt(np.maximum(found.seed_sd**2 - found.split_sd**2, 0))[:, None]
+    test = found.metric + shared * rng.standard_normal(found.metric.shape)
+    tune = test + found.split_sd * rng.standard_normal(test.shape)
+    curves = best_of_k_drawn(
+        np.where(found.trains, tune, -math.inf), np.where(found.trains, test, NOTHING), ks
+    )
+    tail = (1 - confidence) / 2
+    low, metric, high = np.quantile(curves, [tail, 0.5, 1 - tail], axis=0)
+    return [Expected(k, *map(float, row)) for k, *row in zip(ks, metric, low, high, strict=True)]
