@@ -19,6 +19,7 @@ from wrs_mm.bench.plan.halving import Rung, rungs_of
 from wrs_mm.bench.plan.plan import Plan
 from wrs_mm.bench.plan.search import at_border, setting_label
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.config_text import ConfigTexts
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.metrics import MAIN, in_percent
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
@@ -66,7 +67,8 @@ class Study:
         self.work_dir = work_dir
         self.resolver = Resolver(plan)
         self._arms = planned_arms(plan)
-        self._texts: dict[str, tuple[Identity, str]] = {}
+        self._resolved_runs: dict[str, tuple[Identity, str]] = {}
+        self._texts = ConfigTexts()
 
     def known(self) -> list[PlannedRun]:
         """The runs that are known now, in the order in which they should start.
@@ -149,7 +151,7 @@ class Study:
 
     def _resolved(self, run: PlannedRun) -> tuple[Identity, str]:
         """What a run is, and its config's text."""
-        if run.spec.id not in self._texts:
+        if run.spec.id not in self._resolved_runs:
             config = self.resolver.config(run)
             identity = Identity(
                 spec=run.spec,
@@ -157,8 +159,8 @@ class Study:
                 dataset=resolve.dataset_name(config),
                 config_hash=config_hash(config.to_dict()),
             )
-            self._texts[run.spec.id] = identity, config.pretty_text
-        return self._texts[run.spec.id]
+            self._resolved_runs[run.spec.id] = identity, self._texts.text(config)
+        return self._resolved_runs[run.spec.id]
 
     def chosen_lines(self) -> dict[str, str]:
         """For each arm whose settings are known a line that says them, by the arm's label."""
