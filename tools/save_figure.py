@@ -1,6 +1,8 @@
-"""Save one plot of a report as a picture, for a document: SVG or PNG, drawn by headless Chromium::
+"""Save one plot of a report as a picture, for a document: SVG or PNG, drawn by headless Chromium.
 
-python tools/save_figure.py work_dirs/mini/report.html "expected mIoU on test" docs/img/effort.svg
+For example the figure of effort::
+
+    python tools/save_figure.py work_dirs/mini/report.html "expected mIoU on test" docs/img/effort.svg
 """
 
 from __future__ import annotations

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wrs_mm.bench.packs.manifest import Pack
 from wrs_mm.bench.packs.pack import pack
+from wrs_mm.bench.packs.unpack import unpack
+from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.records import Progress, Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.errors import PlanError
@@ -57,3 +61,16 @@ def test_a_name_that_is_probably_a_mistake_is_refused(copy):
     assert copy.plan.read_bytes() == before
     with pytest.raises(PlanError, match="is no folder; make it first"):
         pack(copy.path, copy.path / "missing" / "a.tar.xz")
+    with pytest.raises(PlanError, match="cannot be written"):
+        pack(copy.path, Path("/proc/a.tar.xz"))
+
+
+def test_what_is_written_down_of_a_plan_with_tuning_goes_along(copy, tmp_path):
+    tuning = Tuning.model_validate(
+        {"trials": 8, "search": {"lr": [0.01, 1.0], "wd": {"weight_decay": [1e-5, 0.1]}}, "seeds": [100]}
+    )
+    copy.register(copy.name, copy.specs(), tuning, to_come=7)
+    pack(copy.path, tmp_path / "a.tar.xz")
+    unpack([tmp_path / "a.tar.xz"], tmp_path / "other")
+    assert WorkDir(tmp_path / "other").listed() == copy.listed()
+    assert WorkDir(tmp_path / "other").tuning() == tuning

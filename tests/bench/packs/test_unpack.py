@@ -204,6 +204,8 @@ def test_a_folder_of_somebody_else_is_left_alone(packed, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(PlanError, match="holds other files"):
         unpack([packed], tmp_path)
+    with pytest.raises(PlanError, match="cannot be written"):
+        unpack([packed], Path("/proc/work"))
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-40], lambda b: b[:2000] + b"x" + b[2001:], lambda b: b"PK"])

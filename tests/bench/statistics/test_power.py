@@ -78,21 +78,21 @@ def test_more_seeds_and_less_scatter_tell_smaller_differences() -> None:
 def test_where_there_is_no_interval_nothing_is_detectable() -> None:
     assert math.isnan(minimum_detectable_difference(1.0, 2))
     assert math.isnan(minimum_detectable_difference(math.nan, 5))
-    assert all(map(math.isnan, detectable([1.0, 2.0])[1:]))
+    assert all(map(math.isnan, detectable(1.0, 2)[1:]))
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_intervals_from_data_cover_the_true_one_in_95_percent(n: int) -> None:
     truth = minimum_detectable_difference(2.0, n)
     draws = np.random.default_rng(n).normal(0.4, 2.0, (2000, n))
-    found = [detectable(row) for row in draws]
+    found = [detectable(float(row.std(ddof=1)), n) for row in draws]
     covered = np.mean([one.low <= truth <= one.high for one in found])
     assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
     assert all(one.low < one.difference < one.high for one in found)
 
 
 def test_the_reach_of_an_interval_from_five_seeds_is_what_the_docstring_says() -> None:
-    one = detectable([1.0, 2.0, 4.0, 8.0, 9.0])
+    one = detectable(3.0, 5)
     assert one.low / one.difference == pytest.approx(0.6, abs=0.05)
     assert one.high / one.difference == pytest.approx(2.9, abs=0.05)
 

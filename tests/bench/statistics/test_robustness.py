@@ -6,6 +6,7 @@ The simulation is tools/interval_coverage.py, whose table is in docs/statistics.
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -91,17 +92,19 @@ def test_intervals_are_narrow_and_mostly_right_in_a_few_searches(simulation: Mod
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", [16, 32])
-def test_intervals_cover_the_truth_in_93_to_97_percent_of_searches(
-    simulation: ModuleType, trials: int
-) -> None:
-    """Over all families and both noises; with 1200 searches, two Monte Carlo standard errors are 1.3 %."""
-    ks = [1, 4, trials]
+def test_intervals_cover_the_truth_in_93_to_97_percent_of_searches(simulation: ModuleType) -> None:
+    """Over all families and both noises: 480 searches, other ones than those of the table in the docs."""
     rows = [
-        simulation.coverage(family, sd, trials, 100, ks, seed=index)
+        simulation.coverage(family, sd, trials=16, searches=40, ks=[1, 2, 4, 8, 16], seed=100 + index)
         for index, family in enumerate(simulation.FAMILIES)
         for sd in (0.3, 1.5)
     ]
-    share, best = np.mean([row.share for row in rows], 0), np.mean([row.best for row in rows], 0)
-    assert ((share > 0.93 - 0.013) & (share < 0.97 + 0.013)).all(), share
-    assert ((best > 0.93 - 0.013) & (best < 0.97 + 0.013)).all(), best
+    searches = sum(row.searches for row in rows)
+    # Two Monte Carlo standard errors.
+    margin = 2 * math.sqrt(0.95 * 0.05 / searches)
+    for name in ("share", "best"):
+        covered = np.mean([getattr(row, name) for row in rows], axis=0)
+        assert (covered > 0.93 - margin).all(), (name, covered)
+        assert (covered < 0.97 + margin).all(), (name, covered)
+    # What they are held against fails where they hold: the check can.
+    assert np.mean([row.bootstrap[-1] for row in rows]) < 0.9

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from wrs_mm import __version__
 from wrs_mm.bench.packs.archive import read_archive, write_archive
 from wrs_mm.bench.packs.contents import RunContent, unpacked
+from wrs_mm.bench.runs.records import Identity, Result
 from wrs_mm.bench.runs.work_dir import Listed
 from wrs_mm.errors import PlanError
 
@@ -43,6 +44,7 @@ class Pack:
         path: The file.
         manifest: What it says of itself.
         text: The plan as it was written; None where the work dir had none.
+        results: What the runs in it are, and what came out of them.
 
     Raises:
         PlanError: It is damaged, or no pack.
@@ -51,24 +53,25 @@ class Pack:
     def __init__(self, path: Path) -> None:
         self.path = path
         entries = read_archive(path)
-        name, content = next(entries, ("", b""))
+        name, head = next(entries, ("", b""))
         if name != _MANIFEST:
             raise PlanError(f"{path} is no pack of wrs-mm; give a file that `wrs-mm bench pack` wrote")
         try:
-            self.manifest = Manifest.model_validate_json(content)
+            self.manifest = Manifest.model_validate_json(head)
         except ValidationError:
             raise PlanError(f"{path} is of another version of wrs-mm, or damaged; pack it again") from None
         # Reading on checks every run.
         self.text: bytes | None = None
-        found = []
+        self.results: list[tuple[Identity, Result]] = []
         for folder, files in _by_folder(entries):
             if folder:
-                found.append(self._run(folder, files).identity.spec.id)
+                content = self._run(folder, files)
+                self.results.append((content.identity, content.result))
             elif set(files) == {_PLAN}:
                 self.text = files[_PLAN]
             else:
                 raise PlanError(f"{path} is no pack of wrs-mm: it holds {min(files)}")
-        if found != self.manifest.packed:
+        if [identity.spec.id for identity, _ in self.results] != self.manifest.packed:
             raise PlanError(f"{path} does not hold the runs that it lists; pack it again")
 
     def runs(self) -> Iterator[RunContent]:

@@ -33,8 +33,8 @@ def pack(path: Path, file: Path) -> int:
         0.
 
     Raises:
-        PlanError: The folder is not the work dir of a benchmark, no run in it is done or has diverged, one
-            of them cannot be packed, or the file is not to be written.
+        PlanError: The folder is not the work dir of a benchmark, no run in it has a final result, one of
+            them cannot be packed, or the file cannot be written.
     """
     work_dir = WorkDir(path)
     listed = work_dir.listed()
@@ -45,23 +45,27 @@ def pack(path: Path, file: Path) -> int:
     runs = sorted((work_dir.run(spec) for spec in listed.runs), key=lambda run: run.name)
     final = [run for run in runs if run.is_final()]
     if not final:
-        raise PlanError(f"no run of {path} is done or has diverged; there is nothing to pack")
+        raise PlanError(f"no run of {path} has a final result; there is nothing to pack")
     _make_matches(work_dir)
     manifest = Manifest(plan=listed, packed=[run.name for run in final])
     text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
-    write_pack(file, manifest, text, (read_run(run) for run in shown))
+    try:
+        write_pack(file, manifest, text, (read_run(run) for run in shown))
+    except OSError as error:
+        raise PlanError(f"{file} cannot be written ({error})") from error
     print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")
     return 0
 
 
 def _make_matches(work_dir: WorkDir) -> None:
-    """Keep the matches of boxes beside the predictions, as a report does; say where that cannot be done."""
+    """Keep the matches of boxes beside the predictions, as a report does; say where they are not made."""
     from wrs_mm.bench.statistics.benchmark import read_benchmark
     from wrs_mm.bench.statistics.evaluations import evaluated_runs
 
-    _, notes = evaluated_runs(read_benchmark(work_dir, details=True).runs)
+    runs = read_benchmark(work_dir, details=True).runs
+    _, notes = evaluated_runs(run for run in runs if run.has_predictions())
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import Timeout
+from rich.console import Console
+from rich.progress import track
 
 from wrs_mm.bench.packs.contents import RunContent
 from wrs_mm.bench.packs.manifest import Pack
@@ -61,10 +63,10 @@ def unpack(files: Sequence[Path], path: Path) -> int:
     work_dir.check(one_plan(places).name)
     known: dict[str, _Known] = {}
     for pack in packs:
-        for content in pack.runs():
-            _agree(_Known(pack.path, content.identity, content.result), known)
-    path.mkdir(parents=True, exist_ok=True)
+        for identity, result in pack.results:
+            _agree(_Known(pack.path, identity, result), known)
     try:
+        path.mkdir(parents=True, exist_ok=True)
         with work_dir.lock().acquire(timeout=_WAIT):
             if work_dir.is_registered():
                 places.insert(0, (path, work_dir.listed()))
@@ -73,12 +75,11 @@ def unpack(files: Sequence[Path], path: Path) -> int:
                 _check_run(work_dir.run(one.identity.spec), path, known)
             work_dir.restore(plan)
             _write_plan(work_dir, packs)
-            runs = path / "runs"
-            runs.mkdir(exist_ok=True)
-            remove_leftovers(runs)
-            written = sum(_lay(work_dir.run(run.identity.spec), run) for pack in packs for run in pack.runs())
+            written = _lay_all(work_dir, packs)
     except Timeout:
         raise PlanError(f"a bench run has been preparing {path} for minutes; try again") from None
+    except OSError as error:
+        raise PlanError(f"{path} cannot be written ({error}); what is there is whole, call again") from error
     there = len(known) - written
     kept = f"; {there} were there already" if there else ""
     print(f"{path}: {written} of {several(len(plan.runs), 'run')} unpacked{kept}")
@@ -137,6 +138,23 @@ def _write_plan(work_dir: WorkDir, packs: Sequence[Pack]) -> None:
     others = [file for text, file in texts.items() if text != work_dir.plan.read_bytes()]
     for file in others:
         print(f"note: the plan in {file} reads otherwise than {work_dir.plan}, which stays", file=sys.stderr)
+
+
+def _lay_all(work_dir: WorkDir, packs: Sequence[Pack]) -> int:
+    """Write the runs that are not there; how many were written."""
+    folder = work_dir.path / "runs"
+    folder.mkdir(exist_ok=True)
+    remove_leftovers(folder)
+    console = Console(stderr=True)
+    shown = track(
+        (content for pack in packs for content in pack.runs()),
+        "unpacking",
+        total=sum(len(pack.results) for pack in packs),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    return sum(_lay(work_dir.run(content.identity.spec), content) for content in shown)
 
 
 def _lay(run: Run, content: RunContent) -> bool:

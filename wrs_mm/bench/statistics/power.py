@@ -22,10 +22,10 @@ from typing import NamedTuple
 from scipy import stats
 from scipy.optimize import brentq
 
-from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, mean_and_sd
+from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 from wrs_mm.values import several
 
-POWER = 0.8
+_POWER = 0.8
 """How often a difference of the size that counts as detectable is detected."""
 
 
@@ -41,7 +41,7 @@ def power_of_paired_differences(difference: float, sd: float, n: int, alpha: flo
     return _power(abs(difference) * math.sqrt(n) / sd, n - 1, alpha)
 
 
-def minimum_detectable_difference(sd: float, n: int, power: float = POWER, alpha: float = 0.05) -> float:
+def minimum_detectable_difference(sd: float, n: int, power: float = _POWER, alpha: float = 0.05) -> float:
     """The smallest true difference that is told from 0 with a given power.
 
     Args:
@@ -94,7 +94,7 @@ class Detectable(NamedTuple):
     high: float
 
 
-def detectable(differences: Sequence[float], power: float = POWER, alpha: float = 0.05) -> Detectable:
+def detectable(sd: float, n: int, power: float = _POWER, alpha: float = 0.05) -> Detectable:
     """The minimum detectable difference, from data.
 
     It is proportional to σ, of which the sample's s is an estimate: (n − 1) s² / σ² is χ² with n − 1
@@ -102,11 +102,12 @@ def detectable(differences: Sequence[float], power: float = POWER, alpha: float 
     to 2.9 times the estimate.
 
     Args:
-        differences: Arm minus baseline, one a seed.
+        sd: Standard deviation (n − 1) of paired differences that were measured: ``difference_sd`` of a
+            summary.
+        n: How many they are: ``pairs``.
         power: See :func:`minimum_detectable_difference`.
         alpha: Likewise.
     """
-    n, sd = len(differences), mean_and_sd(differences)[1]
     value = minimum_detectable_difference(sd, n, power, alpha)
     if math.isnan(value):
         return Detectable(n, math.nan, math.nan, math.nan)
