@@ -177,7 +177,7 @@ def test_each_trial_is_a_point_the_chosen_one_is_large_and_crosses_have_diverged
     assert list(zip(trained["x"], trained["y"], strict=True)) == known
     assert chosen["x"] == [wd.choice.settings["weight_decay"]]
     assert chosen["marker"]["size"] > trained["marker"]["size"]
-    assert len(lost["x"]) == wd.diverged and max(lost["y"]) < min(trained["y"])
+    assert len(lost["x"]) == wd.count(Status.DIVERGED) and max(lost["y"]) < min(trained["y"])
     # Two settings: its trials lie on no curve.
     assert trained["mode"] == "markers"
 
@@ -278,7 +278,7 @@ def test_a_plan_that_reports_tune_says_nothing_of_effort(tmp_path):
         run.clear_result()
         run.write_result(result.model_copy(update={"test": {}}))
     page = render(collect(work_dir, with_images=True))
-    assert "Nothing has been measured on test yet" in page
+    assert "Effort and sensitivity take the metric on test of every trial" in page
     assert "expected bbox_mAP on test" not in page
 
 

@@ -85,7 +85,8 @@ def test_trials_are_counted_in_the_states_they_are_in():
     runs[0] = RunData(runs[0].spec, Path(), Status.DIVERGED, lost)
     runs[1] = RunData(runs[1].spec, Path(), Status.PENDING)
     (one,) = tuned_arms(benchmark(*runs))
-    assert (one.planned, one.through, one.diverged, one.task) == (8, 7, 1, "segmentation")
+    assert (one.planned, one.through, one.task) == (8, 7, "segmentation")
+    assert one.lost == {0: Status.DIVERGED}
 
 
 def test_effort_has_a_row_for_each_number_of_trials_and_no_interval_without_final_runs():
@@ -96,3 +97,13 @@ def test_effort_has_a_row_for_each_number_of_trials_and_no_interval_without_fina
     own = frame[frame["regularizer"] == "none"]["of_trials"]
     assert own.is_monotonic_increasing
     assert own.iloc[-1] == 1 + 100 * max(run.spec.settings["lr"] for run in trials("none"))
+
+
+def test_a_trial_that_was_stopped_has_not_diverged_and_leaves_the_search_unknown():
+    runs = trials("none")
+    result = Result(status=Status.STOPPED, task="segmentation", metrics={"mIoU": 3.0})
+    runs[0] = RunData(runs[0].spec, Path(), Status.STOPPED, result)
+    (one,) = tuned_arms(benchmark(*runs))
+    assert (one.count(Status.STOPPED), one.count(Status.DIVERGED)) == (1, 0)
+    assert one.choice.trial is not None
+    assert one.search is None and one.best_of_k == [] and one.near_best == []

@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 from wrs_mm.values import several
 
-_POWER = 0.8
+POWER = 0.8
 """How often a difference of the size that counts as detectable is detected."""
 
 
@@ -41,7 +41,7 @@ def power_of_paired_differences(difference: float, sd: float, n: int, alpha: flo
     return _power(abs(difference) * math.sqrt(n) / sd, n - 1, alpha)
 
 
-def minimum_detectable_difference(sd: float, n: int, power: float = _POWER, alpha: float = 0.05) -> float:
+def minimum_detectable_difference(sd: float, n: int, power: float = POWER, alpha: float = 0.05) -> float:
     """The smallest true difference that is told from 0 with a given power.
 
     Args:
@@ -94,7 +94,7 @@ class Detectable(NamedTuple):
     high: float
 
 
-def detectable(sd: float, n: int, power: float = _POWER, alpha: float = 0.05) -> Detectable:
+def detectable(sd: float, n: int, power: float = POWER, alpha: float = 0.05) -> Detectable:
     """The minimum detectable difference, from data.
 
     It is proportional to σ, of which the sample's s is an estimate: (n − 1) s² / σ² is χ² with n − 1

@@ -17,6 +17,7 @@ import pandas as pd
 from wrs_mm.bench.plan.search import Space, at_border
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.plan.tuning import Tuning
+from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.statistics.benchmark import BenchmarkData, RunData, arm_order
 from wrs_mm.bench.statistics.landscape import Landscape
 from wrs_mm.bench.statistics.over_seeds import SCENARIO
@@ -37,7 +38,9 @@ class ArmTrials:
         choice: The scores of its trials on tune, and which one is the best.
         space: The values of each setting that is looked for.
         border: The best trial's settings that lie at the border of the search, and the plan's key to widen.
-        search: Its trials on test; None where the plan measures none there.
+        search: Its trials on test; None where some have no metric there, though they have not diverged: the
+            plan reports tune, or halving stopped them.
+        lost: Why trials have no score, by number: ``diverged`` or ``stopped``.
     """
 
     spec: RunSpec
@@ -46,6 +49,7 @@ class ArmTrials:
     space: Space
     border: Mapping[str, str]
     search: Search | None
+    lost: Mapping[int, Status]
 
     @property
     def label(self) -> str:
@@ -62,10 +66,9 @@ class ArmTrials:
         """How many are."""
         return len(self.choice.scores)
 
-    @property
-    def diverged(self) -> int:
-        """How many of these diverged."""
-        return sum(score is None for score in self.choice.scores.values())
+    def count(self, status: Status) -> int:
+        """How many of these are lost in this way."""
+        return sum(one is status for one in self.lost.values())
 
     @cached_property
     def best_of_k(self) -> list[BestOfK]:
@@ -157,11 +160,17 @@ def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], search: Search | None)
         for name, values in tuning.space(spec.regularizer).items()
         if any(run.spec.settings[name] != spec.settings[name] for run in trials)
     }
+    lost: dict[int, Status] = {}
+    # A trial is diverged where a single one of its runs is.
+    for status in (Status.STOPPED, Status.DIVERGED):
+        of_status = {run.spec.trial for run in trials if run.status is status}
+        lost |= {number: status for number in choice.scores if number in of_status}
     return ArmTrials(
         spec=spec,
         task=next((run.result.task for run in trials if run.result), ""),
         choice=choice,
         space=space,
         border={name: tuning.key(spec.regularizer, name) for name in at_border(space, choice.settings or {})},
-        search=search,
+        search=None if Status.STOPPED in lost.values() else search,
+        lost=lost,
     )

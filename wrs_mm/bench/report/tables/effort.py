@@ -42,7 +42,7 @@ def effort_table(arms: Sequence[ArmTrials]) -> Table | None:
     sentences = ["Percent on test: the expected metric of the best of k trials on tune."]
     sentences += [_RANDOM] if any(one.expected for one in arms) else []
     sentences += [_MADE] if not all(one.expected for one in arms) else []
-    if any(one.diverged for one in arms):
+    if any(one.lost for one in arms):
         sentences.append("Where all k diverge the metric counts as 0.")
     return Table("Effort: what k trials find", " ".join(sentences), columns, body, keys=len(keys))
 

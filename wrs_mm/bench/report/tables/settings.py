@@ -9,6 +9,7 @@ from typing import Any
 from wrs_mm.bench.plan.search import setting_label
 from wrs_mm.bench.report.labels import NONE, label, scenario_label, scenario_of
 from wrs_mm.bench.report.tables.base import Column, Record, TableCell
+from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.statistics.results import options_json
 from wrs_mm.bench.statistics.tuned import ArmTrials
 
@@ -73,9 +74,10 @@ def shown_settings(settings: Mapping[str, Any], border: Iterable[str] = ()) -> s
 
 
 def _trials_text(one: ArmTrials) -> str:
-    """How many trials an arm has had, and how many of them diverged."""
+    """How many trials an arm has had, and how many of them came to no score."""
     text = str(one.planned) if one.through == one.planned else f"{one.through} of {one.planned}"
-    return f"{text}, {one.diverged} diverged" if one.diverged else text
+    counts = {status: one.count(status) for status in (Status.DIVERGED, Status.STOPPED)}
+    return ", ".join([text, *(f"{count} {status}" for status, count in counts.items() if count)])
 
 
 def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
@@ -86,7 +88,8 @@ def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
 def _warning(one: ArmTrials) -> str:
     name = f"{one.label} on {scenario_of(one.spec)}"
     if one.choice.hopeless:
-        return f"{name}: all of its trials diverged, so it has no final runs."
+        which = "all of its trials" + (" that were not stopped" if one.count(Status.STOPPED) else "")
+        return f"{name}: {which} diverged, so it has no final runs."
     if one.choice.waiting:
         return f"{name}: {one.planned - one.through} of its {one.planned} trials are not through yet."
     if not one.border:

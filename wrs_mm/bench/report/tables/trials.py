@@ -31,7 +31,7 @@ def trials_table(arms: Sequence[ArmTrials]) -> Table:
                 TableCell(number(value), value, best)
                 for value in (math.nan if score is None else score, on_test.get(trial, math.nan))
             ]
-            cells.append(TableCell("diverged" if score is None else "chosen" if best else ""))
+            cells.append(TableCell("chosen" if best else one.lost.get(trial, "")))
             body.append(Row(one.label, cells, one.spec.recipe))
     keys = [Column("regularizer"), *scenario.columns(), Column("trial", numeric=True)]
     columns = [*keys, Column("settings"), Column("metric")]
