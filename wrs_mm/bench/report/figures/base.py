@@ -86,6 +86,7 @@ def make_figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "hoverlabel": {"namelength": -1},
+            "modebar": {"bgcolor": "rgba(255,255,255,0.85)", "color": "#9aa3ad", "activecolor": "#1d2530"},
             **layout,
             "xaxis": {**axis, **layout.get("xaxis", {})},
             "yaxis": {**axis, **layout.get("yaxis", {})},

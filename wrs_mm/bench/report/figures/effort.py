@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from wrs_mm.bench.report.figures.base import Figure, Mark, band, make_figure, marks, of_arm
-from wrs_mm.bench.report.labels import number, scenario_of
+from wrs_mm.bench.report.labels import number, range_of, scenario_of
 from wrs_mm.bench.statistics.tuned import ArmTrials
 
 
@@ -50,7 +50,7 @@ def _band(one: ArmTrials, mark: Mark) -> Any:
 def _line(one: ArmTrials, mark: Mark) -> Any:
     points = one.expected or one.best_of_k
     more = [
-        f" {number(e.low)} to {number(e.high)}; of the trials made {number(made.metric)}"
+        f" {range_of(e.low, e.high)}, of the trials made {number(made.metric)}"
         for e, made in zip(one.expected, one.best_of_k, strict=False)
     ] or [" of the trials made"] * len(points)
     return go.Scatter(
