@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from small_recipe import RECIPE
 
 from wrs_mm.bench.plan.recipes import find_recipe
 from wrs_mm.bench.runs.config_text import ConfigTexts
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.regularizers import apply_regularizer
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,14 @@ def test_the_text_is_that_of_mmengine(recipe: str, monkeypatch: pytest.MonkeyPat
     )
     assert texts.text(config) == expected
     assert laid_out == ["randomness"]
+
+
+def test_a_config_in_mmengines_new_style_is_laid_out_as_mmengine_does(tmp_path: Path) -> None:
+    new = "from mmengine.config import read_base\nfrom torch.optim import SGD\n"
+    new += RECIPE.replace("'SGD'", "SGD").replace("default_scope = 'mmseg'", "default_scope = None")
+    (tmp_path / "new.py").write_text(new)
+    config = load_config(tmp_path / "new.py")
+    arm = apply_regularizer(config, "wd")
+    for one in (config, arm):
+        assert ConfigTexts().text(one) == one.pretty_text
+    assert "torch.optim" in arm.pretty_text
