@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -302,3 +305,15 @@ def test_it_opens_without_a_complaint_and_nothing_sticks_out(browser, tuned, wid
     assert visit.page.locator('figure.plot[data-arm="wd"]:visible').count() == 0
     assert visit.page.locator('figure.plot[data-arm="wrs"]:visible').count() == 1
     assert visit.complaints == []
+
+
+@pytest.mark.slow
+def test_one_of_its_plots_can_be_saved_as_a_picture(browser, tuned, tmp_path):
+    tool = Path(__file__).parents[3] / "tools" / "save_figure.py"
+    picture = tmp_path / "effort.svg"
+    # Playwright does not start twice in one process.
+    command = [sys.executable, str(tool), str(write_page(tuned.report))]
+    subprocess.run([*command, "expected bbox_mAP", str(picture)], check=True)
+    assert picture.read_text().startswith("<svg") and "wrs_matched" in picture.read_text()
+    several = subprocess.run([*command, "wrs", str(picture)], capture_output=True, text=True, check=False)
+    assert several.returncode == 2 and "2 plots are called so" in several.stderr
