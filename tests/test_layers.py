@@ -55,6 +55,7 @@ MAY_IMPORT_IN_BENCH: dict[str, set[str]] = {
     "statistics": {"runs", "plan"},
     "published": {"statistics", "runs", "plan"},
     "report": {"statistics", "runs", "plan"},
+    "packs": {"statistics", "runs", "plan"},
     # The runs of a plan in a work dir, as far as they are known.
     "study": {"statistics", "runs", "plan"},
     # What the command does, a function for each verb.

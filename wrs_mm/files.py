@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -55,10 +56,39 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder with all its files: it appears whole or not at all.
+
+    A folder of its name goes, with what is in it. A crash just then leaves neither of them there.
+
+    Args:
+        folder: The folder; the one that it is in exists.
+        files: Contents by names below it, with slashes.
+
+    Raises:
+        OSError: It could not be written; what was there before is as it was.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}.tmp") for kind in ("new", "old"))
+    try:
+        for name, content in files.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files whose writer was killed: half checkpoints fill a disk.
+    """Remove temporary files and folders whose writer was killed: half checkpoints fill a disk.
 
     Only for a folder in which nobody else writes now.
     """
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

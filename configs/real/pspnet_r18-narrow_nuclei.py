@@ -11,7 +11,7 @@ dataset = dict(
         classes=('background', 'nucleus'), palette=[[0, 0, 0], [80, 160, 255]]))
 
 # Whole tiles are trained on, not crops.
-model = dict(data_preprocessor=dict(size=(128, 128)), decode_head=dict(num_classes=2))
+model = dict(data_preprocessor=dict(size=(64, 64)), decode_head=dict(num_classes=2))
 
 # Nuclei have no upright: flip both ways.
 train_pipeline = [
@@ -21,7 +21,8 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackSegInputs')
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline, **dataset))
+train_dataloader = dict(
+    batch_size=16, dataset=dict(pipeline=train_pipeline, **dataset))
 # Settings are chosen on val; tables report test.
 val_dataloader = dict(dataset=dataset)
 test_dataloader = dict(

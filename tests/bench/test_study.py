@@ -5,12 +5,13 @@ Of real trials test_tuning.py makes sure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_plans import SMALL, TUNING
-from small_recipe import write_recipe
+from small_recipe import RECIPE, write_recipe
 
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.runs.records import Result, Status
@@ -188,3 +189,120 @@ def test_a_trial_trained_with_another_config_is_refused(make):
     changed = make(SMALL + TUNING + "cfg_options: {train_dataloader.batch_size: 4}\n")
     with pytest.raises(PlanError, match="was trained with another config"):
         changed.prepare()
+
+
+def _validate(study: Study, values: dict[int, list[float]], **ended: Status) -> None:
+    """Give trials of wd what they measured at their validations so far, in percent, and have them pause."""
+    for planned in study.known():
+        spec = planned.spec
+        if spec.regularizer != "wd" or spec.trial not in values:
+            continue
+        run = study.work_dir.run(spec)
+        limit, measured = run.limit(), values[spec.trial]
+        entries = [{"iteration": 150 * n, "metrics": {"mIoU": v}} for n, v in enumerate(measured, 1)]
+        run.validations.write_text(json.dumps(entries))
+        status = ended.get(f"t{spec.trial}", Status.DONE if limit is None else Status.PAUSED)
+        result = Result(
+            status=status,
+            task="segmentation",
+            metrics={"mIoU": measured[-1]} if measured else {},
+            limit=limit,
+        )
+        run.clear_result()
+        run.write_result(result)
+
+
+def _states(study: Study) -> list[tuple[str, int | None]]:
+    runs = [
+        study.work_dir.run(p.spec)
+        for p in study.known()
+        if p.spec.regularizer == "wd" and p.spec.trial is not None
+    ]
+    return [(run.status().value, run.limit()) for run in runs]
+
+
+@pytest.fixture
+def halving(make, tmp_path) -> Callable[..., Study]:
+    """Makes a study of trials that are weeded out after 150 and 300 of 600 iterations."""
+    loop = "train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=150)\n"
+    write_recipe(tmp_path, text=RECIPE + loop)
+    text = SMALL + TUNING + "  halving: {rungs: [0.25, 0.5], keep: 0.5}\n"
+    return lambda trials=4, seeds="[100]": make(
+        text.replace("trials: 4", f"trials: {trials}").replace("[100]", seeds)
+    )
+
+
+def test_halving_lets_the_better_trials_go_on_and_the_best_of_them_is_chosen(halving):
+    study = halving()
+    study.prepare()
+    assert _states(study) == [("pending", 150)] * 4
+    _validate(study, {0: [50], 1: [60], 2: [70]})
+    study.prepare()
+    assert _states(study) == [("paused", 150)] * 3 + [("pending", 150)]
+    assert all(study.work_dir.run(p.spec).is_through() for p in study.known()[1:9:3])
+    _validate(study, {3: []}, t3=Status.DIVERGED)
+    study.prepare()
+    assert _states(study) == [("stopped", 150), ("paused", 300), ("paused", 300), ("diverged", 150)]
+    # Those that may go on are not through.
+    assert [study.work_dir.run(p.spec).is_through() for p in study.known()[1:12:3]] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    _validate(study, {1: [60, 80], 2: [70, 75]})
+    study.prepare()
+    assert _states(study) == [("stopped", 150), ("paused", None), ("stopped", 300), ("diverged", 150)]
+    assert _finals(study) == []
+    # What a stopped trial measured on its way is no score, however good.
+    _validate(study, {1: [60, 80, 61, 62]})
+    study.prepare()
+    assert [settings["lr"] for arm, _, settings in _finals(study)] == [RATES[1]] * 2
+
+
+def test_a_longer_search_takes_up_what_was_stopped_and_is_now_among_the_better(halving):
+    study = halving()
+    study.prepare()
+    _validate(study, {0: [50], 1: [60], 2: [70], 3: [80]})
+    study.prepare()
+    assert [state for state, _ in _states(study)] == ["stopped", "stopped", "paused", "paused"]
+    longer = halving(8)
+    longer.prepare()
+    # As long as the new ones have not come as far, nobody goes on.
+    assert _states(longer) == [("paused", 150)] * 4 + [("pending", 150)] * 4
+    _validate(longer, {number: [0.0] for number in range(4, 8)})
+    longer.prepare()
+    assert [limit for _, limit in _states(longer)] == [300] * 4 + [150] * 4
+    assert [state for state, _ in _states(longer)[4:]] == ["stopped"] * 4
+
+
+def test_without_halving_nothing_keeps_a_trial_from_its_end(halving, make):
+    study = halving()
+    study.prepare()
+    _validate(study, {0: [50], 1: [60], 2: [70], 3: [80]})
+    study.prepare()
+    whole = make(SMALL + TUNING)
+    whole.prepare()
+    assert {limit for _, limit in _states(whole)} == {None}
+    assert not any(whole.work_dir.run(planned.spec).is_through() for planned in whole.known())
+
+
+def test_of_a_trial_that_diverges_with_one_seed_the_other_one_is_stopped_and_final_runs_follow_at_once(
+    halving,
+):
+    study = halving(2, "[100, 101]")
+    study.prepare()
+    for planned in study.known():
+        spec, run = planned.spec, study.work_dir.run(planned.spec)
+        diverged = (spec.trial, spec.seed) == (1, 101)
+        metrics = {} if diverged else {"mIoU": 50.0 + (spec.trial or 0)}
+        if not diverged:
+            entries = [{"iteration": 150 * n, "metrics": metrics} for n in (1, 2, 3, 4)]
+            run.validations.write_text(json.dumps(entries if spec.trial == 0 else entries[:1]))
+        status = Status.DONE if spec.trial == 0 else Status.DIVERGED if diverged else Status.PAUSED
+        run.write_result(Result(status=status, task="segmentation", metrics=metrics, limit=150))
+    # Trial 1 has paused with one seed and diverged with the other: nothing but trial 0 is left to choose.
+    runs = study.prepare()
+    assert {settings["lr"] for _, _, settings in _finals(study)} == {RATES[0]}
+    assert len(_finals(study)) == 3 * 2 and len(runs) == 3 * (2 * 2 + 2)
+    assert study.work_dir.to_come() == 0

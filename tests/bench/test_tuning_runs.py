@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benches import TEST, Bench
+import torch
+from benches import EPOCHS, TEST, VALIDATIONS, Bench
 from commands import Command, wait_until
 from kills import without_times
 
@@ -17,6 +18,8 @@ from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.selection import choices
 
 pytestmark = pytest.mark.slow
+
+HALVING = "halving: {rungs: [0.25, 0.5], keep: 0.5}"
 
 TUNING = """
 tuning:
@@ -115,8 +118,8 @@ def test_a_longer_search_repeats_nothing_and_an_arm_whose_trial_fails_has_no_fin
     # The second trial of wd finds its folder broken.
     trials = _plan(bench, 2)
     broken = next(spec for spec in trials if (spec.trial, spec.regularizer) == (1, "wd"))
-    bench.run_folder(broken.id).mkdir()
-    (bench.run_folder(broken.id) / "predictions").write_text("in the way")
+    in_the_way = bench.run_folder(broken.id) / "validations.json"
+    in_the_way.mkdir(parents=True)
     out = bench.run(status=1)
     assert f"{broken.id} failed: " in out
     assert "wd on steady: no final runs, because 1 of its trials failed" in out
@@ -125,9 +128,50 @@ def test_a_longer_search_repeats_nothing_and_an_arm_whose_trial_fails_has_no_fin
     assert len(bench.attempts(trials[0].id)) == 1
 
     # Mended, the same command goes on; what the plan no longer asks for stays on disk.
-    (bench.run_folder(broken.id) / "predictions").unlink()
+    in_the_way.rmdir()
     bench.run()
     assert {spec.regularizer for spec in _finals(work)} == {"none", "wd"}
     assert {name: _stamps(work)[name] for name in before} == before
     listed = {run["trial"] for run in json.loads((work / "plan.json").read_text())["runs"]}
     assert listed == {None, 0, 1}
+
+
+@pytest.mark.parametrize("loop", ["iterations", "epochs"])
+def test_what_survives_halving_is_bit_for_bit_the_run_without_it(tmp_path, loop):
+    bench = Bench(tmp_path)
+    more = TEST + (EPOCHS if loop == "epochs" else VALIDATIONS)
+    bench.recipe("steady", iterations=24, hook="seconds=0.02", more=more)
+    trials = _plan(bench, 4, regularizers="[wd]")
+    bench.run(work_dir="whole")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(plan.read_text().replace("  seeds: [100]", f"  seeds: [100]\n  {HALVING}"))
+    # Killed somewhere on the way; then two that share the work.
+    first = bench.start("--jobs", "1")
+    wait_until(
+        lambda: any((bench.run_folder(spec.id) / "result.json").exists() for spec in trials),
+        first,
+        "one of the trials has come somewhere",
+    )
+    first.kill()
+    first.communicate()
+    for process in [bench.start("--jobs", "1") for _ in range(2)]:
+        _end(process)
+    results = {spec.id: bench.result(spec.id) for spec in trials}
+    ended = [result.status.value for result in results.values()]
+    # Four to a quarter (the first validation after 6 of 24), two to the half, one to the end.
+    assert sorted(ended) == ["done", "stopped", "stopped", "stopped"]
+    assert sorted(result.iteration for result in results.values()) == [6, 6, 12, 24]
+    for name, result in results.items():
+        whole, halved = bench.run_folder(name, "whole"), bench.run_folder(name)
+        full = json.loads((whole / "validations.json").read_text())
+        part = json.loads((halved / "validations.json").read_text())
+        assert part == [entry for entry in full if entry["iteration"] <= result.iteration]
+        if result.status.value == "done":
+            other = bench.result(name, "whole")
+            assert (result.metrics, result.test, result.best) == (other.metrics, other.test, other.best)
+            assert result.config_hash == other.config_hash
+            last = "epoch_12.pth" if loop == "epochs" else "iter_24.pth"
+            mine, theirs = (torch.load(f / last, weights_only=False)["state_dict"] for f in (halved, whole))
+            assert mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+    (best,) = (spec for spec in trials if results[spec.id].status.value == "done")
+    assert [spec.settings for spec in _finals(tmp_path / "work")] == [best.settings]

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from wrs_mm.bench import commands
+from wrs_mm.bench.packs import pack, unpack
 from wrs_mm.bench.plan import display
 from wrs_mm.bench.published import document
 from wrs_mm.cli import main
 
-P, D = Path("plan.yaml"), Path("d")
+P, D, A = Path("plan.yaml"), Path("d"), Path("a.tar.xz")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ P, D = Path("plan.yaml"), Path("d")
         (commands, "status", ["status", "d", "--watch"], (D, True)),
         (commands, "status", ["status", "d", "--once"], (D, False)),
         (commands, "report", ["report", "d"], (D,)),
+        (pack, "pack", ["pack", "d", "a.tar.xz"], (D, A)),
+        (unpack, "unpack", ["unpack", "a.tar.xz", "b", "--work-dir", "d"], ([A, Path("b")], D)),
         (document, "show_baselines", ["baselines"], ([], None)),
         (document, "show_baselines", ["baselines", "d", "--into", "a.md"], ([D], Path("a.md"))),
     ],
@@ -44,4 +47,4 @@ def test_the_parsers_of_all_actions_are_of_one_kind():
     actions = [a for a in main.build_parser("bench")._actions if isinstance(a, argparse._SubParsersAction)]
     bench = actions[0].choices["bench"]
     inner = next(a for a in bench._actions if isinstance(a, argparse._SubParsersAction))
-    assert list(inner.choices) == ["plan", "run", "status", "report", "baselines"]
+    assert list(inner.choices) == ["plan", "run", "status", "report", "pack", "unpack", "baselines"]

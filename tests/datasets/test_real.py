@@ -104,7 +104,7 @@ def test_nuclei_are_split_by_column_and_labeled_with_two_classes(tmp_path: Path)
             cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             for path in sorted(folder.glob(f"gtFine/{split}/nuclei/*.png"))
         ]
-        tile, stride = real.NUCLEI_TILES[split], real.NUCLEI_STRIDES[split]
+        tile, stride = real.NUCLEI_TILE, real.NUCLEI_STRIDES[split]
         starts = range(part.start, part.stop - tile + 1, stride)
         assert {tuple(label[0]) for label in labels} == {
             tuple((columns[start : start + tile] % 7 == 0).astype(int)) for start in starts
@@ -131,7 +131,7 @@ def test_the_fetched_sets_hold_what_the_documentation_says(tmp_path: Path) -> No
         counts[split] = len(content["images"])
         assert len(list((trees / split).iterdir())) == len(content["images"])
     assert counts == {"train2017": 324, "val2017": 39, "test2017": 39}
-    tiles = {split: len(list(nuclei.glob(f"leftImg8bit/{split}/*/*.png"))) for split in real.NUCLEI_TILES}
-    assert tiles == {"train": 225, "val": 16, "test": 16}
+    tiles = {split: len(list(nuclei.glob(f"leftImg8bit/{split}/*/*.png"))) for split in real.NUCLEI_COLUMNS}
+    assert tiles == {"train": 377, "val": 16, "test": 16}
     assert "MIT" in (trees / "LICENSE.txt").read_text()
     assert "BSD" in (nuclei / "LICENSE.txt").read_text()

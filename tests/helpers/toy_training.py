@@ -90,9 +90,10 @@ def runner(work_dir: Path, by_epoch: bool, name: str, **more: Any) -> Runner:
     train_cfg: dict[str, Any] = {"by_epoch": by_epoch, "val_interval": 1 if by_epoch else 4}
     train_cfg.update({"max_epochs": 4} if by_epoch else {"max_iters": 16})
     hooks = {"checkpoint": {"type": "CheckpointHook", "by_epoch": by_epoch, "interval": 1 if by_epoch else 4}}
+    wrs = {"target": "init", "target_schedule": "decay_and_growth"}
     return Runner(
         model=Network(), work_dir=str(work_dir), train_dataloader={**loader, "dataset": Images()},
-        train_cfg=train_cfg, optim_wrapper=ConfigDict(wrapper_config(wrs={"target": "init"})),
+        train_cfg=train_cfg, optim_wrapper=ConfigDict(wrapper_config(wrs=wrs)),
         param_scheduler={"type": "CosineAnnealingLR", "T_max": 16, "by_epoch": False},
         default_hooks=hooks, randomness={"seed": 3, "deterministic": True}, experiment_name=name,
         log_level=logging.ERROR, default_scope="mmengine",

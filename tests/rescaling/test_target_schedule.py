@@ -105,6 +105,18 @@ def test_without_gradients_norms_are_what_weight_decay_leaves(
         torch.testing.assert_close(norms(weight), wanted, rtol=1e-12, atol=0)
 
 
+def test_strong_decoupled_decay_goes_through_zero_as_the_weight_does() -> None:
+    model = network()
+    (weight,) = weights_of(model)
+    optimizer = AdamW(model.parameters(), lr=1.0, weight_decay=1.5)
+    rescaler_of(model, optimizer, "decay")
+    before = weight.detach().clone()
+    weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    torch.testing.assert_close(norms(weight), torch.full_like(norms(weight), 0.5), rtol=1e-12, atol=0)
+    assert float((weight * before).sum()) < 0
+
+
 def test_strong_decay_with_momentum_goes_through_zero_as_the_weight_does() -> None:
     weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
     optimizer = SGD([weight], lr=1.0, momentum=0.9, weight_decay=0.5)

@@ -87,13 +87,15 @@ def test_a_rescale_keeps_eval_output_and_training_loss_and_touches_nothing_else(
         assert float((old - new).abs().max() / old.abs().max()) < 1e-9
 
 
-def test_frozen_batch_norm_is_folded() -> None:
+@pytest.mark.parametrize("schedule", ["constant", "decay", "decay_and_growth"])
+def test_frozen_batch_norm_is_folded(schedule: str) -> None:
     model = network(torch.float64)
     with torch.no_grad():
         for _ in range(20):
             model(images(torch.float64))
     optimizer = optimizer_of(model)
-    rescaler = WeightRescaler(model, optimizer, frozen_bn="fold", target="init", interval=1000)
+    options = {"frozen_bn": "fold", "target": "init", "target_schedule": schedule, "interval": 1000}
+    rescaler = WeightRescaler(model, optimizer, **options)
     for module in model:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
@@ -105,7 +107,9 @@ def test_frozen_batch_norm_is_folded() -> None:
         assert not torch.allclose(norms(model), start)
         rescaler.rescale()
         torch.testing.assert_close(model(x), old, rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(norms(model), start, rtol=1e-9, atol=0)
+        factor = 1.0 if rescaler.schedule is None else float(rescaler.schedule.factors[0])
+        assert (abs(factor - 1) > 1e-4) == (schedule != "constant")
+        torch.testing.assert_close(norms(model), factor * start, rtol=1e-9, atol=0)
 
 
 def test_zero_nearly_dead_and_nonfinite_filters_are_skipped_and_counted() -> None:

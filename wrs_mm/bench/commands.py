@@ -90,11 +90,14 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
     executor = make_executor()
     study = Study(plan, work_dir)
     try:
-        if any(not work_dir.run(planned.spec).is_final() for planned in study.known()):
+        # What is done needs no data here: it may have been made on another machine.
+        undone = {run.spec.recipe for run in study.known() if not work_dir.run(run.spec).is_final()}
+        if undone:
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
         for arm in arms:
-            resolve.require_data(arm.config, arm.spec.split)
+            if arm.spec.recipe in undone:
+                resolve.require_data(arm.config, arm.spec.split)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()
@@ -130,7 +133,8 @@ def _alone(work_dir: WorkDir) -> Iterator[None]:
 def _run(study: Study, runs: list[Run], executor: Executor) -> int:
     work_dir, console = study.work_dir, Console()
     interrupted = False
-    elsewhere: list[Run] = []
+    ours: dict[str, Run] = {}
+    elsewhere: set[str] = set()
     # The tables need pandas and scipy: they are imported while the first runs start.
     threading.Thread(target=importlib.import_module, args=(_TABLES,), daemon=True).start()
     try:
@@ -138,8 +142,9 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
             for stage in _stages(study, runs):
                 trials = [run for run in stage if _is_trial(run)]
                 with make_display(stage, executor.slots, console) as display:
-                    elsewhere += run_all(stage, executor, display, awaited=trials)
-                runs = [*runs, *(run for run in stage if run not in runs)]
+                    left = run_all(stage, executor, display, awaited=trials)
+                elsewhere.update(run.name for run in left)
+                ours.update({run.name: run for run in stage})
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -150,7 +155,7 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
             what = "to watch the jobs, which go on (scancel ends them)"
         print(f"interrupted; the same command continues {what}", file=sys.stderr)
         return EXIT_INTERRUPTED
-    broken = [run for run in runs if run not in elsewhere and run.status() in _BROKEN]
+    broken = [run for run in ours.values() if run.name not in elsewhere and run.status() in _BROKEN]
     for one in broken:
         result = one.result()
         reason = result.reason if result else ""
@@ -158,7 +163,7 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
     for line in study.complaints():
         print(line, file=sys.stderr)
     if elsewhere:
-        names = ", ".join(run.name for run in elsewhere)
+        names = ", ".join(name for name in ours if name in elsewhere)
         print(
             f"no other run is free: another bench run has {names}; see wrs-mm bench status {work_dir.path}",
             file=sys.stderr,
@@ -174,14 +179,15 @@ def _stages(study: Study, runs: list[Run]) -> Iterator[list[Run]]:
         runs: The first ones, prepared.
     """
     said: set[str] = set()
-    seen: set[str] = set()
-    while stage := [run for run in runs if run.name not in seen]:
+    seen: set[tuple[str, int | None]] = set()
+    # A trial that has been allowed to go on comes once more.
+    while stage := [run for run in runs if (run.name, run.limit()) not in seen]:
         for label, line in study.chosen_lines().items():
             if label not in said:
                 print(line, flush=True)
                 said.add(label)
+        seen.update((run.name, run.limit()) for run in stage)
         yield stage
-        seen.update(run.name for run in stage)
         if study.plan.tuning is None:
             return
         with _alone(study.work_dir):

@@ -7,17 +7,25 @@ that was killed, or several at a time on one work dir, come to the same ones.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from wrs_mm.bench.plan import resolve
 from wrs_mm.bench.plan.comparison import Resolver
 from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_finals, planned_runs
+from wrs_mm.bench.plan.halving import Rung, rungs_of
 from wrs_mm.bench.plan.plan import Plan
 from wrs_mm.bench.plan.search import at_border, setting_label
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.runs.config_text import ConfigTexts
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.metrics import MAIN, in_percent
 from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.validations import Validations
 from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.statistics.rungs import Measured, Standing, standing
 from wrs_mm.bench.statistics.selection import Choice, choose
 
 
@@ -59,7 +67,8 @@ class Study:
         self.work_dir = work_dir
         self.resolver = Resolver(plan)
         self._arms = planned_arms(plan)
-        self._texts: dict[str, tuple[Identity, str]] = {}
+        self._resolved_runs: dict[str, tuple[Identity, str]] = {}
+        self._texts = ConfigTexts()
 
     def known(self) -> list[PlannedRun]:
         """The runs that are known now, in the order in which they should start.
@@ -94,7 +103,42 @@ class Study:
         self.work_dir.register(self.plan.name, specs, self.plan.tuning, self._to_come())
         for folder, (identity, text) in runs:
             folder.prepare(identity, text)
-        return [folder for folder, _ in runs]
+        for arm in self._arms:
+            if arm.points:
+                self._set_limits(arm)
+        # Where that has stopped the last trial that an arm was waiting for, its final runs are known by now.
+        return [folder for folder, _ in runs] if len(self.known()) == len(runs) else self.prepare()
+
+    def _set_limits(self, arm: PlannedArm) -> None:
+        """Say of each trial of an arm how far it may train; those that are weeded out are stopped."""
+        numbers = range(len(arm.points))
+        halving = self.plan.tuning.halving if self.plan.tuning else None
+        now = Standing(limits=dict.fromkeys(numbers))
+        if halving is not None:
+            with self.plan.locating():
+                rungs = rungs_of(self.resolver.config(PlannedRun(arm, arm.trials()[0])), halving)
+            measured = {number: self._measured(arm, number, rungs) for number in numbers}
+            now = standing(halving, rungs, dict(enumerate(arm.points)), measured)
+        for number in numbers:
+            for run in self._trial(arm, number):
+                if number in now.stopped:
+                    run.stop(now.stopped[number])
+                elif number in now.limits:
+                    run.set_limit(now.limits[number])
+                    # A longer search, or one that keeps more, takes it up again.
+                    run.unstop()
+
+    def _measured(self, arm: PlannedArm, number: int, rungs: Sequence[Rung]) -> Measured:
+        """What a trial measured at each rung, the mean over its seeds."""
+        by_seed = [[_value_at(run, rung) for rung in rungs] for run in self._trial(arm, number)]
+        means = []
+        for values in zip(*by_seed, strict=True):
+            known = [value for value in values if value is not None]
+            means.append(fmean(known) if len(known) == len(values) else None)
+        return means
+
+    def _trial(self, arm: PlannedArm, number: int) -> list[Run]:
+        return [self.work_dir.run(arm.trial(number, seed)) for seed in arm.trial_seeds]
 
     def _to_come(self) -> int:
         """How many final runs there will be beside those that are known."""
@@ -107,7 +151,7 @@ class Study:
 
     def _resolved(self, run: PlannedRun) -> tuple[Identity, str]:
         """What a run is, and its config's text."""
-        if run.spec.id not in self._texts:
+        if run.spec.id not in self._resolved_runs:
             config = self.resolver.config(run)
             identity = Identity(
                 spec=run.spec,
@@ -115,8 +159,8 @@ class Study:
                 dataset=resolve.dataset_name(config),
                 config_hash=config_hash(config.to_dict()),
             )
-            self._texts[run.spec.id] = identity, config.pretty_text
-        return self._texts[run.spec.id]
+            self._resolved_runs[run.spec.id] = identity, self._texts.text(config)
+        return self._resolved_runs[run.spec.id]
 
     def chosen_lines(self) -> dict[str, str]:
         """For each arm whose settings are known a line that says them, by the arm's label."""
@@ -144,9 +188,12 @@ class Study:
         if failed:
             return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"
         if choice.hopeless:
+            # With halving the others were stopped, because these were better.
+            which = (
+                "all of its trials" if tuning.halving is None else "all of its trials that were not stopped"
+            )
             return (
-                f"{tuned.label}: no final runs, because all of its trials diverged; "
-                f"move {' or '.join(keys.values())}"
+                f"{tuned.label}: no final runs, because {which} diverged; move {' or '.join(keys.values())}"
             )
         settings = choice.settings or {}
         found = at_border(arm.space, settings)
@@ -156,3 +203,12 @@ class Study:
                 f"widen {' and '.join(keys[name] for name in found)}"
             )
         return None
+
+
+def _value_at(run: Run, rung: Rung) -> float | None:
+    """The main metric of a run at a rung; NaN where it has none and never will, None while it may."""
+    found, identity = Validations(run.validations).number(rung.validation), run.identity()
+    if found is None or identity is None:
+        return math.nan if run.is_final() else None
+    metrics = in_percent(found, identity.task)
+    return next((metrics[name] for name in MAIN.get(identity.task, ()) if name in metrics), math.nan)

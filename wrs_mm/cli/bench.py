@@ -46,6 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report = actions.add_parser("report", help=what, description=what)
     report.add_argument("work_dir", type=Path, help="the work dir of a bench run")
 
+    what = "write what a benchmark found into one small file, without checkpoints"
+    pack = actions.add_parser("pack", help=what, description=what)
+    pack.add_argument("work_dir", type=Path, help="the work dir of a bench run")
+    pack.add_argument("file", type=Path, help="the pack, *.tar.xz")
+
+    what = "lay the runs of packs into a work dir, from which bench run and bench report go on"
+    unpack = actions.add_parser("unpack", help=what, description=what)
+    unpack.add_argument("files", type=Path, nargs="+", metavar="file", help="packs of one plan")
+    unpack.add_argument(
+        "--work-dir", type=Path, required=True, help="the work dir of that plan, or a new folder"
+    )
+
     what = "the toolboxes' published baselines beside our results, and the GPU hours to expect"
     baselines = actions.add_parser("baselines", help=what, description=what)
     baselines.add_argument(
@@ -73,6 +85,14 @@ def run(args: argparse.Namespace) -> int:
         from wrs_mm.bench.published.document import show_baselines
 
         return show_baselines(args.work_dir, args.into)
+    if args.action == "pack":
+        from wrs_mm.bench.packs.pack import pack
+
+        return pack(args.work_dir, args.file)
+    if args.action == "unpack":
+        from wrs_mm.bench.packs.unpack import unpack
+
+        return unpack(args.files, args.work_dir)
 
     from wrs_mm.bench import commands
 

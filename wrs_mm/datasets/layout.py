@@ -32,23 +32,29 @@ def require_dataset(cfg: Mapping[str, Any]) -> None:
             says what to run.
     """
     for path in dataset_paths(cfg):
-        name = next((part for part in path.parts if part in _MAKERS), None)
-        if name is None:
-            if not path.exists():
-                command = tune_split.remedy(path)
-                remedy = (
-                    f"run `{command}`" if command else "correct data_root in the config or put the data there"
-                )
-                raise DatasetError(f"dataset not found: {path} does not exist; {remedy}")
-            continue
-        command, version = _MAKERS[name]
-        folder = Path(*path.parts[: path.parts.index(name) + 1])
-        manifest = staging.read_manifest(folder)
-        # Scores on other images than those of this version would stand in one table with them.
-        if manifest.get("name") == name and manifest.get("version") != version:
-            raise DatasetError(f"{folder} was made by another version of wrs-mm; run `{command}` again")
-        if not path.exists():
-            raise DatasetError(f"dataset not found: {path} does not exist; run `{command}`")
+        ours = next((part for part in path.parts if part in _MAKERS), None)
+        if ours:
+            _require_ours(path, ours)
+        elif not path.exists():
+            command = tune_split.remedy(path)
+            remedy = (
+                f"run `{command}`" if command else "correct data_root in the config or put the data there"
+            )
+            raise DatasetError(f"dataset not found: {path} does not exist; {remedy}")
+
+
+def _require_ours(path: Path, name: str) -> None:
+    """Check a path in a set of ours, whose folder is the part ``name`` of it."""
+    command, version = _MAKERS[name]
+    folder = Path(*path.parts[: path.parts.index(name) + 1])
+    if folder.parent != Path("data"):
+        command += f" --root {folder.parent}"
+    manifest = staging.read_manifest(folder)
+    # Scores on other images than those of this version would stand in one table with them.
+    if manifest.get("name") == name and manifest.get("version") != version:
+        raise DatasetError(f"{folder} was made by another version of wrs-mm; run `{command}`")
+    if not path.exists():
+        raise DatasetError(f"dataset not found: {path} does not exist; run `{command}`")
 
 
 def with_remedy(error: DatasetError) -> DatasetError:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from wrs_mm.datasets import staging
 from wrs_mm.errors import DatasetError
 
-VERSION = 3
+VERSION = 4
 """Raise it with every change to how tiles are cut: older sets are then made anew."""
 
 
@@ -87,10 +87,10 @@ _MIN_VISIBLE = 0.5
 NUCLEI_COLUMNS = {"train": slice(0, 256), "val": slice(256, 384), "test": slice(384, 512)}
 """The columns of the picture that each split is cut from."""
 
-NUCLEI_TILES = {"train": 128, "val": 64, "test": 64}
-"""Side of a tile, by split. Smaller ones to score on: what an interval over images is made of is images."""
+NUCLEI_TILE = 64
+"""Side of a tile in pixels; small, because what an interval over images is made of is images."""
 
-NUCLEI_STRIDES = {"train": 16, "val": 64, "test": 64}
+NUCLEI_STRIDES = {"train": 16, "val": NUCLEI_TILE, "test": NUCLEI_TILE}
 """Pixels between tiles, by split."""
 
 _ATTRIBUTION = """{name}: cut by wrs-mm from images in the Python package {project} {version}.
@@ -266,9 +266,9 @@ def cut_nuclei(archive: zipfile.ZipFile, folder: Path) -> None:
         maps.mkdir(parents=True)
         side, side_labels = gray[:, columns], labels[:, columns]
         height, width = side.shape
-        tile = NUCLEI_TILES[split]
-        for index, (top, left) in enumerate(tile_origins(height, width, tile, NUCLEI_STRIDES[split])):
-            window = (slice(top, top + tile), slice(left, left + tile))
+        origins = tile_origins(height, width, NUCLEI_TILE, NUCLEI_STRIDES[split])
+        for index, (top, left) in enumerate(origins):
+            window = (slice(top, top + NUCLEI_TILE), slice(left, left + NUCLEI_TILE))
             stem = f"nuclei_{index:06d}_000019"
             cv2.imwrite(str(images / f"{stem}_leftImg8bit.png"), side[window])
             cv2.imwrite(str(maps / f"{stem}_gtFine_labelTrainIds.png"), side_labels[window])

@@ -142,14 +142,16 @@ class Decay(TargetSchedule):
         for number, weights in self._weights.items():
             # Like the optimizer, which leaves a weight without gradient as it is.
             if number != _NO_GROUP and any(weight.grad is not None for weight in weights):
-                group = self.optimizer.param_groups[number]
-                if self._decoupled:
-                    self.factors[number] = self.factors[number] * (1 - group["lr"] * group["weight_decay"])
-                    continue
-                velocity = self._velocities.get(number)
-                self.factors[number], velocity = decayed(self.factors[number], velocity, group)
-                if velocity is not None:
-                    self._velocities[number] = velocity
+                self._decay(number, self.optimizer.param_groups[number])
+
+    def _decay(self, number: int, group: Mapping[str, Any]) -> None:
+        if self._decoupled:
+            self.factors[number] = (self.factors[number] * (1 - group["lr"] * group["weight_decay"])).abs()
+            return
+        velocity = self._velocities.get(number)
+        self.factors[number], velocity = decayed(self.factors[number], velocity, group)
+        if velocity is not None:
+            self._velocities[number] = velocity
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs of it, in tensors and plain Python."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from benches import Bench
+from benches import TEST, Bench
 
 from wrs_mm.bench import commands
 from wrs_mm.bench.executors.local import LocalExecutor
@@ -55,13 +57,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 @pytest.mark.dist
 @pytest.mark.skipif(torch.cuda.is_available(), reason="counts on processes of the CPU")
 def test_several_processes_train_one_run_and_diverge_together(here):
-    here.recipe("steady", iterations=20)
-    here.recipe("nan", iterations=20, hook="break_at=7, how='diverge'")
-    here.plan("steady", "nan", regularizers="[wd]")
+    here.recipe("steady", iterations=20, more=TEST)
+    here.recipe("nan", iterations=20, hook="break_at=7, how='diverge'", more=TEST)
+    here.plan("steady", "nan", regularizers="[wd]", split="test")
     plan, work = Path("plan.yaml"), Path("work")
     assert commands.run(plan, work, lambda: LocalExecutor(1, 2, gpus=[])) == 0
-    done = here.result("steady__wd__seed0")
+    done = here.result("steady__wd__seed0__test")
     assert (done.status.value, done.processes, done.iteration) == ("done", 2, 20)
     assert done.metrics["mIoU"] > 0
-    diverged = here.result("nan__wd__seed0")
+    # Each of them measures a part of the test split and of the training images.
+    with np.load(here.run_folder("steady__wd__seed0__test") / "predictions" / "val.npz") as counts:
+        assert list(counts["image_ids"]) == [f"{index}.png" for index in range(6)]
+    assert done.test["mIoU"] > 0
+    record = here.run_folder("steady__wd__seed0__test") / "train_validations.json"
+    assert [entry["iteration"] for entry in json.loads(record.read_text())] == [20]
+    diverged = here.result("nan__wd__seed0__test")
     assert (diverged.status.value, diverged.iteration) == ("diverged", 8)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from small_plans import SMALL, TUNING
 from small_recipe import RECIPE, write_recipe
 
-from wrs_mm.bench.plan.budget import Budget, Length, budgets, equal_between_arms, training_length
+from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.search import Range
+from wrs_mm.errors import PlanError
 
 LONG = RECIPE + "train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=100)\n"
 
@@ -45,10 +47,16 @@ def test_what_is_not_equal_is_said(write_small, tmp_path):
     assert "Not the same" not in line and "the values of lr" not in line
 
 
-def test_the_length_of_a_training_is_the_recipes(tmp_path):
-    from mmengine.config import Config
+def test_halving_trains_less_and_the_same_for_all_arms(write_small, tmp_path):
+    path = write_small(TUNING + "  halving: {rungs: [0.25, 0.5], keep: 0.5}\n")
+    write_recipe(tmp_path, text=LONG.replace("val_interval=100", "val_interval=150"))
+    for budget in _given(path)[1]:
+        # 4 trials to a quarter, 2 to the half, 1 to the end; then two final runs.
+        assert str(budget.total) == f"{4 * 150 + 2 * 150 + 300 + 2 * 600} iterations"
 
-    assert training_length(Config({"train_cfg": {"max_iters": 1}})) == Length(1, "iteration")
-    assert training_length(Config({"train_cfg": {"by_epoch": True, "max_epochs": 12}})) == Length(12, "epoch")
-    assert training_length(Config({"train_cfg": {"type": "Own"}})) is None
-    assert training_length(Config({})) is None
+
+def test_halving_of_a_recipe_that_validates_too_rarely_names_the_line(write_small, tmp_path):
+    path = write_small(TUNING + "  halving: {rungs: [0.25, 0.5], keep: 0.5}\n")
+    write_recipe(tmp_path, text=LONG.replace("val_interval=100", "val_interval=600"))
+    with pytest.raises(PlanError, match=r"plan\.yaml, line 14: a recipe of 600 iterations that validates"):
+        _given(path)

@@ -137,6 +137,22 @@ MISTAKES = {
         "unknown key 'rungs'; tuning has trials, search, seeds",
         15,
     ),
+    "unknown key of halving": (
+        GOOD + TUNING + "  halving:\n    rungs: [0.5]\n    keep: 0.5\n    kept: 1\n",
+        "unknown key 'kept'; halving has rungs, keep",
+        18,
+    ),
+    "rung beyond the end": (
+        GOOD + TUNING + "  halving: {rungs: [0.5, 1.5], keep: 0.5}\n",
+        "1.5 is no part of a training",
+        15,
+    ),
+    "rungs out of order": (
+        GOOD + TUNING + "  halving: {rungs: [0.5, 0.25], keep: 0.5}\n",
+        "rungs go up",
+        15,
+    ),
+    "keep all": (GOOD + TUNING + "  halving: {rungs: [0.5], keep: 1.0}\n", "tuning.halving.keep: ", 15),
     "search a list": (
         GOOD + "tuning: {trials: 4, seeds: [9], search: [lr]}\n",
         "tuning.search: write {lr",

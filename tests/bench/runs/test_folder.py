@@ -91,3 +91,30 @@ def test_a_config_that_a_crash_has_cut_off_is_written_again(run):
     run.config.write_text("a = ")
     run.prepare(identity(), "a = 1\n")
     assert run.config.read_text() == "a = 1\n"
+
+
+def test_a_paused_run_is_through_until_it_may_go_on(run):
+    assert run.limit() is None and not run.is_through()
+    run.set_limit(150)
+    assert run.limit() == 150 and not run.is_through()
+    run.write_result(Result(status=Status.PAUSED, limit=150))
+    assert run.is_through() and not run.is_final() and run.status() is Status.PAUSED
+    run.set_limit(300)
+    assert not run.is_through()
+    run.set_limit(None)
+    assert run.limit() is None and not run.is_through()
+
+
+def test_a_stopped_run_is_final_and_may_be_paused_again(run):
+    run.set_limit(150)
+    run.stop("not paused yet")
+    assert run.result() is None
+    run.write_result(Result(status=Status.PAUSED, limit=150, metrics={"mIoU": 40.0}))
+    run.stop("number 5 of 5")
+    result = run.result()
+    assert run.is_final() and result is not None
+    assert (result.status, result.reason, result.metrics) == (Status.STOPPED, "number 5 of 5", {"mIoU": 40.0})
+    run.unstop()
+    assert run.is_through() and not run.is_final() and run.status() is Status.PAUSED
+    run.unstop()
+    assert run.status() is Status.PAUSED

@@ -16,6 +16,8 @@ import torch
 from wrs_mm.bench.runs.hooks import (
     Diverged,
     MissedValidationHook,
+    Paused,
+    PauseHook,
     SafeCheckpointHook,
     WatchHook,
     all_finite,
@@ -152,3 +154,13 @@ def test_one_weight_that_is_not_finite_is_seen():
     with torch.no_grad():
         model.bias[1] = float("inf")
     assert not all_finite(SimpleNamespace(model=model))
+
+
+def test_a_run_pauses_before_the_first_update_beyond_its_limit():
+    hook = PauseHook(3)
+    for loop in (SimpleNamespace(iter=2), SimpleNamespace(iter=90, epoch=2, run_epoch=None)):
+        hook.before_train_iter(SimpleNamespace(iter=loop.iter, train_loop=loop), 0)
+    for loop in (SimpleNamespace(iter=3), SimpleNamespace(iter=90, epoch=3, run_epoch=None)):
+        with pytest.raises(Paused) as caught:
+            hook.before_train_iter(SimpleNamespace(iter=loop.iter, train_loop=loop), 0)
+        assert (caught.value.iteration, caught.value.limit) == (loop.iter, 3)

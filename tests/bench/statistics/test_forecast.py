@@ -64,6 +64,9 @@ def test_the_time_of_a_plan_scales_with_its_runs_and_their_length(lines):
     # 600 updates take two minutes: 3 arms × (4 trials + 2 seeds).
     assert lines(SMALL + TUNING)[0] == "small: 18 runs, 36:00 one after the other (measured: 1:00 a run)"
     assert lines(SMALL)[0].startswith("small: 6 runs, 12:00 one after the other")
+    # 4 trials to a half, 2 to the end: 4 × 300 + 2 × 300 updates.
+    halved = SMALL + TUNING + "  halving: {rungs: [0.5], keep: 0.5}\n"
+    assert lines(halved)[0].startswith("small: 18 runs, 30:00 one after the other")
 
 
 def test_the_smallest_difference_comes_from_the_scatter_of_final_runs_over_seeds(lines):

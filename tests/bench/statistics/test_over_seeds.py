@@ -11,8 +11,16 @@ from scipy import stats
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
-from wrs_mm.bench.statistics.over_seeds import best_means, interval, runs_by_state, summarize, verdict
-from wrs_mm.bench.statistics.results import gather, records
+from wrs_mm.bench.statistics.over_seeds import (
+    SUMMARY_COLUMNS,
+    best_means,
+    interval,
+    runs_by_state,
+    summarize,
+    verdict,
+)
+from wrs_mm.bench.statistics.over_sweeps import sweeps
+from wrs_mm.bench.statistics.results import gather, records, same_at_last_and_best
 
 
 def row(summary: pd.DataFrame, arm: str, metric: str = "mIoU") -> pd.Series:
@@ -133,6 +141,15 @@ def test_arms_are_compared_on_test_at_their_own_settings_and_trials_are_left_out
     assert (arm["runs"], arm["seeds"], arm["mean"], arm["difference"]) == (2, 2, 53.5, 3.0)
     assert arm["settings"] == '{"lr": 0.2}'
     assert not len(summarize(gather(pairs), "best").dropna(subset="mean"))
+
+
+def test_before_the_first_final_there_is_nothing_to_compare():
+    spec = RunSpec(
+        recipe="r", regularizer="wd", options={}, optimizer="recipe", seed=100, trial=0, baseline=True
+    )
+    trials = gather([(spec, Result(status=Status.DONE, task="segmentation", metrics={"mIoU": 1.0}))])
+    assert len(summarize(trials)) == 0 and list(summarize(trials).columns) == list(SUMMARY_COLUMNS)
+    assert len(sweeps(trials)) == 0 and same_at_last_and_best(trials) == set()
 
 
 def test_the_best_mean_is_one_that_another_arm_could_have_had(results):

@@ -48,7 +48,7 @@ class _Attempt(NamedTuple):
 def run_all(
     runs: Sequence[Run], executor: Executor, display: Display, awaited: Collection[Run] = ()
 ) -> list[Run]:
-    """Bring every run without a final result to its end; the others are not touched.
+    """Bring every run that is not through to its end, or to where it pauses; the others are not touched.
 
     A run that fails does not keep the others from running. A run that another harness looks after
     is left to it, and taken over if that harness ends before the run does. On an exception,
@@ -65,7 +65,7 @@ def run_all(
     Returns:
         The runs that another harness was looking after when nothing was left to do here.
     """
-    waiting = deque(run for run in runs if not run.is_final())
+    waiting = deque(run for run in runs if not run.is_through())
     # What a run that somebody else has under way looked like: if it fails there, it has failed.
     elsewhere: dict[Run, tuple[int, int] | None] = {}
     active: dict[Run, _Attempt] = {}
@@ -83,7 +83,7 @@ def run_all(
     except BaseException:
         _stop_jobs(active, executor)
         raise
-    return [run for run in waiting if not run.is_final()]
+    return [run for run in waiting if not run.is_through()]
 
 
 def _fill_slots(
@@ -104,7 +104,7 @@ def _fill_slots(
             elsewhere.setdefault(run, run.result_stamp())
             waiting.append(run)
             continue
-        if run.is_final() or _failed_elsewhere(run, elsewhere):
+        if run.is_through() or _failed_elsewhere(run, elsewhere):
             claim.release()
             continue
         before = run.result_stamp()

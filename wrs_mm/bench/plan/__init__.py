@@ -2,6 +2,7 @@
 
 Read in this order, in which the modules import each other: ``mistakes``, ``yaml_lines`` (a mistake and its
 line); ``config_keys``, ``links``, ``optimizers``, ``recipes``, ``spec``, ``splits`` (what a plan speaks of);
-``fields``, ``entries``, ``plan`` (the plan itself); ``expansion``, ``resolve`` (its runs and their configs);
-``differences``, ``comparison``, ``checks``, ``display`` (what is compared, and whether it may be).
+``search``, ``length``, ``halving`` (where and how long tuning looks); ``fields``, ``entries``, ``tuning``,
+``plan`` (the plan itself); ``expansion``, ``resolve`` (its runs and their configs); ``differences``,
+``comparison``, ``checks``, ``budget``, ``display`` (what is compared, whether it may be, and what it costs).
 """

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from wrs_mm.bench.plan.comparison import ResolvedArm
-from wrs_mm.bench.plan.expansion import planned_arms
+from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
+from wrs_mm.bench.plan.halving import rungs_of, share_trained
+from wrs_mm.bench.plan.length import Length, training_length
 from wrs_mm.bench.plan.plan import Plan
 from wrs_mm.bench.plan.search import LR, Values
-from wrs_mm.values import several
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a run trains.
-
-    Attributes:
-        count: How many units.
-        unit: ``iteration`` or ``epoch``, whichever the recipe counts.
-    """
-
-    count: int
-    unit: str
-
-    def __str__(self) -> str:
-        return several(self.count, self.unit)
 
 
 @dataclass(frozen=True)
@@ -43,6 +24,7 @@ class Budget:
         trial_runs: Their runs, with all seeds.
         finals: Its final runs.
         each: How long each of its runs trains; None where the recipe does not say.
+        total: How long all of them train together, likewise; with halving, if no trial diverges.
     """
 
     arm: ResolvedArm
@@ -51,12 +33,7 @@ class Budget:
     trial_runs: int
     finals: int
     each: Length | None
-
-    @property
-    def total(self) -> Length | None:
-        """How long all of them train together."""
-        runs = self.trial_runs + self.finals
-        return Length(runs * self.each.count, self.each.unit) if self.each else None
+    total: Length | None
 
 
 def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
@@ -66,17 +43,34 @@ def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
         plan: The plan.
         arms: Its arms, from :func:`wrs_mm.bench.plan.comparison.resolve_arms`.
     """
-    return [
-        Budget(
-            arm=arm,
-            space=planned.space,
-            trials=len(planned.points),
-            trial_runs=len(planned.trials()),
-            finals=len(plan.seeds),
-            each=training_length(arm.config),
+    found = []
+    for planned, arm in zip(planned_arms(plan), arms, strict=True):
+        each, trials, finals = training_length(arm.config), len(planned.trials()), len(plan.seeds)
+        found.append(
+            Budget(
+                arm=arm,
+                space=planned.space,
+                trials=len(planned.points),
+                trial_runs=trials,
+                finals=finals,
+                each=each,
+                total=each and Length(_trained(plan, planned, arm) + finals * each.count, each.unit),
+            )
         )
-        for planned, arm in zip(planned_arms(plan), arms, strict=True)
-    ]
+    return found
+
+
+def _trained(plan: Plan, planned: PlannedArm, arm: ResolvedArm) -> int:
+    """How long an arm's trials train together, in the recipe's unit."""
+    each = training_length(arm.config)
+    if plan.tuning is None or each is None:
+        return 0
+    halving, count = plan.tuning.halving, len(planned.points)
+    if halving is None:
+        return len(planned.trials()) * each.count
+    with plan.locating():
+        rungs = rungs_of(arm.config, halving)
+    return share_trained(halving, rungs, count, each.count) * len(planned.trial_seeds)
 
 
 def equal_between_arms(plan: Plan, given: Sequence[Budget]) -> str:
@@ -103,12 +97,3 @@ def equal_between_arms(plan: Plan, given: Sequence[Budget]) -> str:
     line = f"The same for all arms: {'; '.join(equal)}."
     unequal = [text for text, holds in texts.items() if not holds and "values of lr" not in text]
     return f"{line} Not the same: {'; '.join(unequal)}." if unequal else line
-
-
-def training_length(config: Config) -> Length | None:
-    """How long a config trains; None where it does not say."""
-    loop = config.get("train_cfg") or {}
-    for key, unit in (("max_iters", "iteration"), ("max_epochs", "epoch")):
-        if loop.get(key):
-            return Length(int(loop[key]), unit)
-    return None

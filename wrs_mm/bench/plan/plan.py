@@ -7,7 +7,8 @@ and what to write instead.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pydantic import (
 
 from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
+from wrs_mm.bench.plan.halving import Halving
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.search import LR
@@ -116,6 +118,18 @@ class Plan(BaseModel):
         """A mistake in the plan, with file and line where the plan comes from a file."""
         return self._file.error(message, location) if self._file else PlanError(message)
 
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Say of a mistake that is found within where the plan has it.
+
+        Raises:
+            PlanError: There was one.
+        """
+        try:
+            yield
+        except Mistake as mistake:
+            raise self.error(str(mistake), mistake.location) from mistake
+
     def listed_arms(self) -> list[tuple[str, dict[str, Any]]]:
         """Name and options of every arm."""
         return [(entry.name, options) for entry in self.regularizers for options in entry.arms()]
@@ -187,15 +201,22 @@ def _first_mistake(error: ValidationError) -> tuple[str, Location]:
     if kind == "missing":
         return f"{where} is missing; add it", location[:-1]
     if kind == "extra_forbidden":
-        models: dict[Any, tuple[type[BaseModel], str]] = {
-            "recipes": (Recipe, "a recipe"),
-            "tuning": (Tuning, "tuning"),
-        }
-        model, what = models.get(location[0] if len(location) > 1 else None, (Plan, "a plan"))
+        model, what = _model_at(location[:-1])
         return f"unknown key {location[-1]!r}; {what} has {', '.join(model.model_fields)}", location
     if kind == "too_short":
         return f"{where} is empty; list at least one", location
     return f"{where}: {mistake['msg'].removeprefix('Value error, ')}", location
+
+
+def _model_at(location: Location) -> tuple[type[BaseModel], str]:
+    """What a place of the plan is read as."""
+    if "halving" in location:
+        return Halving, "halving"
+    models: dict[Any, tuple[type[BaseModel], str]] = {
+        "recipes": (Recipe, "a recipe"),
+        "tuning": (Tuning, "tuning"),
+    }
+    return models.get(location[0] if location else None, (Plan, "a plan"))
 
 
 def _check(plan: Plan) -> None:

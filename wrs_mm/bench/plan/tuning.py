@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from wrs_mm import regularizers
 from wrs_mm.bench.plan.entries import Regularizer
 from wrs_mm.bench.plan.fields import Seeds
+from wrs_mm.bench.plan.halving import Halving
 from wrs_mm.bench.plan.mistakes import Mistake, located
 from wrs_mm.bench.plan.search import LR, MOST_SETTINGS, Space, Values, parse_values, points
 from wrs_mm.values import did_you_mean
@@ -63,6 +64,7 @@ class Tuning(BaseModel):
         trials: For each arm on each recipe.
         search: Where they look.
         seeds: Of the trials; a trial's score is the mean over them.
+        halving: How trials are weeded out on the way; None where all are trained to their end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -70,6 +72,7 @@ class Tuning(BaseModel):
     trials: int = Field(ge=1)
     search: Search
     seeds: Seeds
+    halving: Halving | None = None
 
     def space(self, regularizer: str, fixed: Collection[str] = ()) -> dict[str, Values]:
         """The values of each setting that an arm is tuned in; empty where there is nothing to tune.

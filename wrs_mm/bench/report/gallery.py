@@ -48,7 +48,7 @@ class Gallery(NamedTuple):
 
     Attributes:
         title: What is compared.
-        items: The images.
+        items: The images; none where this machine does not have them.
         legend: Class names with their colors, as CSS has them.
     """
 
@@ -65,7 +65,7 @@ def make_gallery(title: str, runs: Sequence[RunData]) -> Gallery | None:
         runs: One of each arm, with their details, in the order of the panels.
 
     Returns:
-        None if predictions or images are not there.
+        None if predictions are not there.
     """
     folders = [(run.spec.arm_label, run.predictions) for run in runs]
     if all((folder / COUNTS).is_file() for _, folder in folders):
@@ -75,7 +75,7 @@ def make_gallery(title: str, runs: Sequence[RunData]) -> Gallery | None:
     return None
 
 
-def _segmentation(title: str, folders: Sequence[tuple[str, Path]]) -> Gallery | None:
+def _segmentation(title: str, folders: Sequence[tuple[str, Path]]) -> Gallery:
     items = []
     first = folders[0][1]
     with np.load(first / COUNTS) as content:
@@ -98,15 +98,15 @@ def _segmentation(title: str, folders: Sequence[tuple[str, Path]]) -> Gallery | 
                 ],
             )
         )
-    return Gallery(title, items, _legend(classes, palette)) if items else None
+    return Gallery(title, items, _legend(classes, palette) if items else [])
 
 
 def _detection(
     title: str, folders: Sequence[tuple[str, Path]], config: Mapping[str, Any], split: Split
-) -> Gallery | None:
+) -> Gallery:
     truth_file = annotations_file(config, split)
     if truth_file is None or not truth_file.is_file():
-        return None
+        return Gallery(title, [], [])
     dataset = config[f"{CONFIG_PREFIX[split]}_dataloader"]["dataset"]
     root = Path(dataset.get("data_root") or "") / (dataset.get("data_prefix") or {}).get("img", "")
     truth = json.loads(truth_file.read_text())
@@ -134,8 +134,7 @@ def _detection(
             own = [one for one in objects if one["image_id"] == image_id]
             panels.append(Panel(label, encoded(drawn(image, own, classes, palette))))
         items.append(Item(name, panels))
-    legend = _legend(list(classes.values()), list(palette.values()))
-    return Gallery(title, items, legend) if items else None
+    return Gallery(title, items, _legend(list(classes.values()), list(palette.values())) if items else [])
 
 
 def _legend(classes: Sequence[str], palette: Sequence[Color]) -> list[tuple[str, str]]:

@@ -101,7 +101,8 @@ class TrainImagesHook(Hook):
             for batch in self._batches:
                 outputs = runner.model.val_step(batch)
                 self._evaluator.process(data_samples=outputs, data_batch=batch)
-        self.validations.add(runner.iter, self._evaluator.evaluate(len(self._batches.dataset)))
+        found = self._evaluator.evaluate(len(self._batches.dataset)) or zero_metrics(self._evaluator)
+        self.validations.add(runner.iter, found)
         set_random_state(before)
         if is_main_process():
             self.validations.write()

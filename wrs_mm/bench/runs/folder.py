@@ -13,6 +13,7 @@ holds ``.lock`` while it lives, and the ``bench run`` that looks after a run hol
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections import deque
 from pathlib import Path
@@ -45,6 +46,7 @@ class Run:
         self.validations = folder / "validations.json"
         self.train_validations = folder / "train_validations.json"
         self._result = folder / "result.json"
+        self._limit = folder / "limit.json"
 
     @property
     def name(self) -> str:
@@ -96,6 +98,43 @@ class Run:
         """Whether there is a final result, so that the run must not be repeated."""
         result = self.result()
         return result is not None and result.status.final
+
+    def limit(self) -> int | None:
+        """After how many iterations or epochs, whichever the recipe counts, it is to pause; None: never."""
+        try:
+            limit: int | None = json.loads(self._limit.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return limit
+
+    def set_limit(self, limit: int | None) -> None:
+        """Say how far it may train; a run that waits at an earlier limit is then no longer through."""
+        if limit == self.limit():
+            return
+        if limit is None:
+            self._limit.unlink(missing_ok=True)
+        else:
+            write_json(self._limit, limit)
+
+    def stop(self, reason: str) -> None:
+        """Make a run that is paused a stopped one."""
+        result = self.result()
+        if result is not None and result.status is Status.PAUSED:
+            self.write_result(result.model_copy(update={"status": Status.STOPPED, "reason": reason}))
+
+    def unstop(self) -> None:
+        """Make a run that was stopped a paused one again."""
+        result = self.result()
+        if result is not None and result.status is Status.STOPPED:
+            paused = result.model_copy(update={"status": Status.PAUSED, "reason": None})
+            write_json(self._result, paused.model_dump(mode="json"))
+
+    def is_through(self) -> bool:
+        """Whether there is nothing to do for it now: it has a final result, or waits where it is to pause."""
+        result = self.result()
+        if result is None or result.status is not Status.PAUSED:
+            return result is not None and result.status.final
+        return result.limit == self.limit()
 
     def progress(self) -> Progress:
         """How far the run is."""

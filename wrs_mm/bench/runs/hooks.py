@@ -36,6 +36,44 @@ class Diverged(Exception):
         self.iteration = iteration
 
 
+class Paused(Exception):
+    """The training has come as far as it may for now.
+
+    Args:
+        iteration: Updates done.
+        limit: The limit that it has reached.
+    """
+
+    def __init__(self, iteration: int, limit: int) -> None:
+        super().__init__(f"paused after {iteration} updates")
+        self.iteration = iteration
+        self.limit = limit
+
+
+class PauseHook(Hook):
+    """Ends a run before the first update beyond a limit: whatever belongs to those before has been done then.
+
+    Args:
+        limit: Iterations or epochs, whichever the training loop counts.
+    """
+
+    # Before hooks that would do something for the next update.
+    priority = "VERY_HIGH"
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Look how far it is.
+
+        Raises:
+            Paused: As far as it may.
+        """
+        loop = runner.train_loop
+        if (loop.epoch if hasattr(loop, "run_epoch") else loop.iter) >= self._limit:
+            raise Paused(runner.iter, self._limit)
+
+
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's hook, which removes the oldest checkpoint once the new one is on disk, not before.

@@ -13,7 +13,10 @@ from wrs_mm.bench.plan.spec import RunSpec
 
 
 class Status(StrEnum):
-    """The state of a run."""
+    """The state of a run.
+
+    A trial is ``paused`` where it waits for the others of its arm, and ``stopped`` where those were better.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -21,11 +24,13 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    PAUSED = "paused"
+    STOPPED = "stopped"
 
     @property
     def final(self) -> bool:
         """Whether a result with it is final, and the run must not be repeated."""
-        return self in (Status.DONE, Status.DIVERGED)
+        return self in (Status.DONE, Status.DIVERGED, Status.STOPPED)
 
 
 class Progress(BaseModel):
@@ -78,13 +83,14 @@ class Result(BaseModel):
     """What came out of a run.
 
     Attributes:
-        status: ``done``, ``diverged``, ``failed`` or ``interrupted``.
+        status: ``done``, ``diverged``, ``stopped``, ``failed``, ``interrupted`` or ``paused``.
         task: ``detection`` or ``segmentation``.
         dataset: Name of the validation data.
         metrics: Of the last checkpoint on tune, the validation data; AP, AR, IoU and accuracies in percent.
         test: Of the last checkpoint on test, likewise; empty where the run's split is tune.
         best: The best validation; None if no metric says which one that is.
         predictions: Folder of the last checkpoint's predictions on the run's split, relative to the run's.
+        limit: Of a paused run, after how many iterations or epochs, whichever the recipe counts.
         iteration: Updates done; for ``diverged``, the one at which the loss, or a weight, was not finite.
         reason: Why the run is not done, in one line.
         log_tail: The last lines of a failed run's log.
@@ -110,6 +116,7 @@ class Result(BaseModel):
     test: dict[str, float] = {}
     best: Best | None = None
     predictions: str | None = None
+    limit: int | None = None
     iteration: int = 0
     reason: str | None = None
     log_tail: list[str] = []

@@ -38,6 +38,8 @@ _STYLE = {
     Status.FAILED: "red",
     Status.INTERRUPTED: "yellow",
     Status.PENDING: "dim",
+    Status.PAUSED: "dim",
+    Status.STOPPED: "dim",
     Status.DIVERGED: "yellow",
     Status.DONE: "green",
 }

@@ -64,7 +64,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from mmengine.runner import Runner
 
     from wrs_mm.bench.runs.evaluation import measure_test, train_images_hook
-    from wrs_mm.bench.runs.hooks import Diverged, all_finite, last_metrics
+    from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
 
     resolved = Config.fromfile(run.config)
@@ -77,11 +77,14 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
     _resume(runner, run.folder)
     watch_runner(runner, watch, train_images)
+    limit = run.limit()
+    if limit is not None:
+        runner.register_hook(PauseHook(limit))
     try:
         runner.train()
     except Exception as error:
         # Weights that are not finite make a model fail in many ways before any loss shows it.
-        if not isinstance(error, Diverged) and not all_finite(runner):
+        if not isinstance(error, (Diverged, Paused)) and not all_finite(runner):
             at = runner.iter + 1
             raise Diverged(at, f"the weights of iteration {at} are not finite") from error
         raise
@@ -114,7 +117,7 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
     began = process_began()
     import torch
 
-    from wrs_mm.bench.runs.hooks import Diverged, WatchHook
+    from wrs_mm.bench.runs.hooks import Diverged, Paused, WatchHook
 
     before = run.progress()
     threads = before.threads or torch.get_num_threads()
@@ -150,6 +153,11 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
         result.test = in_percent(outcome.test, identity.task)
         if any((run.folder / predictions.FOLDER).glob("*")):
             result.predictions = predictions.FOLDER
+    except Paused as error:
+        result.status, result.iteration, result.limit = Status.PAUSED, error.iteration, error.limit
+        assert watch is not None, "it is what the training began with"
+        result.metrics = in_percent(watch.validations.at(error.iteration) or {}, identity.task)
+        result.reason = f"{error}, for the others of its arm"
     except Diverged as error:
         result.status, result.iteration, result.reason = Status.DIVERGED, error.iteration, error_line(error)
     except Stopped as error:
@@ -165,7 +173,7 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
             sys.stderr.flush()
         if result.status is Status.FAILED:
             result.log_tail = run.log_tail()
-    if not result.status.final:
+    if not result.status.final and result.status is not Status.PAUSED:
         result.iteration = latest.iteration
     ended = time.monotonic()
     result.seconds, result.ended = round(before.seconds + ended - began, 3), utc_now()

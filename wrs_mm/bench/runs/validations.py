@@ -63,6 +63,10 @@ class Validations:
         """What was measured after that many updates."""
         return next((entry.metrics for entry in self._all if entry.iteration == iteration), None)
 
+    def number(self, index: int) -> dict[str, float] | None:
+        """What the validation with that place in the order measured; None if there was none yet."""
+        return self._all[index].metrics if index < len(self._all) else None
+
     def best(self, key: str | None, rule: str, task: str) -> Best | None:
         """The best validation; of equal ones the first, as mmengine has it.
 

@@ -14,8 +14,15 @@ from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json
 
 
-class _Listed(BaseModel):
-    """``plan.json``."""
+class Listed(BaseModel):
+    """``plan.json``.
+
+    Attributes:
+        name: The plan's.
+        runs: Its runs, as far as they are known.
+        tuning: How its arms are tuned.
+        to_come: How many runs will be known when trials are through.
+    """
 
     name: str
     runs: list[RunSpec]
@@ -43,7 +50,7 @@ class WorkDir:
         self.results = path / "results.csv"
         self.images = path / "images.csv"
         self.table = path / "table.md"
-        self._listed = path / "plan.json"
+        self._file = path / "plan.json"
 
     def check(self, name: str) -> None:
         """Check that this folder may hold the benchmark ``name``.
@@ -53,8 +60,8 @@ class WorkDir:
         """
         if self.path.exists() and not self.path.is_dir():
             raise PlanError(f"{self.path} is a file; give a folder as --work-dir")
-        if self._listed.exists():
-            owner = self._load().name
+        if self.is_registered():
+            owner = self.listed().name
             if owner != name:
                 raise PlanError(
                     f"{self.path} belongs to the plan {owner!r}, not {name!r}; use another --work-dir"
@@ -73,35 +80,47 @@ class WorkDir:
             tuning: How its arms are tuned.
             to_come: How many runs will be known when trials are through.
         """
-        listed = _Listed(name=name, runs=specs, tuning=tuning, to_come=to_come)
-        write_json(self._listed, listed.model_dump(mode="json"))
+        self.restore(Listed(name=name, runs=specs, tuning=tuning, to_come=to_come))
 
-    def _load(self) -> _Listed:
+    def restore(self, listed: Listed) -> None:
+        """Write down what :meth:`listed` returned, of this folder or of another."""
+        write_json(self._file, listed.model_dump(mode="json"))
+
+    def is_registered(self) -> bool:
+        """Whether the folder is that of a benchmark yet."""
+        return self._file.exists()
+
+    def listed(self) -> Listed:
+        """What is written down of the benchmark.
+
+        Raises:
+            PlanError: The folder is not the work dir of a benchmark, or the file is damaged.
+        """
         try:
-            return _Listed.model_validate_json(self._listed.read_text(encoding="utf-8"))
+            return Listed.model_validate_json(self._file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise PlanError(
                 f"{self.path} is not the work dir of a benchmark; give that of a bench run"
             ) from None
         except (OSError, ValueError):
-            raise PlanError(f"{self._listed} is damaged; run `wrs-mm bench run` again") from None
+            raise PlanError(f"{self._file} is damaged; run `wrs-mm bench run` again") from None
 
     @property
     def name(self) -> str:
         """The plan's name."""
-        return self._load().name
+        return self.listed().name
 
     def specs(self) -> list[RunSpec]:
         """The runs that belong to the benchmark, as far as they are known."""
-        return self._load().runs
+        return self.listed().runs
 
     def tuning(self) -> Tuning | None:
         """How the benchmark's arms are tuned; None where they are compared as they are."""
-        return self._load().tuning
+        return self.listed().tuning
 
     def to_come(self) -> int:
         """How many runs will be known when trials are through."""
-        return self._load().to_come
+        return self.listed().to_come
 
     def run(self, spec: RunSpec) -> Run:
         """The folder of one run."""

@@ -46,14 +46,26 @@ def _time_line(recipe: str, given: Sequence[Budget], measured: Sequence[RunData]
     seconds = math.fsum(result.seconds for result in results)
     updates = sum(result.iteration for result in results)
     each = seconds / len(results)
-    total = 0.0
-    for budget in given:
-        # Where the recipe counts epochs, only that its runs are as long as those measured can be said.
-        longer = budget.each is not None and budget.each.unit == "iteration" and updates
-        per_run = seconds / updates * budget.each.count if longer and budget.each else each
-        total += per_run * (budget.trial_runs + budget.finals)
+    per_update = seconds / updates if updates else None
+    total = math.fsum(_seconds(budget, each, per_update) for budget in given)
     runs = sum(budget.trial_runs + budget.finals for budget in given)
     return f"{recipe}: {runs} runs, {duration(total)} one after the other (measured: {duration(each)} a run)"
+
+
+def _seconds(budget: Budget, each: float, per_update: float | None) -> float:
+    """How long the runs of an arm take together.
+
+    Args:
+        budget: What the arm gets.
+        each: Seconds of a run that was measured.
+        per_update: Seconds of one of its updates.
+    """
+    if budget.each is None or budget.total is None:
+        return each * (budget.trial_runs + budget.finals)
+    if budget.each.unit == "iteration" and per_update is not None:
+        return per_update * budget.total.count
+    # How many updates an epoch has is known to the data alone: the measured runs are taken to be as long.
+    return each * budget.total.count / budget.each.count
 
 
 def _difference_line(plan: Plan, measured: Sequence[RunData]) -> str:

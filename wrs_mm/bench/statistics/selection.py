@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.runs.metrics import MAIN
-from wrs_mm.bench.runs.records import Result
+from wrs_mm.bench.runs.records import Result, Status
 
 Arm: TypeAlias = tuple[Scenario, str]
 """A scenario and the label of an arm in it: what is tuned by itself."""
@@ -30,7 +30,7 @@ class Choice:
 
     Attributes:
         scores: Of each trial whose runs are all final, by its number, the mean of the recipe's metric over
-            its seeds; None where one of them has diverged or has not measured it.
+            its seeds; None where one of them has diverged, was stopped or has not measured it.
         points: The settings of each trial, by its number.
         waiting: The runs without a final result.
         metric: What scores are; None before it was measured.
@@ -50,9 +50,7 @@ class Choice:
         scored = {number: score for number, score in self.scores.items() if score is not None}
         if self.waiting or not scored:
             return None
-        return min(
-            scored, key=lambda number: (-scored[number], self.points[number].get(LR, math.inf), number)
-        )
+        return ranked(scored, self.points)[0]
 
     @property
     def settings(self) -> Mapping[str, Any] | None:
@@ -63,6 +61,16 @@ class Choice:
     def hopeless(self) -> bool:
         """Whether all trials are through, and none has a score."""
         return not self.waiting and all(score is None for score in self.scores.values())
+
+
+def ranked(scores: Mapping[int, float], points: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """The numbers of trials, the best first; of equal ones that with the smallest lr.
+
+    Args:
+        scores: By number.
+        points: Their settings, by number.
+    """
+    return sorted(scores, key=lambda number: (-scores[number], points[number].get(LR, math.inf), number))
 
 
 def choose(trials: Sequence[Trial]) -> Choice:
@@ -114,6 +122,8 @@ def _metric(results: Iterable[Result]) -> str | None:
 
 
 def _score(results: Sequence[Result | None], metric: str | None) -> float | None:
-    values = [result.metrics.get(metric) if result and metric else None for result in results]
+    # What a stopped trial measured on its way is no score.
+    done = [result if result and result.status is Status.DONE else None for result in results]
+    values = [result.metrics.get(metric) if result and metric else None for result in done]
     measured = [value for value in values if value is not None]
     return fmean(measured) if measured and len(measured) == len(values) else None

@@ -1,0 +1,149 @@
+"""Which files of a run go into a pack, and in which form.
+
+What the run is, what came out of it and what a report reads: no checkpoints, no output of its processes. Of
+mmengine's log the training loss is kept, of predictions everything, a detector's as columns. A run that was
+unpacked has the same numbers as the one that was packed, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from pydantic import ValidationError
+
+from wrs_mm.bench.packs.data_only import is_data
+from wrs_mm.bench.packs.detections import from_columns, to_columns
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.errors import PlanError
+
+_CONFIG, _IDENTITY, _RESULT = "config.py", "run.json", "result.json"
+
+_LOG = "*/vis_data/scalars.json"
+"""The log of an attempt; a resumed run has several."""
+
+_PREDICTIONS = f"{FOLDER}/*"
+
+_KEPT = (
+    *(_CONFIG, _IDENTITY, _RESULT, "progress.json", "validations.json", "train_validations.json"),
+    *(_LOG, _PREDICTIONS),
+)
+"""The files that are packed, of those that there are."""
+
+_LOGGED = ("step", "loss")
+"""What a report reads of a log."""
+
+_COLUMNS = ".npz"
+"""What a packed file of detections has at the end of its name."""
+
+
+class RunContent:
+    """What a pack holds of one run.
+
+    Args:
+        files: By their names within the run's folder, as they are there.
+
+    Raises:
+        ValueError: They are not those of a run with a final result.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        strange = [name for name in files if not _is_kept(name)]
+        if strange:
+            raise ValueError(f"it holds {strange[0]}")
+        missing = [name for name in (_CONFIG, _IDENTITY, _RESULT) if name not in files]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        self.files = files
+        try:
+            self.identity = Identity.model_validate_json(files[_IDENTITY])
+            self.result = Result.model_validate_json(files[_RESULT])
+            config = files[_CONFIG].decode()
+        except (ValidationError, UnicodeDecodeError) as error:
+            what = error.title if isinstance(error, ValidationError) else _CONFIG
+            raise ValueError(f"{what} is damaged or of another version of wrs-mm") from None
+        if not self.result.status.final:
+            raise ValueError(f"it is {self.result.status.value}, and may be gone on with")
+        if not is_data(config):
+            raise ValueError(f"{_CONFIG} is more than data")
+
+    def packed(self) -> dict[str, bytes]:
+        """The files as a pack has them, sorted by their names there."""
+        return dict(sorted(_packed(name, content) for name, content in self.files.items()))
+
+
+def read_run(run: Run) -> RunContent:
+    """What a pack holds of a run.
+
+    Raises:
+        PlanError: It cannot be packed.
+    """
+    names = {
+        path.relative_to(run.folder).as_posix(): path
+        for pattern in _KEPT
+        for path in run.folder.glob(pattern)
+        if path.is_file() and not path.name.startswith(".")
+    }
+    result = run.result()
+    if result is None or result.status is not Status.DONE:
+        # Those of an earlier validation: nothing reads them.
+        names = {name: path for name, path in names.items() if not fnmatchcase(name, _PREDICTIONS)}
+    files = {name: path.read_bytes() for name, path in names.items()}
+    files = {name: _losses(text) if _is_like(name, _LOG) else text for name, text in files.items()}
+    try:
+        return RunContent(files)
+    except ValueError as error:
+        raise PlanError(f"{run.folder} cannot be packed: {error}") from None
+
+
+def unpacked(packed: Mapping[str, bytes]) -> RunContent:
+    """The run whose packed files these are.
+
+    Raises:
+        ValueError: They are damaged, or not those of a run.
+    """
+    return RunContent(dict(_unpacked(name, content) for name, content in packed.items()))
+
+
+def _packed(name: str, content: bytes) -> tuple[str, bytes]:
+    columns = to_columns(content) if _is_detections(name) else None
+    return (name, content) if columns is None else (name + _COLUMNS, columns)
+
+
+def _unpacked(name: str, content: bytes) -> tuple[str, bytes]:
+    original = name.removesuffix(_COLUMNS)
+    if original != name and _is_detections(original):
+        return original, from_columns(content)
+    return name, content
+
+
+def _is_detections(name: str) -> bool:
+    return _is_like(name, f"{FOLDER}/*.json")
+
+
+def _is_kept(name: str) -> bool:
+    hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return not hidden and any(_is_like(name, pattern) for pattern in _KEPT)
+
+
+def _is_like(name: str, pattern: str) -> bool:
+    """Whether a name is like a pattern, in which a star stands for one folder or file."""
+    parts, patterns = PurePosixPath(name).parts, PurePosixPath(pattern).parts
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _losses(text: bytes) -> bytes:
+    """The lines of a log that have a training loss, with what a report reads of them."""
+    kept = []
+    for line in text.decode(errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a kill cut it short
+        if isinstance(record, dict) and all(key in record for key in _LOGGED):
+            kept.append(json.dumps({key: record[key] for key in _LOGGED}) + "\n")
+    return "".join(kept).encode()

@@ -1,0 +1,79 @@
+"""``wrs-mm bench pack``: what a study found, in one small file."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from wrs_mm.bench.packs.contents import read_run
+from wrs_mm.bench.packs.manifest import Manifest, write_pack
+from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.errors import PlanError
+from wrs_mm.values import several
+
+_SUFFIX = ".tar.xz"
+
+
+def pack(path: Path, file: Path) -> int:
+    """Write the runs of a work dir that have a final result into a file.
+
+    Matches of boxes are made first where they are missing: with them a report needs no annotations.
+
+    Args:
+        path: The work dir.
+        file: The pack, ``*.tar.xz``; one that is there is replaced.
+
+    Returns:
+        0.
+
+    Raises:
+        PlanError: The folder is not the work dir of a benchmark, no run in it has a final result, one of
+            them cannot be packed, or the file cannot be written.
+    """
+    work_dir = WorkDir(path)
+    listed = work_dir.listed()
+    if not file.name.endswith(_SUFFIX):
+        raise PlanError(f"{file} is no name for a pack; let it end in {_SUFFIX}")
+    if not file.parent.is_dir():
+        raise PlanError(f"{file.parent} is no folder; make it first")
+    runs = sorted((work_dir.run(spec) for spec in listed.runs), key=lambda run: run.name)
+    final = [run for run in runs if run.is_final()]
+    if not final:
+        raise PlanError(f"no run of {path} has a final result; there is nothing to pack")
+    _make_matches(work_dir)
+    manifest = Manifest(plan=listed, packed=[run.name for run in final])
+    text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
+    console = Console(stderr=True)
+    shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
+    try:
+        write_pack(file, manifest, text, (read_run(run) for run in shown))
+    except OSError as error:
+        raise PlanError(f"{file} cannot be written ({error})") from error
+    print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")
+    return 0
+
+
+def _make_matches(work_dir: WorkDir) -> None:
+    """Keep the matches of boxes beside the predictions, as a report does; say where they are not made."""
+    from wrs_mm.bench.statistics.benchmark import read_benchmark
+    from wrs_mm.bench.statistics.evaluations import evaluated_runs
+
+    runs = read_benchmark(work_dir, details=True).runs
+    _, notes = evaluated_runs(run for run in runs if run.has_predictions())
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _left_out(runs: Sequence[Run], packed: Sequence[Run]) -> str:
+    """How many runs are not in the pack, and why."""
+    counts = Counter(run.status().value for run in runs if run not in packed)
+    if not counts:
+        return ""
+    states = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"; left out: {states}"
