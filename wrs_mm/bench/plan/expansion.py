@@ -100,7 +100,8 @@ class PlannedArm:
         if part in ("regularizer", "settings"):
             return (*self.regularizer.location, *rest)
         if part == "split":
-            return ("split",)
+            # With tuning it need not be said.
+            return ("split",) if self.plan.tuning is None else ("tuning",)
         if part == "optimizer":
             return self.optimizer.location
         if part in ("cfg_options", "links"):
