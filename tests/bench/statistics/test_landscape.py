@@ -87,7 +87,7 @@ def test_two_settings_have_a_length_each() -> None:
     best = int(test.argmax())
     made = landscape(points, list(test), list(test), best, [test[best] + d for d in (-0.1, 0, 0.1)])
     assert made is not None
-    assert made.metric.shape[1] == 256
+    assert made.metric.shape[1] == 512
     near = made.metric >= 0.98 * made.at_best[:, None]
     assert np.median(near.mean(1)) == pytest.approx(2 * math.sqrt(1 / 60), abs=0.03)
 

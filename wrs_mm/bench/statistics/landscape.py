@@ -15,8 +15,8 @@ trials that trained lies anywhere between, at the same part of the way wherever 
 The points need not be random: the answer is about the function, given where it was measured. Quasi-random
 trials, whose design varies next to nothing, therefore give intervals several times as narrow as methods
 that take trials for independent draws (bootstrap, jackknife), and these cover the truth as often as they say.
-That was simulated for one and two settings, 8 to 32 trials and 5 final runs (docs/statistics.md, with the
-exception there); below :data:`MIN_TRAINED` trials there is no landscape.
+That was simulated for one and two settings, 8 to 32 trials and 5 final runs (docs/statistics.md); below
+:data:`MIN_TRAINED` trials that trained there is no landscape.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _cells(settings: int, rng: np.random.Generator) -> np.ndarray:
     """Points that stand for equal parts of the space: ``(cells, settings)``."""
     if settings == 1:
         return (np.arange(128)[:, None] + 0.5) / 128
-    return np.asarray(qmc.Sobol(settings, rng=rng).random_base2(8))
+    return np.asarray(qmc.Sobol(settings, rng=rng).random_base2(9))
 
 
 def _functions(
