@@ -13,9 +13,10 @@ from wrs_mm.datasets import mini_detection, mini_segmentation, render_mini
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     path = tmp_path_factory.mktemp("some where")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mini_detection, "SPLITS", {"train2017": 7, "val2017": 1})
+        patch.setattr(mini_detection, "SPLITS", {"train2017": 7, "val2017": 1, "test2017": 1})
         # Five images for two processes: one of them has one less.
-        patch.setattr(mini_segmentation, "CITIES", {"train": {"a": 8}, "val": {"b": 5}})
+        cities = {"train": {"a": 8}, "val": {"b": 5}, "test": {"c": 5}}
+        patch.setattr(mini_segmentation, "CITIES", cities)
         render_mini(path / "data")
     for name, text in {
         "my configs/segmentor.py": SEGMENTOR.format(root=ROOT),

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from wrs_mm.bench.runs.records import Result, Status, config_hash
 
 
-def test_a_run_is_repeated_unless_it_came_to_an_end_of_its_own():
-    assert [status.value for status in Status if status.final] == ["done", "diverged"]
+def test_a_run_is_repeated_unless_it_came_to_an_end_of_its_own_or_was_weeded_out():
+    assert [status.value for status in Status if status.final] == ["done", "diverged", "stopped"]
 
 
 def test_a_file_of_another_version_is_refused():

@@ -14,6 +14,7 @@ MODULES = (
     *(f"mmdet.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     "wrs_mm.bench.runs.checkpoints",
+    "wrs_mm.bench.runs.evaluation",
     "wrs_mm.bench.runs.hooks",
     "wrs_mm.bench.runs.instrument",
     "wrs_mm.bench.runs.iou_recorder",
