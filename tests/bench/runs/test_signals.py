@@ -27,8 +27,8 @@ import sys, time
 from wrs_mm.bench.runs.signals import Stopped, exit_now, exit_with_parent, listen_to_signals
 listen_to_signals()
 exit_with_parent(sys.stdin.buffer.read)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except Stopped as error:
     print(error)
