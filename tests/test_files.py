@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrs_mm.files import open_atomically, remove_leftovers, write_folder, write_text
+from wrs_mm.files import open_atomically, remove_leftovers, replace_folder, write_folder, write_text
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -46,3 +46,11 @@ def test_half_files_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".run.17.new.tmp" / "below").mkdir(parents=True)
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "iter_5.pth"]
+
+
+def test_a_folder_that_could_not_be_replaced_is_back_in_its_place(tmp_path):
+    write_folder(tmp_path / "folder", {"a": b"1"})
+    with pytest.raises(FileNotFoundError):
+        replace_folder(tmp_path / "nothing", tmp_path / "folder", tmp_path / "old")
+    assert (tmp_path / "folder" / "a").read_bytes() == b"1"
+    assert not (tmp_path / "old").exists()

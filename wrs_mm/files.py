@@ -74,12 +74,31 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             path = new / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, content)
+        replace_folder(new, folder, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, in two renames: deleted in place, a part of it would be seen.
+
+    Args:
+        new: The one to put there.
+        folder: The place; nothing need be there.
+        old: Where what was there goes; whoever calls removes it.
+
+    Raises:
+        OSError: It could not be done; what was there before is there.
+    """
+    try:
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        # An interruption counts as well as an error.
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from wrs_mm.errors import DatasetError
+from wrs_mm.files import replace_folder
 
 _MANIFEST = "wrs-mm.json"
 
@@ -63,13 +64,8 @@ def make(folder: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
         fill(staging)
         text = json.dumps(manifest, indent=2) + "\n"
         (staging / _MANIFEST).write_text(text, encoding="utf-8")
-        # The old set goes in one piece: deleted in place, a part of it would be seen for a while.
-        if folder.exists():
-            os.replace(folder, replaced)
-        os.replace(staging, folder)
+        replace_folder(staging, folder, replaced)
     finally:
-        if replaced.exists() and not folder.exists():
-            os.replace(replaced, folder)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
