@@ -54,16 +54,15 @@ def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
                 trial_runs=trials,
                 finals=finals,
                 each=each,
-                total=each and Length(_trained(plan, planned, arm) + finals * each.count, each.unit),
+                total=each and Length(_trained(plan, planned, arm, each) + finals * each.count, each.unit),
             )
         )
     return found
 
 
-def _trained(plan: Plan, planned: PlannedArm, arm: ResolvedArm) -> int:
-    """How long an arm's trials train together, in the recipe's unit."""
-    each = training_length(arm.config)
-    if plan.tuning is None or each is None:
+def _trained(plan: Plan, planned: PlannedArm, arm: ResolvedArm, each: Length) -> int:
+    """How long an arm's trials, each of that length, train together, in the recipe's unit."""
+    if plan.tuning is None:
         return 0
     halving, count = plan.tuning.halving, len(planned.points)
     if halving is None:

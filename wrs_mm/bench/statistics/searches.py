@@ -15,7 +15,7 @@ from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.landscape import Landscape, landscape
 from wrs_mm.bench.statistics.over_trials import BestOfK, best_of_k
-from wrs_mm.bench.statistics.selection import Arm, Trial, choose
+from wrs_mm.bench.statistics.selection import Arm, Choice, Trial, by_arm, choices
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,13 @@ def searches(runs: Iterable[Trial]) -> dict[Arm, Search]:
         runs: All runs of a benchmark with their results. Arms without trials that were measured on test are
             left out.
     """
-    by_arm: dict[Arm, list[Trial]] = {}
-    for spec, result in runs:
-        by_arm.setdefault((spec.scenario, spec.arm_label), []).append((spec, result))
-    found = {arm: _search(own) for arm, own in by_arm.items()}
+    grouped = by_arm(runs)
+    chosen = choices(run for own in grouped.values() for run in own)
+    found = {arm: _search(grouped[arm], choice) for arm, choice in chosen.items()}
     return {arm: one for arm, one in found.items() if one is not None}
 
 
-def _search(runs: list[Trial]) -> Search | None:
-    choice = choose([(spec, result) for spec, result in runs if spec.trial is not None])
+def _search(runs: list[Trial], choice: Choice) -> Search | None:
     numbers = sorted(choice.scores)
     if choice.metric is None or not numbers:
         return None
@@ -107,15 +105,15 @@ def _search(runs: list[Trial]) -> Search | None:
         finals={
             spec.seed: result.test[choice.metric]
             for spec, result in runs
-            if chosen and _is_final(spec, result, chosen) and result and choice.metric in result.test
+            if chosen and result and _is_final(spec, result, chosen) and choice.metric in result.test
         },
     )
 
 
-def _is_final(spec: RunSpec, result: Result | None, chosen: Mapping[str, Any]) -> bool:
+def _is_final(spec: RunSpec, result: Result, chosen: Mapping[str, Any]) -> bool:
     """Whether a run was made at the settings that were chosen, and is done."""
     same = all(spec.settings.get(name) == value for name, value in chosen.items())
-    return spec.trial is None and same and result is not None and result.status is Status.DONE
+    return spec.trial is None and same and result.status is Status.DONE
 
 
 def _on_test(runs: list[Trial], number: int, metric: str) -> float:

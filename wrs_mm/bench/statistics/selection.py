@@ -98,17 +98,27 @@ def choose(trials: Sequence[Trial]) -> Choice:
     )
 
 
+def arm_of(spec: RunSpec) -> Arm:
+    """The arm that a run belongs to."""
+    return spec.scenario, spec.arm_label
+
+
+def by_arm(runs: Iterable[Trial]) -> dict[Arm, list[Trial]]:
+    """Runs by their arms, trials and final runs alike."""
+    found: dict[Arm, list[Trial]] = {}
+    for spec, result in runs:
+        found.setdefault(arm_of(spec), []).append((spec, result))
+    return found
+
+
 def choices(runs: Iterable[Trial]) -> dict[Arm, Choice]:
     """What the trials of each arm in each scenario have shown.
 
     Args:
         runs: All runs of a benchmark; those that are no trials are left out.
     """
-    by_arm: dict[Arm, list[Trial]] = {}
-    for spec, result in runs:
-        if spec.trial is not None:
-            by_arm.setdefault((spec.scenario, spec.arm_label), []).append((spec, result))
-    return {arm: choose(trials) for arm, trials in by_arm.items()}
+    trials = by_arm((spec, result) for spec, result in runs if spec.trial is not None)
+    return {arm: choose(own) for arm, own in trials.items()}
 
 
 def _metric(results: Iterable[Result]) -> str | None:

@@ -25,7 +25,7 @@ from wrs_mm.bench.statistics.over_trials import BestOfK, Expected, expected_best
 from wrs_mm.bench.statistics.results import options_json
 from wrs_mm.bench.statistics.robustness import Share, shares_near_best
 from wrs_mm.bench.statistics.searches import Search, searches
-from wrs_mm.bench.statistics.selection import Arm, Choice, choose
+from wrs_mm.bench.statistics.selection import Arm, Choice, arm_of, choices
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,10 @@ def tuned_arms(benchmark: BenchmarkData) -> list[ArmTrials]:
     trials: dict[Arm, list[RunData]] = {}
     for run in benchmark.runs:
         if run.spec.trial is not None:
-            trials.setdefault((run.spec.scenario, run.spec.arm_label), []).append(run)
-    on_test = searches((run.spec, run.result) for run in benchmark.runs)
-    found = [_tuned_arm(benchmark.tuning, own, on_test.get(arm)) for arm, own in trials.items()]
+            trials.setdefault(arm_of(run.spec), []).append(run)
+    results = [(run.spec, run.result) for run in benchmark.runs]
+    chosen, on_test = choices(results), searches(results)
+    found = [_tuned_arm(benchmark.tuning, own, chosen[arm], on_test.get(arm)) for arm, own in trials.items()]
     return sorted(found, key=_order)
 
 
@@ -151,9 +152,8 @@ def _order(one: ArmTrials) -> tuple[Any, ...]:
     return (*scenario, not one.spec.baseline, arm_order(one.spec.regularizer, one.spec.options))
 
 
-def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], search: Search | None) -> ArmTrials:
+def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], choice: Choice, search: Search | None) -> ArmTrials:
     spec = trials[0].spec
-    choice = choose([(run.spec, run.result) for run in trials])
     # What the plan gives an arm is among the settings of its trials, too: the same in all of them.
     space = {
         name: values
