@@ -138,6 +138,22 @@ def test_cities_without_images_are_named(tmp_path: Path) -> None:
         tune_split.split("cityscapes", tmp_path, any_size=True)
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_set_with_nothing_for_one_of_the_parts_is_refused(count: int, tmp_path: Path) -> None:
+    content = {"images": [{"id": number} for number in range(count)], "annotations": [], "categories": []}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=f"parted into {count} images to tune on and 0 others"):
+        tune_split.split("coco", tmp_path, any_size=True)
+    (city := tmp_path / "leftImg8bit" / "train" / "weimar").mkdir(parents=True)
+    (city / "weimar_000000_000000_leftImg8bit.png").touch()
+    (other := city.with_name("zurich")).mkdir()
+    (other / "zurich_000000_000000_leftImg8bit.png").touch()
+    with pytest.raises(DatasetError, match="parted into 2 images to tune on and 0 others"):
+        tune_split.split("cityscapes", tmp_path, any_size=True)
+    assert not (tmp_path / "tune.txt").exists()
+
+
 @pytest.mark.parametrize("dataset", SCOPES)
 def test_a_run_without_the_files_says_what_writes_them(
     dataset: str, roots: dict[str, Path], tmp_path: Path

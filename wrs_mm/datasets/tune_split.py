@@ -99,6 +99,7 @@ def _split_coco(root: Path, any_size: bool) -> list[str]:
         _accept(any_size, path, len(ids), whole, check)
         count = max(1, round(len(ids) * COCO_IMAGES / whole))
     tune = ids_to_tune_on(ids, count)
+    _check_parts(path, len(tune), len(ids) - len(tune), check)
     written = []
     for name, belongs in zip(COCO_FILES, (True, False), strict=True):
         part: dict[str, Any] = {
@@ -133,6 +134,7 @@ def _split_cityscapes(root: Path, any_size: bool) -> list[str]:
         raise DatasetError(f"{folder} has no images of {' and '.join(absent)}, which are to tune on; {check}")
     tune = [stem for city in CITIES for stem in stems[city]]
     rest = [stem for city in cities if city not in CITIES for stem in stems[city]]
+    _check_parts(folder, len(tune), len(rest), check)
     for name, part in zip(CITYSCAPES_FILES, (tune, rest), strict=True):
         files.write_text(root / name, "".join(f"{stem}\n" for stem in part))
     seen = _classes(root, tune)
@@ -148,6 +150,12 @@ def _accept(any_size: bool, part: Path, found: int, whole: int, check: str) -> N
         raise DatasetError(
             f"{part} has {found} images, not {whole}; {check}, or add --any-size if that is on purpose"
         )
+
+
+def _check_parts(part: Path, tune: int, rest: int, check: str) -> None:
+    """Refuse a set that is too small to be parted."""
+    if not (tune and rest):
+        raise DatasetError(f"{part} would be parted into {tune} images to tune on and {rest} others; {check}")
 
 
 def _classes(root: Path, stems: Sequence[str]) -> int:
