@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.distance import cdist
 from scipy.stats import qmc
+from threadpoolctl import threadpool_limits
 
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS
 
@@ -100,16 +101,18 @@ def landscape(
         return None
     rng = np.random.default_rng(seed)
     cells = _cells(where.shape[1], rng)
-    # The final runs are one more measurement at their settings, the mean of several.
-    metric, at_best, noise = _functions(
-        np.concatenate([where[trained], where[[best]]]),
-        np.append(on_test[trained], np.mean(finals)),
-        np.append(np.full(trained.sum(), float(seeds)), len(finals)),
-        float(np.std(finals, ddof=1)),
-        len(finals) - 1,
-        cells,
-        rng,
-    )
+    # Of matrices as small as these, threads on a busy machine only wait for each other.
+    with threadpool_limits(1, "blas"):
+        # The final runs are one more measurement at their settings, the mean of several.
+        metric, at_best, noise = _functions(
+            np.concatenate([where[trained], where[[best]]]),
+            np.append(on_test[trained], np.mean(finals)),
+            np.append(np.full(trained.sum(), float(seeds)), len(finals)),
+            float(np.std(finals, ddof=1)),
+            len(finals) - 1,
+            cells,
+            rng,
+        )
     return Landscape(
         metric=metric,
         trains=_trains(where, trained, cells, len(metric), rng),
