@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,21 @@ from mmengine.config import Config
 from wrs_mm.datasets import require_dataset
 from wrs_mm.datasets.layout import dataset_paths
 from wrs_mm.errors import DatasetError
+from wrs_mm.openmmlab.configs import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-RECIPES = [
+QUICKSTART = [
     "mini/faster-rcnn_r18-narrow_fpn_mini-coco",
     "mini/pspnet_r18-narrow_mini-cityscapes",
+]
+UNTUNED = {
+    "mini/retinanet_r18-narrow_fpn_mini-coco": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    "mini/fcn_r18-narrow_mini-cityscapes": "mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py",
+}
+RECIPES = [
+    *QUICKSTART,
+    *(f"{recipe}_long" for recipe in QUICKSTART),
+    *UNTUNED,
     "real/faster-rcnn_r18-narrow_fpn_neon",
     "real/pspnet_r18-narrow_nuclei",
 ]
@@ -24,6 +35,13 @@ RECIPES = [
 
 def _load(name: str) -> Config:
     return Config.fromfile(CONFIGS / f"{name}.py", import_custom_modules=False)
+
+
+def _plain(node: Any) -> Any:
+    """A part of a config without the ``_scope_`` that mmengine adds to what is of another package."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items() if key != "_scope_"}
+    return node
 
 
 def _values(node: Any, key: str) -> list[Any]:
@@ -86,9 +104,27 @@ def test_the_test_split_is_read_as_val_is_from_folders_of_its_own(recipe: str) -
 def test_schedule_ends_with_training(recipe: str) -> None:
     cfg = _load(recipe)
     last = cfg.param_scheduler[-1]
-    assert not last.by_epoch and last.begin + last.T_max == last.end
-    end = cfg.get("iterations") or cfg.train_cfg.max_iters
-    assert last.end == end
+    if last.by_epoch:
+        assert last.end == cfg.train_cfg.max_epochs
+    else:
+        assert last.end == (cfg.get("iterations") or cfg.train_cfg.max_iters)
+    assert last.begin + last.get("T_max", last.end) == last.end
+
+
+@pytest.mark.parametrize(("recipe", "toolbox"), UNTUNED.items())
+def test_a_recipe_that_nobody_tuned_has_the_optimizer_of_its_toolbox(recipe: str, toolbox: str) -> None:
+    assert _plain(_load(recipe).optim_wrapper) == _plain(load_config(toolbox).optim_wrapper)
+
+
+@pytest.mark.parametrize("recipe", QUICKSTART)
+def test_a_long_recipe_trains_the_same_with_fewer_images_for_longer(recipe: str) -> None:
+    short, long = _load(recipe), _load(f"{recipe}_long")
+    assert long.optim_wrapper == short.optim_wrapper
+    images = long.train_dataloader.dataset.indices
+    steps = long.get("iterations") or long.train_cfg.max_iters
+    if "iterations" in long:
+        assert steps == long.train_cfg.max_epochs * math.ceil(images / long.train_dataloader.batch_size)
+    assert steps >= 2 * (short.get("iterations") or short.train_cfg.max_iters)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -123,6 +159,6 @@ def test_missing_data_is_reported_with_the_command_that_makes_it(
 def test_plan_compares_the_recipes_of_its_folder(name: str) -> None:
     plan = yaml.safe_load((CONFIGS / "benchmarks" / f"{name}.yaml").read_text())
     assert plan["name"] == name
-    assert plan["recipes"] == [recipe for recipe in RECIPES if recipe.startswith(f"{name}/")]
+    assert plan["recipes"] == {"mini": QUICKSTART, "real": RECIPES[-2:]}[name]
     assert plan["regularizers"] == ["none", "wd", "wrs"] and plan["baseline"] == "wd"
     assert plan["optimizers"] == ["recipe"] and plan["seeds"] == [0]

@@ -1,0 +1,19 @@
+# A recipe that nobody tuned: optimizer, learning rate, weight decay and schedule are mmseg's, shortened.
+_base_ = '../_base_/fcn_r18-narrow.py'
+
+data_root = 'data/mini-cityscapes/'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+# Settings are chosen on val; tables report test.
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/test', seg_map_path='gtFine/test')))
+
+max_iters = 700
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
+param_scheduler = [
+    dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=max_iters, by_epoch=False)
+]
+default_hooks = dict(
+    checkpoint=dict(interval=max_iters // 2, max_keep_ckpts=2, save_best='mIoU'))

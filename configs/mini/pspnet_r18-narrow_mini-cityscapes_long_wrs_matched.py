@@ -1,0 +1,7 @@
+# Weight rescaling to norms that follow what the recipe's weight decay makes of them.
+# Written by `wrs-mm config pspnet_r18-narrow_mini-cityscapes_long.py --arm wrs_matched --overlay`.
+_base_ = './pspnet_r18-narrow_mini-cityscapes_long.py'
+optim_wrapper = dict(
+    constructor='ScaleInvariantOptimWrapperConstructor',
+    type='WRSOptimWrapper',
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))

@@ -1,0 +1,7 @@
+# Weight rescaling to norms that follow what the recipe's weight decay makes of them.
+# Written by `wrs-mm config retinanet_r18-narrow_fpn_mini-coco.py --arm wrs_matched --overlay`.
+_base_ = './retinanet_r18-narrow_fpn_mini-coco.py'
+optim_wrapper = dict(
+    constructor='ScaleInvariantOptimWrapperConstructor',
+    type='WRSOptimWrapper',
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))
