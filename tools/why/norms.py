@@ -1,8 +1,9 @@
-"""Train arms of a recipe, keep the norms of their scale-invariant filters, and draw what learning rate those mean.
+"""Train arms of a recipe, keep the norms of their filters, and draw what learning rate those mean.
 
-docs/why.md has the two figures that come out of::
+docs/why.md has the figures that come out of::
 
-    python tools/why/norms.py record configs/mini/pspnet_r18-narrow_mini-cityscapes.py work_dirs/norms/pspnet.csv
+    recipe=configs/mini/pspnet_r18-narrow_mini-cityscapes.py
+    python tools/why/norms.py record $recipe work_dirs/norms/pspnet.csv
     python tools/why/norms.py draw work_dirs/norms/pspnet.csv docs/img/why_pspnet.svg
 """
 
@@ -62,7 +63,7 @@ class NormRecorder(Hook):
                 "iteration": runner.iter + 1,
                 "lr": lr,
                 "norm": norms.square().mean().sqrt().item(),
-                # What a filter turns by in a step goes with lr / norm², since its gradient goes with 1 / norm.
+                # A filter's turn in a step goes with lr / norm², since its gradient goes with 1 / norm.
                 "effective_lr": lr * norms.pow(-2).mean().item(),
             }
         )

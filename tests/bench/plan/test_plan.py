@@ -31,7 +31,8 @@ MISTAKES = {
     "key twice": (GOOD + "name: again\n", "'name' is written twice", 7),
     "key a list": (GOOD + "[a, b]: 1\n", "a key must be plain text", 7),
     "endless anchor": (GOOD + "cfg_options: &a {model: *a}\n", "an anchor holds itself", 7),
-    "unknown key": (GOOD + "seed: 1\n", "unknown key 'seed'; a plan has name, recipes", 7),
+    "unknown key": (GOOD + "seed: 1\n", "unknown key 'seed'; did you mean seeds?", 7),
+    "unknown key, unlike any": (GOOD + "x: 1\n", "unknown key 'x'; a plan has name, recipes", 7),
     "no seeds": (GOOD.replace("seeds: [0, 1]", ""), "seeds is missing", None),
     "empty seeds": (GOOD.replace("[0, 1]", "[]"), "seeds is empty", 5),
     "seed a word": (GOOD.replace("[0, 1]", "[zero]"), "seeds.0: ", 5),
@@ -47,7 +48,7 @@ MISTAKES = {
     "recipe without config": (GOOD.replace("second.py", "{name: a}"), "config is missing", 3),
     "recipe key": (
         GOOD.replace("[first, second.py]", "\n- config: first\n  nme: a"),
-        "unknown key 'nme'; a recipe has config, name, cfg_options, links, learning_rates",
+        "unknown key 'nme'; did you mean name?",
         5,
     ),
     "recipe learning rate": (
@@ -131,6 +132,7 @@ MISTAKES = {
         "tuning.trials is missing",
         7,
     ),
+    "trials misspelt": (GOOD + TUNING.replace("trials", "trails"), "'trails'; did you mean trials?", 9),
     "no trials": (GOOD + TUNING.replace("trials: 4", "trials: 0"), "tuning.trials: ", 9),
     "unknown key of tuning": (
         GOOD + TUNING + "  rungs: 3\n",
@@ -139,7 +141,7 @@ MISTAKES = {
     ),
     "unknown key of halving": (
         GOOD + TUNING + "  halving:\n    rungs: [0.5]\n    keep: 0.5\n    kept: 1\n",
-        "unknown key 'kept'; halving has rungs, keep",
+        "unknown key 'kept'; did you mean keep?",
         18,
     ),
     "rung beyond the end": (

@@ -33,6 +33,7 @@ from wrs_mm.bench.plan.spec import Split, arm_label
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.plan.yaml_lines import PlanFile
 from wrs_mm.errors import PlanError
+from wrs_mm.values import did_you_mean
 
 
 class Plan(BaseModel):
@@ -191,7 +192,9 @@ def load_plan(path: str | Path) -> Plan:
 
 def _first_mistake(error: ValidationError) -> tuple[str, Location]:
     """Pydantic's first complaint as «key: what is wrong», and where."""
-    mistake = error.errors()[0]
+    mistakes = error.errors()
+    # A key that is unknown is often the one that is missing, misspelt.
+    mistake = next((one for one in mistakes if one["type"] == "extra_forbidden"), mistakes[0])
     location: Location = mistake["loc"]
     kind = mistake["type"]
     cause = mistake.get("ctx", {}).get("error")
@@ -202,7 +205,9 @@ def _first_mistake(error: ValidationError) -> tuple[str, Location]:
         return f"{where} is missing; add it", location[:-1]
     if kind == "extra_forbidden":
         model, what = _model_at(location[:-1])
-        return f"unknown key {location[-1]!r}; {what} has {', '.join(model.model_fields)}", location
+        hint = did_you_mean(str(location[-1]), model.model_fields)
+        hint = hint or f"; {what} has {', '.join(model.model_fields)}"
+        return f"unknown key {location[-1]!r}{hint}", location
     if kind == "too_short":
         return f"{where} is empty; list at least one", location
     return f"{where}: {mistake['msg'].removeprefix('Value error, ')}", location
