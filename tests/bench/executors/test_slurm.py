@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import local_slurm
 import pytest
 import torch
-from benches import Bench, weights
+from benches import TEST, Bench, weights
 from commands import PATIENCE, wait_until
 from kills import without_times
 
@@ -148,6 +148,19 @@ def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_n
     assert all(torch.equal(one[key], two[key]) for key in one)
     paths = [bench.folder / place / "results.csv" for place in ("one node", "two nodes")]
     assert without_times(paths[0]) == without_times(paths[1])
+
+
+def test_a_tuned_plan_goes_through_both_stages_with_the_same_results_as_here(slurm, tmp_path) -> None:
+    bench = Bench(tmp_path)
+    bench.recipe("steady", iterations=6, more=TEST)
+    bench.plan(
+        "steady", regularizers="[wd]", tuning="{trials: 2, search: {lr: [0.01, 1.0]}, seeds: [100]}"
+    )
+    bench.run(work_dir="here")
+    bench.run(*OPTIONS, work_dir="there")
+    paths = [tmp_path / place / "results.csv" for place in ("here", "there")]
+    assert without_times(paths[0]) == without_times(paths[1])
+    assert len(bench.results("there")["run"].unique()) == 3
 
 
 def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:
