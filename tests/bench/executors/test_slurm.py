@@ -153,9 +153,7 @@ def test_a_run_on_two_nodes_that_slurm_takes_back_ends_as_two_processes_on_one_n
 def test_a_tuned_plan_goes_through_both_stages_with_the_same_results_as_here(slurm, tmp_path) -> None:
     bench = Bench(tmp_path)
     bench.recipe("steady", iterations=6, more=TEST)
-    bench.plan(
-        "steady", regularizers="[wd]", tuning="{trials: 2, search: {lr: [0.01, 1.0]}, seeds: [100]}"
-    )
+    bench.plan("steady", regularizers="[wd]", tuning="{trials: 2, search: {lr: [0.01, 1.0]}, seeds: [100]}")
     bench.run(work_dir="here")
     bench.run(*OPTIONS, work_dir="there")
     paths = [tmp_path / place / "results.csv" for place in ("here", "there")]
