@@ -1,19 +1,44 @@
+# The quickstart's detector. At 96 x 96, samples and proposals follow the area of the image.
 _base_ = '../_base_/faster-rcnn_r18-narrow_fpn.py'
 
 data_root = 'data/mini-coco/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'ring', 'star', 'cross'))
 
-model = dict(roi_head=dict(bbox_head=dict(num_classes=6)))
+model = dict(
+    roi_head=dict(bbox_head=dict(num_classes=6)),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=48)),
+        rpn_proposal=dict(nms_pre=100, max_per_img=50),
+        rcnn=dict(sampler=dict(num=16))))
 
-train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+scale = (96, 96)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+]
+train_dataloader = dict(
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
 # Settings are chosen on val2017; tables report test2017.
-val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
 test_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         metainfo=metainfo,
         ann_file='annotations/instances_test2017.json',
-        data_prefix=dict(img='test2017/')))
+        data_prefix=dict(img='test2017/'),
+        pipeline=test_pipeline))
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = dict(ann_file=data_root + 'annotations/instances_test2017.json')
 

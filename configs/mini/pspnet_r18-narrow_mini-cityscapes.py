@@ -1,4 +1,7 @@
+# The quickstart's segmentor, with features at a sixteenth of the image.
 _base_ = '../_base_/pspnet_r18-narrow.py'
+
+model = dict(backbone=dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)))
 
 data_root = 'data/mini-cityscapes/'
 train_dataloader = dict(dataset=dict(data_root=data_root))

@@ -59,6 +59,18 @@ def test_the_recipes_options_hold_and_given_ones_come_over_them():
     assert "scale_invariance" not in apply_regularizer(cfg, "none", frozen_bn="skip").optim_wrapper
 
 
+@pytest.mark.parametrize("name", regularizers.names())
+def test_an_arm_trains_with_the_learning_rate_that_the_recipe_or_the_caller_gives_it(name: str):
+    plain = recipe()
+    own = recipe(regularizers={name: {"lr": 0.05}})
+    expected = apply_regularizer(plain, name)
+    expected.optim_wrapper.optimizer.lr = 0.05
+    assert apply_regularizer(own, name).to_dict() == expected.to_dict()
+    assert apply_regularizer(plain, name, lr=0.05).to_dict() == expected.to_dict()
+    assert apply_regularizer(own, name, lr=0.2).optim_wrapper.optimizer.lr == 0.2
+    assert own.optim_wrapper.optimizer.lr == plain.optim_wrapper.optimizer.lr
+
+
 def test_an_arm_has_no_arms():
     cfg = recipe(regularizers={"wrs": {"frozen_bn": "fold"}})
     assert all(RECIPE_KEY not in apply_regularizer(cfg, name) for name in regularizers.names())
@@ -73,6 +85,7 @@ def test_an_arm_has_no_arms():
         ),
         ("dict(wrs=dict(targte='init'))", "the regularizer 'wrs' has no option 'targte': its options are "),
         ("dict(wrs=dict(interval=0))", "interval"),
+        ("dict(wrs=dict(lr=0))", "wrs: lr must be a positive number, not 0"),
         ("dict(wrs='init')", r"write wrs=dict\(...\), not 'init'"),
         ("['wrs']", r"write dict\(wrs=dict\(...\)\), not \['wrs'\]"),
     ],
@@ -93,6 +106,7 @@ def test_a_mistake_in_the_key_is_one_line_with_the_recipes_file(
         ("wsr", {}, "there is no regularizer 'wsr'"),
         ("wrs", {"targte": 1}, "the regularizer 'wrs' has no option 'targte'"),
         ("wd", {"weight_decay": -1}, "weight_decay must be a number ≥ 0"),
+        ("wd", {"lr": "fast"}, "lr must be a positive number, not 'fast'"),
     ],
 )
 def test_a_mistake_in_the_options_given_does_not_blame_the_recipe(name: str, options: dict, message: str):

@@ -4,6 +4,7 @@ One file each, with one function: it takes a recipe's ``optim_wrapper`` and its 
 ``optim_wrapper``. Nothing else that trains changes, so a difference between two arms is the regularizer's.
 
 What suits a recipe, it says itself, by a key of its own: ``regularizers = dict(wrs=dict(frozen_bn='fold'))``.
+There, an arm may also have a learning rate of its own, ``wrs=dict(lr=0.05)``: each arm as it was tuned.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from wrs_mm.regularizers.none import none
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 from wrs_mm.regularizers.wrs_matched import wrs_matched
+from wrs_mm.values import is_number
 
 REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "none": none,
@@ -31,6 +33,9 @@ REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {
 
 RECIPE_KEY = "regularizers"
 """The key of a config that says the options of its arms, by regularizer; no Runner reads it."""
+
+_LR = "lr"
+"""What every regularizer takes beside its own options: the learning rate of the arm."""
 
 
 def names() -> tuple[str, ...]:
@@ -70,8 +75,13 @@ def check(name: str, **options: Any) -> None:
     REGULARIZERS[name](plain, **options)
 
 
+def _check_lr(name: str, lr: Any) -> None:
+    if lr is not None and not (is_number(lr) and lr > 0):
+        raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", _LR)
+
+
 def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
-    """The options that a recipe itself gives its arms, by regularizer.
+    """The options that a recipe itself gives its arms, by regularizer; ``lr`` may be among them.
 
     Raises:
         OptionError: A regularizer or an option does not exist; the line names the recipe's file.
@@ -83,7 +93,8 @@ def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
         for name, options in said.items():
             if not isinstance(options, Mapping):
                 raise OptionError(f"write {name}=dict(...), not {options!r}")
-            check(name, **options)
+            check(name, **{option: value for option, value in options.items() if option != _LR})
+            _check_lr(name, options.get(_LR))
     except OptionError as error:
         raise OptionError(f"{cfg.filename or 'the config'}: {RECIPE_KEY}: {error}") from error
     return {name: dict(options) for name, options in said.items()}
@@ -97,17 +108,22 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     Args:
         cfg: The recipe; left as it is.
         name: The regularizer.
-        **options: Its options, over those that the recipe gives it (:func:`recipe_options`).
+        **options: Its options and ``lr``, over those that the recipe gives it (:func:`recipe_options`).
 
     Raises:
         OptionError: The regularizer or an option does not exist, or does not go with this recipe.
     """
     options = {**recipe_options(cfg).get(name, {}), **options}
+    lr = options.pop(_LR, None)
     check(name, **options)
+    _check_lr(name, lr)
     arm = copy.deepcopy(cfg)
     # An arm has no arms.
     arm.pop(RECIPE_KEY, None)
-    arm.optim_wrapper = REGULARIZERS[name](copy.deepcopy(cfg.optim_wrapper.to_dict()), **options)
+    optim_wrapper = copy.deepcopy(cfg.optim_wrapper.to_dict())
+    if lr is not None:
+        optim_wrapper["optimizer"][_LR] = lr
+    arm.optim_wrapper = REGULARIZERS[name](optim_wrapper, **options)
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
     if "wrs_mm" not in imports["imports"]:
         arm.custom_imports = {**imports, "imports": [*imports["imports"], "wrs_mm"]}

@@ -94,6 +94,17 @@ def test_an_arm_has_the_recipes_own_options_and_the_plans_over_them_whatever_lie
     assert "regularizers" not in said
 
 
+def test_the_recipes_learning_rate_of_an_arm_gives_way_to_any_that_the_plan_says(configs, tmp_path):
+    write_recipe(tmp_path, text=f"{RECIPE}\nregularizers = dict(wrs=dict(lr=0.1))\n")
+    plan = PLAN.replace("[wd]", "[wd, wrs, {wrs: {lr: 0.2, interval: 2}}]")
+    own = configs("links: {param_scheduler.1.eta_min: recipe * lr}\n", plan)
+    assert [config.optim_wrapper.optimizer.lr for config in own] == [0.01, 0.1, 0.2]
+    assert [config.param_scheduler[1].eta_min for config in own] == pytest.approx([1e-4, 1e-3, 2e-3])
+    for said in ("learning_rates: [0.3]\n", "optimizers: [{AdamW: {lr: 0.3}}]\n"):
+        given = configs(said, PLAN.replace("[wd]", "[wd, wrs]"))
+        assert [config.optim_wrapper.optimizer.lr for config in given] == [0.3, 0.3]
+
+
 def test_settings_come_last_and_lr_takes_its_links_along(tmp_path):
     path = write_recipe(
         tmp_path, text=f"{RECIPE}\nregularizers = dict(wrs=dict(interval=5, target='init'))\n"

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
 from wrs_mm.bench.plan.mistakes import Mistake
-from wrs_mm.bench.plan.optimizers import with_optimizer
+from wrs_mm.bench.plan.optimizers import RECIPE, with_optimizer
+from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import check_test_split
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.regularizers import apply_regularizer
+from wrs_mm.regularizers import apply_regularizer, recipe_options
 from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ def resolve(spec: RunSpec, source: str, read: _Read = load_config) -> Config:
             ``cfg_options`` and ``links``, the config key.
     """
     config = _with_optimizer(spec, source, read)
-    tuned = {key: value for key, value in spec.settings.items() if key != "lr"}
+    tuned = {key: value for key, value in spec.settings.items() if key != LR}
+    # By now the optimizer has the learning rate that the arm trains with.
+    lr = {LR: config.optim_wrapper.optimizer[LR]} if LR in config.optim_wrapper.optimizer else {}
     with _blame(spec, "settings" if tuned else "regularizer"):
         # The recipe's own options for the arm, the spec's over them, and what was tuned over those.
-        config = apply_regularizer(config, spec.regularizer, **{**spec.options, **tuned})
+        config = apply_regularizer(config, spec.regularizer, **{**spec.options, **tuned, **lr})
     hooks = list(config.get("custom_hooks") or [])
     if all(type_name(hook.get("type")) != "RandomStateHook" for hook in hooks):
         # A run that was killed and resumed must end with the numbers of one that was not.
@@ -104,12 +107,18 @@ def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
             config.optim_wrapper.optimizer.to_dict(),
             spec.optimizer,
             spec.optimizer_options,
-            spec.lr,
+            spec.lr or _own_lr(spec, config),
         )
     for link in links:
         with _blame(spec, "links", link.key):
             link.apply(config)
     return config
+
+
+def _own_lr(spec: RunSpec, config: Config) -> float | None:
+    """The learning rate that the recipe gives the arm; it is one of the recipe's own optimizer."""
+    own: float | None = recipe_options(config).get(spec.regularizer, {}).get(LR)
+    return own if spec.optimizer == RECIPE else None
 
 
 @contextmanager
