@@ -142,20 +142,27 @@ def _bins(
     """The RoIs that have a sample, with equal grids together, as many as memory is meant to hold."""
     corner = rois[:, 1:].to(cells.values.dtype) * spatial_scale - 0.5
     start, size = corner[:, :2], corner[:, 2:] - corner[:, :2]
-    if sampling_ratio > 0:
-        grid = size.new_full(size.shape, sampling_ratio, dtype=torch.int64)
-    else:
-        # Of what is not finite, one sample: the result is not finite either, and shows it.
-        known = torch.where(size.isfinite(), size, torch.ones_like(size))
-        grid = (known / size.new_tensor(number)).ceil().clamp(min=0).long()
-    kinds, kind_of = grid.unique(dim=0, return_inverse=True)
-    for kind, (along_x, along_y) in enumerate(kinds.tolist()):
-        values = along_x * along_y * number[0] * number[1] * cells.values.size(1)
+    for grid, alike in _same_grid(size, number, sampling_ratio):
+        values = grid[0] * grid[1] * number[0] * number[1] * cells.values.size(1)
         if values == 0:
-            continue  # a RoI without extent
-        for these in torch.nonzero(kind_of == kind)[:, 0].split(max(1, _VALUES_AT_ONCE // values)):
-            image = rois[these, 0].long()
-            yield _Bins(these, image, start[these], size[these], number, (along_x, along_y))
+            continue  # RoIs without extent
+        for these in alike.split(max(1, _VALUES_AT_ONCE // values)):
+            yield _Bins(these, rois[these, 0].long(), start[these], size[these], number, grid)
+
+
+def _same_grid(
+    size: Tensor, number: tuple[int, int], sampling_ratio: int
+) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """RoIs by the grid of samples in each of their bins: (along x, along y), and which they are."""
+    if sampling_ratio > 0:
+        yield (sampling_ratio, sampling_ratio), torch.arange(len(size), device=size.device)
+        return
+    # Of what is not finite, one sample: the result is not finite either, and shows it.
+    known = torch.where(size.isfinite(), size, torch.ones_like(size))
+    grids = (known / size.new_tensor(number)).ceil().clamp(min=0).long()
+    kinds, kind_of = grids.unique(dim=0, return_inverse=True)
+    for kind, (along_x, along_y) in enumerate(kinds.tolist()):
+        yield (along_x, along_y), torch.nonzero(kind_of == kind)[:, 0]
 
 
 def _pool(cells: _Cells, bins: _Bins, shift: Tensor | None) -> Tensor:
@@ -166,7 +173,7 @@ def _pool(cells: _Cells, bins: _Bins, shift: Tensor | None) -> Tensor:
         bins: The bins.
         shift: (K, 2, bins along y, bins along x), how far bins are moved, in shares of the RoI's size.
     """
-    (x, y) = (_positions(bins, axis) for axis in (0, 1))
+    x, y = _positions(bins, 0), _positions(bins, 1)
     # (K, bins along y, bins along x, samples along y, samples along x)
     x, y = x[:, None, :, None, :], y[:, :, None, :, None]
     if shift is not None:

@@ -26,34 +26,39 @@ class _Level(NamedTuple):
         index: Which level it is.
         keys: Its places among all keys.
         features: (batch · heads, channels, H, W).
-        grid: (batch · heads, queries, points, 2), ``x, y`` from -1 to 1, as ``grid_sample`` takes it.
+        location: (batch · heads, queries, points, 2), ``x, y`` from 0 to 1.
         weight: (batch · heads, 1, queries, points).
     """
 
     index: int
     keys: slice
     features: Tensor
-    grid: Tensor
+    location: Tensor
     weight: Tensor
 
     def sample(self) -> Tensor:
         """The features at each point, (batch · heads, channels, queries, points); 0 around the level."""
-        return F.grid_sample(
-            self.features, self.grid, mode="bilinear", padding_mode="zeros", align_corners=False
-        )
+        return F.grid_sample(self.features, self._grid, "bilinear", "zeros", align_corners=False)
+
+    @property
+    def _grid(self) -> Tensor:
+        """The places as ``grid_sample`` takes them, from -1 to 1."""
+        return 2 * self.location - 1
 
     def gradients(self, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients of features and grid, given that of the samples.
+        """The gradients of features and places, given that of the samples.
 
-        A cell before the first one, interpolation has a kink: offsets of whole cells, which training begins
-        with, lead there. mmcv's kernel has no gradient there, ``grid_sample`` that of the inside.
+        A whole cell outside of the outermost ones, interpolation has a kink: offsets of whole cells, which
+        training begins with, lead there. mmcv's kernel has no gradient there, ``grid_sample`` either none or
+        that of the inside, as rounding has it.
         """
         by_features, by_grid = torch.ops.aten.grid_sampler_2d_backward(
-            grad, self.features, self.grid, _BILINEAR, _ZEROS, False, [True, True]
+            grad, self.features, self._grid, _BILINEAR, _ZEROS, False, [True, True]
         )
-        size = self.grid.new_tensor([self.features.size(3), self.features.size(2)])
-        outside = (((self.grid + 1) * size - 1) / 2 <= -1).any(dim=-1, keepdim=True)
-        return by_features, by_grid.masked_fill(outside, 0)
+        size = self.location.new_tensor([self.features.size(3), self.features.size(2)])
+        cell = self.location * size - 0.5
+        outside = ((cell <= -1) | (cell >= size)).any(dim=-1, keepdim=True)
+        return by_features, 2 * by_grid.masked_fill(outside, 0)
 
 
 def _levels(
@@ -72,9 +77,7 @@ def _levels(
         location = sampling_loc[:, :, :, index].transpose(1, 2).flatten(0, 1)
         weight = attn_weight[:, :, :, index].transpose(1, 2).flatten(0, 1)
         if features.numel() and location.numel():
-            yield _Level(
-                index, keys, features.to(dtype), 2 * location.to(dtype) - 1, weight[:, None].to(dtype)
-            )
+            yield _Level(index, keys, features.to(dtype), location.to(dtype), weight[:, None].to(dtype))
 
 
 def ms_deform_attn_forward(
@@ -138,8 +141,8 @@ def ms_deform_attn_backward(
     grad = grad_output.unflatten(2, (value.size(2), value.size(3))).permute(0, 2, 3, 1).flatten(0, 1)
     for level in _levels(value, spatial_shapes, level_start_index, sampling_loc, attn_weight):
         by_sum = grad[..., None].to(level.features.dtype)
-        by_features, by_grid = level.gradients(by_sum * level.weight)
+        by_features, by_location = level.gradients(by_sum * level.weight)
         by_weight = (by_sum * level.sample()).sum(dim=1)
         grad_value[:, level.keys] += by_features.flatten(2).unflatten(0, heads).permute(0, 3, 1, 2)
-        grad_sampling_loc[:, :, :, level.index] = 2 * by_grid.unflatten(0, heads).transpose(1, 2)
+        grad_sampling_loc[:, :, :, level.index] = by_location.unflatten(0, heads).transpose(1, 2)
         grad_attn_weight[:, :, :, level.index] = by_weight.unflatten(0, heads).transpose(1, 2)

@@ -81,7 +81,7 @@ def _grid(rows: int, columns: int, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _take(values: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """``values[:, row[i, y], column[j, x], y, x]`` for each (i, j, y, x); 0 where there is no such row or column.
+    """``values[:, row[i, y], column[j, x], y, x]`` for each (i, j, y, x), 0 where that does not exist.
 
     Args:
         values: (N, R, C, H, W).

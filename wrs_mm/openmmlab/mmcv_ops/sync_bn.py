@@ -75,9 +75,7 @@ def sync_bn_forward_output(
         running.copy_(momentum * batch + (1 - momentum) * running)
 
 
-def sync_bn_backward_param(
-    grad_output: Tensor, norm: Tensor, grad_weight: Tensor, grad_bias: Tensor
-) -> None:
+def sync_bn_backward_param(grad_output: Tensor, norm: Tensor, grad_weight: Tensor, grad_bias: Tensor) -> None:
     """Write this process's gradients of γ and β.
 
     Args:
