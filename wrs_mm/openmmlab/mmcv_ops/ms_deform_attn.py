@@ -23,14 +23,14 @@ class _Level(NamedTuple):
     """What is sampled on one level of the features.
 
     Attributes:
-        index: Which level it is.
+        number: Which level it is.
         keys: Its places among all keys.
         features: (batch · heads, channels, H, W).
         location: (batch · heads, queries, points, 2), ``x, y`` from 0 to 1.
         weight: (batch · heads, 1, queries, points).
     """
 
-    index: int
+    number: int
     keys: slice
     features: Tensor
     location: Tensor
@@ -71,13 +71,13 @@ def _levels(
     """The levels that have a cell."""
     dtype = torch.promote_types(value.dtype, torch.float32)
     geometry = zip(spatial_shapes.tolist(), level_start_index.tolist(), strict=True)
-    for index, ((height, width), start) in enumerate(geometry):
+    for number, ((height, width), start) in enumerate(geometry):
         keys = slice(start, start + height * width)
         features = value[:, keys].permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, (height, width))
-        location = sampling_loc[:, :, :, index].transpose(1, 2).flatten(0, 1)
-        weight = attn_weight[:, :, :, index].transpose(1, 2).flatten(0, 1)
+        location = sampling_loc[:, :, :, number].transpose(1, 2).flatten(0, 1)
+        weight = attn_weight[:, :, :, number].transpose(1, 2).flatten(0, 1)
         if features.numel() and location.numel():
-            yield _Level(index, keys, features.to(dtype), location.to(dtype), weight[:, None].to(dtype))
+            yield _Level(number, keys, features.to(dtype), location.to(dtype), weight[:, None].to(dtype))
 
 
 def ms_deform_attn_forward(
@@ -144,5 +144,5 @@ def ms_deform_attn_backward(
         by_features, by_location = level.gradients(by_sum * level.weight)
         by_weight = (by_sum * level.sample()).sum(dim=1)
         grad_value[:, level.keys] += by_features.flatten(2).unflatten(0, heads).permute(0, 3, 1, 2)
-        grad_sampling_loc[:, :, :, level.index] = by_location.unflatten(0, heads).transpose(1, 2)
-        grad_attn_weight[:, :, :, level.index] = by_weight.unflatten(0, heads).transpose(1, 2)
+        grad_sampling_loc[:, :, :, level.number] = by_location.unflatten(0, heads).transpose(1, 2)
+        grad_attn_weight[:, :, :, level.number] = by_weight.unflatten(0, heads).transpose(1, 2)
