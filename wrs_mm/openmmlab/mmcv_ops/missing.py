@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 
 from wrs_mm.errors import UsageError
 
-_INSTALLATION_GUIDE = "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
-
 MISSING_OPERATORS = frozenset(
     {
         "active_rotated_filter_backward",
@@ -93,7 +91,10 @@ MISSING_OPERATORS = frozenset(
         "upfirdn2d",
     }
 )
-"""What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement."""
+"""What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement.
+
+Rotated boxes, point clouds, text and generators of images: toolboxes other than mmdet and mmseg.
+"""
 
 
 class MissingOperatorError(UsageError, NotImplementedError):
@@ -105,8 +106,9 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
 
     def call(*args: Any, **kwargs: Any) -> NoReturn:
         raise MissingOperatorError(
-            f"mmcv operator '{name}' exists only in compiled mmcv: `pip uninstall mmcv-lite`, then "
-            f"install full mmcv 2.1 ({_INSTALLATION_GUIDE})"
+            f"mmcv operator '{name}' is in compiled mmcv only, and no model of mmdet or mmseg needs it; "
+            "docs/operators.md has the four commands that compile mmcv 2.1.0 as C++20, which PyTorch 2.13 and "
+            "newer take only"
         )
 
     call.__name__ = call.__qualname__ = name
