@@ -24,8 +24,8 @@ _REQUIREMENTS = {
     **{
         name: name
         for name in (
-            "albumentations cityscapesscripts emoji einops fairscale imagecorruptions instaboostfast jsonlines "
-            "lap mmpretrain motmetrics nibabel nltk pycocoevalcap seaborn timm transformers"
+            "albumentations cityscapesscripts emoji einops fairscale imagecorruptions instaboostfast "
+            "jsonlines lap mmpretrain motmetrics nibabel nltk pycocoevalcap seaborn timm transformers"
         ).split()
     },
     "detectron2": f"{_GITHUB}/facebookresearch/detectron2.git",

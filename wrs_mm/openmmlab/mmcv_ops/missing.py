@@ -107,7 +107,7 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
     def call(*args: Any, **kwargs: Any) -> NoReturn:
         raise MissingOperatorError(
             f"mmcv operator '{name}' is in compiled mmcv only, and no model of mmdet or mmseg needs it; "
-            "docs/operators.md has the commands that compile mmcv 2.1.0 as C++20, as PyTorch 2.13 and newer ask"
+            "docs/operators.md has the commands that compile mmcv 2.1.0 for PyTorch 2.13 and newer"
         )
 
     call.__name__ = call.__qualname__ = name
