@@ -1,8 +1,9 @@
 """Multi-scale deformable attention: ``ms_deform_attn_forward`` and ``_backward`` of ``mmcv._ext``.
 
 Zhu et al., Deformable DETR, 2021. mmcv calls these for CUDA tensors; elsewhere it has a version in PyTorch,
-which keeps the samples of all levels at once. Here one level at a time is sampled, and sampled again in the
-backward, so that memory holds those of one level only. Half precision is computed in float32.
+which keeps the samples of all levels at once. Here memory holds those of one level only, and the backward
+samples again; it does without that of ``grid_sample``, which PyTorch's deterministic algorithms lack on GPUs.
+Half precision is computed in float32.
 
 ``im2col_step`` is mmcv's chunk of the batch. It does not change the result.
 """
@@ -15,8 +16,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-_BILINEAR, _ZEROS = 0, 0  # ATen's numbers of `mode` and `padding_mode`
 
 
 class _Level(NamedTuple):
@@ -38,27 +37,43 @@ class _Level(NamedTuple):
 
     def sample(self) -> Tensor:
         """The features at each point, (batch · heads, channels, queries, points); 0 around the level."""
-        return F.grid_sample(self.features, self._grid, "bilinear", "zeros", align_corners=False)
+        grid = 2 * self.location - 1
+        return F.grid_sample(self.features, grid, "bilinear", "zeros", align_corners=False)
 
-    @property
-    def _grid(self) -> Tensor:
-        """The places as ``grid_sample`` takes them, from -1 to 1."""
-        return 2 * self.location - 1
+    def gradients(self, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients of features, places and weights; like mmcv's kernel's.
 
-    def gradients(self, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients of features and places, given that of the samples.
+        A whole cell outside of the outermost ones, where offsets of whole cells lead, which training begins
+        with, interpolation has a kink; there is no gradient there.
 
-        A whole cell outside of the outermost ones, interpolation has a kink: offsets of whole cells, which
-        training begins with, lead there. mmcv's kernel has no gradient there, ``grid_sample`` either none or
-        that of the inside, as rounding has it.
+        Args:
+            grad: (batch · heads, queries, channels), of the weighted sum.
         """
-        by_features, by_grid = torch.ops.aten.grid_sampler_2d_backward(
-            grad, self.features, self._grid, _BILINEAR, _ZEROS, False, [True, True]
-        )
-        size = self.location.new_tensor([self.features.size(3), self.features.size(2)])
-        cell = self.location * size - 0.5
-        outside = ((cell <= -1) | (cell >= size)).any(dim=-1, keepdim=True)
-        return by_features, 2 * by_grid.masked_fill(outside, 0)
+        height, width = self.features.shape[2:]
+        cells = self.features.flatten(2).transpose(1, 2).flatten(0, 1)
+        by_cells, by_location = torch.zeros_like(cells), torch.zeros_like(self.location)
+        weight, by_weight = self.weight[:, 0], torch.zeros_like(self.weight[:, 0])
+        size = self.location.new_tensor([width, height])
+        place = self.location * size - 0.5
+        inside = ((place > -1) & (place < size)).all(dim=-1)
+        low = torch.where(inside[..., None], place, torch.zeros_like(place)).floor()
+        after = torch.where(inside[..., None], place - low, torch.zeros_like(place))
+        first = torch.arange(len(self.features), device=cells.device)[:, None, None] * (height * width)
+        for step_x, step_y in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            x, y = low[..., 0].long() + step_x, low[..., 1].long() + step_y
+            exists = inside & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            index = (first + y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten()
+            share_x = after[..., 0] if step_x else 1 - after[..., 0]
+            share_y = after[..., 1] if step_y else 1 - after[..., 1]
+            values = cells.index_select(0, index).unflatten(0, x.shape)
+            by_share = (values * grad[:, :, None]).sum(dim=-1).masked_fill(~exists, 0)
+            by_weight += share_x * share_y * by_share
+            by_location[..., 0] += (2 * step_x - 1) * share_y * by_share
+            by_location[..., 1] += (2 * step_y - 1) * share_x * by_share
+            share = (weight * share_x * share_y).masked_fill(~exists, 0)
+            by_cells.index_add_(0, index, (share[..., None] * grad[:, :, None]).flatten(0, 2))
+        by_location *= weight[..., None] * size
+        return by_cells.view(len(self.features), height * width, -1), by_location, by_weight
 
 
 def _levels(
@@ -138,11 +153,10 @@ def ms_deform_attn_backward(
         im2col_step: Not used.
     """
     heads = (value.size(0), value.size(2))
-    grad = grad_output.unflatten(2, (value.size(2), value.size(3))).permute(0, 2, 3, 1).flatten(0, 1)
+    grad = grad_output.unflatten(2, (value.size(2), value.size(3))).transpose(1, 2).flatten(0, 1)
+    grad = grad.to(torch.promote_types(value.dtype, torch.float32))
     for level in _levels(value, spatial_shapes, level_start_index, sampling_loc, attn_weight):
-        by_sum = grad[..., None].to(level.features.dtype)
-        by_features, by_location = level.gradients(by_sum * level.weight)
-        by_weight = (by_sum * level.sample()).sum(dim=1)
-        grad_value[:, level.keys] += by_features.flatten(2).unflatten(0, heads).permute(0, 3, 1, 2)
-        grad_sampling_loc[:, :, :, level.number] = by_location.unflatten(0, heads).transpose(1, 2)
-        grad_attn_weight[:, :, :, level.number] = by_weight.unflatten(0, heads).transpose(1, 2)
+        by_features, by_location, by_weight = (g.unflatten(0, heads) for g in level.gradients(grad))
+        grad_value[:, level.keys] += by_features.transpose(1, 2)
+        grad_sampling_loc[:, :, :, level.number] = by_location.transpose(1, 2)
+        grad_attn_weight[:, :, :, level.number] = by_weight.transpose(1, 2)
