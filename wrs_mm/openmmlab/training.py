@@ -207,6 +207,13 @@ def _build_runner(config: Config) -> Runner:
             raise
         # What follows is advice for authors of registries.
         raise ConfigError(f"config {config.filename}: {message.split('. ')[0]}") from error
+    except ValueError as error:
+        if "Default process group has not been initialized" not in str(error):
+            raise
+        raise ConfigError(
+            f"config {config.filename} has MMSyncBN, which one process alone cannot build; start with "
+            "torchrun and --launcher pytorch, or put SyncBN in its place"
+        ) from error
 
 
 @contextmanager

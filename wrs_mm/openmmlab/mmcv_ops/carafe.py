@@ -35,12 +35,11 @@ def carafe_naive_forward(
     """
     dtype = torch.promote_types(features.dtype, torch.float32)
     weights = _by_cell(masks, group_size, scale_factor).to(dtype)
-    cells = _by_cell(output, group_size, scale_factor)
-    total = torch.zeros_like(cells, dtype=dtype)
+    total = torch.zeros_like(_by_cell(output, group_size, scale_factor), dtype=dtype)
     padded = _padded(features.unflatten(1, (group_size, -1)).to(dtype), kernel_size)
     for k, window in enumerate(_windows(padded, features, kernel_size)):
-        total.addcmul_(_at_cells(window), weights[:, :, k, None])
-    output.copy_(total.flatten(1, 2).flatten(4, 5).flatten(2, 3))
+        total.addcmul_(_in_cells(window), weights[:, :, k, None])
+    output.copy_(_from_cells(total))
 
 
 def carafe_naive_backward(
@@ -73,12 +72,12 @@ def carafe_naive_backward(
     windows = _windows(padded, features, kernel_size)
     grads = _windows(by_padded, features, kernel_size)
     for k, (window, by_window) in enumerate(zip(windows, grads, strict=True)):
-        by_window += (grad * weights[:, :, k, None]).sum(dim=(4, 6))
-        by_weights[:, :, k] = (grad * _at_cells(window)).sum(dim=2)
+        by_window += (grad * weights[:, :, k, None]).sum(dim=(3, 4))
+        by_weights[:, :, k] = (grad * _in_cells(window)).sum(dim=2)
     reach = kernel_size // 2
     inside = by_padded[..., reach : reach + features.size(2), reach : reach + features.size(3)]
     bottom_grad.copy_(inside.flatten(1, 2))
-    mask_grad.copy_(by_weights.flatten(1, 2).flatten(4, 5).flatten(2, 3))
+    mask_grad.copy_(_from_cells(by_weights))
 
 
 def carafe_forward(
@@ -145,9 +144,15 @@ def carafe_backward(
 
 
 def _by_cell(large: Tensor, groups: int, scale: int) -> Tensor:
-    """(N, G · c, H · scale, W · scale) as (N, G, c, H, scale, W, scale)."""
+    """(N, G · c, H · scale, W · scale) as (N, G, c, scale, scale, H, W): places within a cell, then cells."""
     height, width = large.size(2) // scale, large.size(3) // scale
-    return large.unflatten(3, (width, scale)).unflatten(2, (height, scale)).unflatten(1, (groups, -1))
+    apart = large.unflatten(3, (width, scale)).unflatten(2, (height, scale)).unflatten(1, (groups, -1))
+    return apart.permute(0, 1, 2, 4, 6, 3, 5).contiguous()
+
+
+def _from_cells(cells: Tensor) -> Tensor:
+    """The way back from :func:`_by_cell`."""
+    return cells.permute(0, 1, 2, 5, 3, 6, 4).flatten(1, 2).flatten(4, 5).flatten(2, 3)
 
 
 def _padded(features: Tensor, kernel_size: int) -> Tensor:
@@ -155,9 +160,9 @@ def _padded(features: Tensor, kernel_size: int) -> Tensor:
     return F.pad(features, (reach, reach, reach, reach))
 
 
-def _at_cells(window: Tensor) -> Tensor:
-    """(N, G, c, H, W) as (N, G, c, H, 1, W, 1): the same at all places within a cell."""
-    return window[..., None, :, None]
+def _in_cells(window: Tensor) -> Tensor:
+    """(N, G, c, H, W) as (N, G, c, 1, 1, H, W): the same at all places within a cell."""
+    return window[:, :, :, None, None]
 
 
 def _windows(padded: Tensor, features: Tensor, kernel_size: int) -> Iterator[Tensor]:
