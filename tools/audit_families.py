@@ -15,6 +15,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -276,7 +277,8 @@ def reason_of(error: BaseException) -> str:
     """One line that fits a table."""
     from wrs_mm.values import one_line
 
-    text = one_line(error) or type(error).__name__
+    # Which config it is, the row says, and without this machine's folders.
+    text = re.sub(r"^config \S+ ", "", one_line(error)) or type(error).__name__
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "needs more memory than the limit"
     return text if len(text) <= 160 else f"{text[:157]}..."

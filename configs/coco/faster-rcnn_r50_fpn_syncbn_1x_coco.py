@@ -1,6 +1,6 @@
 # mmdet's Faster R-CNN with batch normalization that trains: SyncBN in backbone, neck and box head
-# (4conv1fc, as in mmdet's syncbn-all recipe), nothing frozen. torch's SyncBN, because MMSyncBN needs
-# compiled mmcv.
+# (4conv1fc, as in mmdet's syncbn-all recipe), nothing frozen. torch's SyncBN, because MMSyncBN cannot
+# be built on one process alone.
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['wrs_mm'], allow_failed_imports=False)
 

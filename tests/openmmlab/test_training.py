@@ -214,6 +214,11 @@ def test_a_launcher_that_did_not_launch_is_the_callers_mistake(launcher, write_c
         train(write_config("segmentor"), launcher=launcher)
 
 
+def test_a_norm_that_synchronizes_cannot_be_built_in_one_process_alone(write_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"MMSyncBN.* torchrun"):
+        train(write_config("detector", norm="MMSyncBN"), work_dir=tmp_path / "work")
+
+
 def test_a_detectors_predictions_go_to_a_pickle_file(write_config, tmp_path):
     path = tmp_path / "a.pth"
     torch.save({}, path)

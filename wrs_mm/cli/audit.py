@@ -18,6 +18,7 @@ from wrs_mm.audit.verdicts import audit_model
 from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.files import write_text
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import RescaleOptions, Verdict
 from wrs_mm.rescaling.options import SELECTION
@@ -57,9 +58,10 @@ def run(args: argparse.Namespace) -> int:
     options = wrs_options_of(config)
     model = build_model(config, seed=args.seed)
     try:
-        size = (args.size, args.size) if args.size else smallest_size(model, seed=args.seed)
-        batch = random_batch(model, batch_size=args.batch_size, size=size, seed=args.seed)
-        verdicts = audit_model(model, batch, **options)
+        with packages_named(config):
+            size = (args.size, args.size) if args.size else smallest_size(model, seed=args.seed)
+            batch = random_batch(model, batch_size=args.batch_size, size=size, seed=args.seed)
+            verdicts = audit_model(model, batch, **options)
     except UsageError:
         raise
     except Exception as error:  # the model is a third party's: whatever it raises, it cannot be audited so

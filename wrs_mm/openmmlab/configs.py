@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
+from wrs_mm.openmmlab.optional_packages import missing_package
 from wrs_mm.values import error_line
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
         The config, its ``filename`` the path of the file.
 
     Raises:
-        ConfigError: The file or a base of it is missing or does not parse, or an option does not
-            fit into it.
+        ConfigError: The file or a base of it is missing or does not parse, an option does not fit
+            into it, or it imports a package that is not installed.
     """
     from mmengine.config import Config
 
@@ -38,7 +39,8 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
     try:
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program: whatever it raises is its author's mistake
-        raise ConfigError(f"config {source} cannot be read: {error_line(error)}") from error
+        answer = missing_package(error) or f"cannot be read: {error_line(error)}"
+        raise ConfigError(f"config {source} {answer}") from error
     if options:
         merge_options(config, options)
     return config

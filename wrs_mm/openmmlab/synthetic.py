@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
+from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
 from wrs_mm.values import one_line
 
@@ -58,7 +59,8 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
             download them. Otherwise every reference to them is dropped.
 
     Raises:
-        ConfigError: There is no model in the config, or it cannot be built.
+        ConfigError: There is no model in the config, it cannot be built, or a package that it needs is not
+            installed.
     """
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS, DefaultScope
@@ -75,7 +77,8 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
     _resolve_teacher(description)
     with DefaultScope.overwrite_default_scope(config.get("default_scope")), seeded(seed):
         try:
-            model = MODELS.build(description)
+            with packages_named(config):
+                model = MODELS.build(description)
         except (ImportError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
             raise ConfigError(f"the model of {_name(config)} cannot be built: {one_line(error)}") from error
         model = revert_sync_batchnorm(model)

@@ -29,6 +29,7 @@ from wrs_mm.openmmlab.config_options import (
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
+from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.values import one_line
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def train(
         The runner, after training.
 
     Raises:
-        ConfigError: The config cannot be read, lacks something, or an option does not fit into it.
+        ConfigError: The config cannot be read, lacks something, needs a package that is not installed, or an
+            option does not fit into it.
         OptionError: An option cannot be used here.
         CheckpointError: A checkpoint is missing, damaged or holds what must not be loaded.
         DatasetError: A file of the dataset is missing or damaged.
@@ -94,7 +96,7 @@ def train(
         check_checkpoint(cfg.load_from)
         if cfg.get("resume"):
             check_resumable(cfg.load_from)
-    with _dataset_errors(cfg):
+    with packages_named(cfg), _dataset_errors(cfg):
         runner = _build_runner(cfg)
         runner.train()
     return runner
@@ -147,7 +149,7 @@ def test(
         use_tta(cfg)
     if out is not None:
         use_output(cfg, out)
-    with _dataset_errors(cfg):
+    with packages_named(cfg), _dataset_errors(cfg):
         return dict(_build_runner(cfg).test())
 
 
@@ -205,6 +207,13 @@ def _build_runner(config: Config) -> Runner:
             raise
         # What follows is advice for authors of registries.
         raise ConfigError(f"config {config.filename}: {message.split('. ')[0]}") from error
+    except ValueError as error:
+        if "Default process group has not been initialized" not in str(error):
+            raise
+        raise ConfigError(
+            f"config {config.filename} has MMSyncBN, which one process alone cannot build; start with "
+            "torchrun and --launcher pytorch, or put SyncBN in its place"
+        ) from error
 
 
 @contextmanager

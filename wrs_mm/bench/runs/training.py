@@ -25,6 +25,7 @@ from wrs_mm.bench.runs.metrics import in_percent
 from wrs_mm.bench.runs.records import Best, Identity, Progress, Result, Status
 from wrs_mm.bench.runs.signals import Stopped
 from wrs_mm.errors import UsageError
+from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.values import error_line, one_line
 
 if TYPE_CHECKING:
@@ -74,14 +75,16 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     if spec.split == "test" and spec.trial is None:
         train_images = train_images_hook(config, run.train_validations)
     instrument(config, run.folder, launcher, spec)
-    runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
+    with packages_named(config):
+        runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
     _resume(runner, run.folder)
     watch_runner(runner, watch, train_images)
     limit = run.limit()
     if limit is not None:
         runner.register_hook(PauseHook(limit))
     try:
-        runner.train()
+        with packages_named(config):
+            runner.train()
     except Exception as error:
         # Weights that are not finite make a model fail in many ways before any loss shows it.
         if not isinstance(error, (Diverged, Paused)) and not all_finite(runner):

@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 
 from wrs_mm.errors import UsageError
 
-_INSTALLATION_GUIDE = "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
-
 MISSING_OPERATORS = frozenset(
     {
         "active_rotated_filter_backward",
@@ -27,10 +25,6 @@ MISSING_OPERATORS = frozenset(
         "border_align_forward",
         "box_iou_quadri",
         "box_iou_rotated",
-        "carafe_backward",
-        "carafe_forward",
-        "carafe_naive_backward",
-        "carafe_naive_forward",
         "chamfer_distance_backward",
         "chamfer_distance_forward",
         "contour_expand",
@@ -38,8 +32,6 @@ MISSING_OPERATORS = frozenset(
         "convex_iou",
         "correlation_backward",
         "correlation_forward",
-        "deform_roi_pool_backward",
-        "deform_roi_pool_forward",
         "diff_iou_rotated_sort_vertices_forward",
         "dynamic_point_to_voxel_backward",
         "dynamic_point_to_voxel_forward",
@@ -68,11 +60,7 @@ MISSING_OPERATORS = frozenset(
         "iou3d_nms3d_forward",
         "iou3d_nms3d_normal_forward",
         "knn_forward",
-        "masked_col2im_forward",
-        "masked_im2col_forward",
         "min_area_polygons",
-        "ms_deform_attn_backward",
-        "ms_deform_attn_forward",
         "nms_quadri",
         "nms_rotated",
         "pixel_group",
@@ -83,8 +71,6 @@ MISSING_OPERATORS = frozenset(
         "prroi_pool_backward",
         "prroi_pool_coor_backward",
         "prroi_pool_forward",
-        "psamask_backward",
-        "psamask_forward",
         "riroi_align_rotated_backward",
         "riroi_align_rotated_forward",
         "roi_align_rotated_backward",
@@ -97,11 +83,6 @@ MISSING_OPERATORS = frozenset(
         "stack_ball_query_forward",
         "stack_group_points_backward",
         "stack_group_points_forward",
-        "sync_bn_backward_data",
-        "sync_bn_backward_param",
-        "sync_bn_forward_mean",
-        "sync_bn_forward_output",
-        "sync_bn_forward_var",
         "three_interpolate_backward",
         "three_interpolate_forward",
         "three_nn_forward",
@@ -110,7 +91,10 @@ MISSING_OPERATORS = frozenset(
         "upfirdn2d",
     }
 )
-"""What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement."""
+"""What ``mmcv.ops`` of mmcv 2.1.0 loads from ``mmcv._ext`` and this package does not implement.
+
+Rotated boxes, point clouds, text and generators of images: toolboxes other than mmdet and mmseg.
+"""
 
 
 class MissingOperatorError(UsageError, NotImplementedError):
@@ -122,8 +106,8 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
 
     def call(*args: Any, **kwargs: Any) -> NoReturn:
         raise MissingOperatorError(
-            f"mmcv operator '{name}' exists only in compiled mmcv: `pip uninstall mmcv-lite`, then "
-            f"install full mmcv 2.1 ({_INSTALLATION_GUIDE})"
+            f"mmcv operator '{name}' is in compiled mmcv only, and no model of mmdet or mmseg needs it; "
+            "docs/operators.md has the commands that compile mmcv 2.1.0 for PyTorch 2.13 and newer"
         )
 
     call.__name__ = call.__qualname__ = name
