@@ -1,7 +1,7 @@
 """What pyproject.toml cannot say: the wheel carries recipes, plans and scripts, where OpenMMLab's tools look.
 
-A wheel has them in ``wrs_mm/.mim``, as those of mmdet and mmseg do. A checkout, and an editable install, which
-leads to it, have them beside the package, and nothing is copied there.
+A wheel has them in ``wrs_mm/.mim``, as those of mmdet and mmseg do. A checkout has them beside the package,
+where editable installs find them too, and nothing is copied there.
 """
 
 from __future__ import annotations

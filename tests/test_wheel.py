@@ -1,4 +1,4 @@
-"""A wheel installed where there is no checkout: its recipes, plans, scripts and types are found from any folder.
+"""A wheel installed where there is no checkout: recipes, plans, scripts and types are found from any folder.
 
 It is built from the sdist, as a package index would have it, and installed into an environment that has the
 dependencies of this one and nothing else of it.
@@ -167,7 +167,9 @@ def test_a_config_of_anybodys_inherits_by_name_and_trains(folder: Path, call: Ca
 
 
 def test_mmdets_own_script_trains_such_a_config(folder: Path, call: Call) -> None:
-    (line,) = (line for line in (ROOT / "docs" / "recipes.md").read_text().splitlines() if "__import__" in line)
+    (line,) = (
+        line for line in (ROOT / "docs" / "recipes.md").read_text().splitlines() if "__import__" in line
+    )
     recipe = "coco/faster-rcnn_r50_fpn_syncbn_1x_coco_wrs.py"
     assert recipe in line
     line = line.replace(recipe, "mini/faster-rcnn_r18-narrow_fpn_mini-coco_wrs.py")

@@ -8,7 +8,6 @@ from pathlib import Path
 from wrs_mm.bench.executors.options import make_executor
 from wrs_mm.cli.executor_options import add_executor_arguments, executor_options
 
-
 _PLAN = "the plan: a YAML file, or the name of one that the package carries, such as mini"
 
 
