@@ -3,10 +3,16 @@
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# The Python of this checkout, where it was set up, or else that of the environment.
-python=$tools/../.venv/bin/python
+# The Python that has wrs-mm: of the environment that it is installed in, or of this checkout, where it was set
+# up; or else the one on the path.
+case $tools in
+  */site-packages/wrs_mm/.mim/tools) python=${tools%/lib*/python*/site-packages/*}/bin/python ;;
+  *)
+    python=$tools/../.venv/bin/python
+    export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
+    ;;
+esac
 [ -x "$python" ] || python=python
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 
 fail() {
   echo "${0##*/}: error: $*" >&2
@@ -27,9 +33,12 @@ usage() {
   [ $# -ge "$least" ] || fail "$(sed -n 's/^# Usage: /usage: /p' "$0")"
 }
 
-# need_file WHAT NAME: NAME is a file, a config of a toolbox (mmdet::…) or an address (https://…).
+# need_file WHAT NAME: NAME is a file, a config of a toolbox (mmdet::…), an address (https://…), or, where WHAT
+# is config, the name of one of ours.
 need_file() {
   case $2 in *::* | *://*) return ;; esac
+  local ours=$tools/../configs/${2#configs/}
+  if [ "$1" = config ] && { [ -f "$ours" ] || [ -f "$ours.py" ]; }; then return; fi
   [ -f "$2" ] || fail "$1 $2 does not exist; give the path of a file"
 }
 

@@ -54,6 +54,13 @@ def test_an_overlay_beside_its_recipe_is_the_arm(tmp_path, capsys):
     )
 
 
+def test_an_overlay_of_a_recipe_that_was_named_inherits_it_in_any_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["config", f"coco/{NAME}", "--arm", "wrs", "--overlay"]) == 0
+    (tmp_path / "any.py").write_text(capsys.readouterr().out)
+    assert plain(load_config("any.py")) == plain(load("coco", NAME, "wrs"))
+
+
 def test_a_recipe_in_mmengines_new_style_has_printed_arms_but_no_overlay(tmp_path, capsys):
     recipe = tmp_path / "new.py"
     recipe.write_text(

@@ -9,6 +9,7 @@ import pytest
 from mmengine.runner import Runner, runner
 
 from wrs_mm.errors import ConfigError
+from wrs_mm.openmmlab.carried import carried
 from wrs_mm.openmmlab.configs import (
     config_path,
     config_reader,
@@ -49,11 +50,33 @@ def test_a_reader_reads_each_file_once_and_hands_out_copies(config):
         ("nowhere.py", "nowhere.py does not exist; give the path"),
         ("mmdet::nowhere", "mmdet carries no 'nowhere'"),
         ("mmpose::a", "no package 'mmpose' is installed"),
+        (
+            "coco/retinanet_r50_fpn_synbn_1x_coco",
+            r"does not exist; .*did you mean coco/retinanet_r50_fpn_syncbn",
+        ),
+        (
+            "wrs_mm::coco/retinanet_r50_fpn_synbn_1x_coco",
+            "wrs_mm carries no .*did you mean coco/retinanet_r50_",
+        ),
     ],
 )
 def test_what_is_no_config_is_named(name, expected):
     with pytest.raises(ConfigError, match=expected):
         config_path(name)
+
+
+def test_a_recipe_is_found_by_name_from_any_folder_and_a_file_comes_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "mini/pspnet_r18-narrow_mini-cityscapes"
+    ours = config_path(f"wrs_mm::{name}")
+    assert ours == carried("configs") / f"{name}.py"
+    for source in (name, f"{name}.py", f"configs/{name}.py", f"wrs_mm::{name}.py"):
+        assert config_path(source) == ours
+    own = tmp_path / f"{name}.py"
+    own.parent.mkdir()
+    own.touch()
+    assert config_path(f"{name}.py").resolve() == own
+    assert config_path(name) == ours
 
 
 def test_a_config_that_cannot_be_read_is_named_in_one_line(config):

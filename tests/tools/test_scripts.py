@@ -129,6 +129,36 @@ def test_without_slurm_the_other_script_is_named(files: Path, tmp_path: Path) ->
     assert "dist_train.sh" in line
 
 
+@pytest.mark.parametrize(
+    "name", ["mini/fcn_r18-narrow_mini-cityscapes", "configs/coco/fcos_r50_fpn_syncbn_1x_coco.py"]
+)
+def test_a_recipe_may_be_named_and_a_checkpoint_may_not(name: str, files: Path, copy: Path) -> None:
+    shutil.copytree(ROOT / "configs", copy.parent / "configs")
+    path = f"{copy.parents[1] / 'bin'}:{os.environ['PATH']}"
+    done = call(copy / "dist_test.sh", name, "CHECKPOINT", "2", cwd=files, PATH=path)
+    assert name in done.stdout.splitlines()
+    assert "does not exist" in mistake(call(copy / "dist_test.sh", "CONFIG", name, "2", cwd=files, PATH=path))
+    assert "does not exist" in mistake(call(copy / "dist_test.sh", f"{name}x", "CHECKPOINT", "2", cwd=files))
+
+
+def test_scripts_of_a_wheel_take_the_python_of_their_environment(
+    files: Path, copy: Path, tmp_path: Path
+) -> None:
+    environment = tmp_path / "an env"
+    tools = environment / "lib" / "python3.11" / "site-packages" / "wrs_mm" / ".mim" / "tools"
+    shutil.copytree(TOOLS, tools)
+    (environment / "bin").mkdir()
+    own = environment / "bin" / "python"
+    own.write_text('#!/bin/sh\necho "own, ${PYTHONPATH-no path}"\n')
+    own.chmod(0o755)
+    path = f"{copy.parents[1] / 'bin'}:{os.environ['PATH']}"
+    assert call(tools / "dist_train.sh", "CONFIG", "2", cwd=files, PATH=path).stdout == "own, no path\n"
+    # Where there is none, as in a folder of --target, the one on the path.
+    own.unlink()
+    done = call(tools / "dist_train.sh", "CONFIG", "2", cwd=files, PATH=path)
+    assert done.stdout.startswith("python\n")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_further_argument_is_passed_on_as_it_is(script: str, files: Path, copy: Path) -> None:
     further = ["--work-dir", "a b", "--cfg-options", "x=[1, 2]", "y='*'"]

@@ -28,6 +28,7 @@ from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.display import show_plan
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.recipes import find_plan
 from wrs_mm.bench.runs.display import make_display
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
@@ -72,7 +73,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
     calls may work on one work dir: each takes runs that no other has.
 
     Args:
-        plan_path: The plan.
+        plan_path: The plan, a file or the name of one that the package carries.
         path: The work dir; results that it holds already are kept.
         make_executor: Makes the place where runs go.
 
@@ -102,7 +103,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         with _alone(work_dir):
             runs = study.prepare()
             # For the report: what was asked for, with its comments.
-            write_text(work_dir.plan, plan_path.read_text(encoding="utf-8"))
+            write_text(work_dir.plan, find_plan(plan_path).read_text(encoding="utf-8"))
         for text in comparison_warnings(arms):
             print(f"warning: {text}", file=sys.stderr)
         return _run(study, runs, executor)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from wrs_mm.audit.brute_force import Verification, verify
 from wrs_mm.audit.verdicts import audit_model
+from wrs_mm.cli.train import add_config_argument
 from wrs_mm.errors import ConfigError, UsageError
 from wrs_mm.files import write_text
 from wrs_mm.openmmlab.configs import load_config
@@ -30,7 +31,7 @@ _STACKED_BELOW = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm audit``."""
-    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
+    add_config_argument(parser)
     parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts to a file")
     parser.add_argument(

@@ -8,6 +8,8 @@ from pathlib import Path
 from wrs_mm.bench.executors.options import make_executor
 from wrs_mm.cli.executor_options import add_executor_arguments, executor_options
 
+_PLAN = "the plan: a YAML file, or the name of one that the package carries, such as mini"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm bench``."""
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     what = "the runs of a plan, what differs between its arms, and what to look out for"
     plan = actions.add_parser("plan", help=what, description=what)
-    plan.add_argument("plan", type=Path, help="the plan, a YAML file")
+    plan.add_argument("plan", type=Path, help=_PLAN)
     plan.add_argument(
         "--measured",
         type=Path,
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     what = "train what the plan asks for and print the table"
     run = actions.add_parser("run", help=what, description=what)
-    run.add_argument("plan", type=Path, help="the plan, a YAML file")
+    run.add_argument("plan", type=Path, help=_PLAN)
     run.add_argument(
         "--work-dir",
         type=Path,

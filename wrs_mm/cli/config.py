@@ -6,6 +6,7 @@ import argparse
 
 from wrs_mm.cli.train import add_arm_argument, add_config_argument, add_options_argument
 from wrs_mm.errors import OptionError
+from wrs_mm.openmmlab.carried import inheritable
 from wrs_mm.openmmlab.config_options import check_option_names
 from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.regularizers import apply_regularizer
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.overlay:
         if args.arm is None or args.cfg_options:
             raise OptionError("--overlay prints what an arm changes: give --arm, and no --cfg-options")
-        print(overlay(config, args.arm, args.config), end="")
+        print(overlay(config, args.arm, inheritable(args.config)), end="")
         return 0
     if args.arm:
         config = apply_regularizer(config, args.arm)

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "audit": Command("wrs_mm.cli.audit", "which weights are scale-invariant, and why"),
     "rescale-checkpoint": Command("wrs_mm.cli.rescale", "put a checkpoint's filters to a norm"),
     "data": Command("wrs_mm.cli.data", "make the small datasets, check and split the large ones"),
+    "tools": Command("wrs_mm.cli.tools", "print the folder of dist_train.sh and the other launchers"),
     "bench": Command("wrs_mm.cli.bench", "compare regularizers over a plan of runs"),
 }
 """The subcommands, in the order in which the help lists them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from wrs_mm.cli.train import add_config_argument
 from wrs_mm.rescale_checkpoint import rescale_checkpoint
 from wrs_mm.rescaling.options import GRANULARITIES
 from wrs_mm.rescaling.verdicts import shorten
@@ -29,7 +30,7 @@ def _target_norm(text: str) -> str | float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm rescale-checkpoint``."""
-    parser.add_argument("config", help="a config file, or mmdet::… or mmseg::…")
+    add_config_argument(parser)
     parser.add_argument(
         "checkpoint",
         help="a checkpoint of the config's model or of its backbone (torchvision's too): a file, or an "

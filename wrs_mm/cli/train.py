@@ -63,7 +63,7 @@ def load_arm(recipe: str, name: str) -> Config:
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
     """Add the config."""
-    parser.add_argument("config", help="config file, or mmdet::NAME or mmseg::NAME")
+    parser.add_argument("config", help="config file, or mmdet::NAME, mmseg::NAME, or the name of one of ours")
 
 
 def add_arm_argument(parser: argparse.ArgumentParser) -> None:

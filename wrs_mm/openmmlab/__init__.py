@@ -17,11 +17,12 @@ def prepare() -> None:
     """Make the OpenMMLab packages work here, without importing a toolbox.
 
     mmcv gets its operators, mmengine loads checkpoints under ``weights_only`` and writes them
-    whole, and launches on CPUs. May be called any number of times.
+    whole, launches on CPUs, and finds our configs as ``wrs_mm::…``. May be called any number of times.
     """
     from wrs_mm.openmmlab.checkpoints import load_safely, save_atomically
     from wrs_mm.openmmlab.distributed import launch_on_cpu
     from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
+    from wrs_mm.openmmlab.scope import know_own_scope
 
     # mmengine 0.10 reloads pkg_resources with every config of a toolbox, and warns each time.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
@@ -29,3 +30,4 @@ def prepare() -> None:
     load_safely()
     save_atomically()
     launch_on_cpu()
+    know_own_scope()

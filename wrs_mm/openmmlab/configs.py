@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
+from wrs_mm.openmmlab.carried import SCOPE, carried, carried_recipes, find_carried
 from wrs_mm.openmmlab.optional_packages import missing_package
-from wrs_mm.values import error_line
+from wrs_mm.values import did_you_mean, error_line
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -22,8 +23,9 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
     """Read a config and everything that it inherits from.
 
     Args:
-        source: A file, or the name of a config that an installed toolbox carries, such as
-            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py`` (``.py`` may be left out).
+        source: A file; or the name of a config that an installed package carries, such as
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py`` (``.py`` may be left out), where ``wrs_mm::``
+            may be left out.
         options: Values to override, by config key, as ``--cfg-options`` gives them.
 
     Returns:
@@ -66,17 +68,26 @@ def config_path(source: str | Path) -> Path:
     if not separator:
         path = Path(source)
         if not path.is_file():
-            raise ConfigError(f"config {source} does not exist; give the path of a config file")
+            ours = find_carried(path, ".py")
+            if ours is None:
+                hint = did_you_mean(str(path.with_suffix("")), carried_recipes())
+                raise ConfigError(
+                    f"config {source} does not exist; give the path of a config file, or mmdet::NAME, "
+                    f"mmseg::NAME or {SCOPE}::NAME{hint}"
+                )
+            return ours
         if path.suffix not in {".py", ".json", ".yaml", ".yml"}:
             raise ConfigError(f"config {source} is not a .py, .json or .yaml file")
         return path
     spec = importlib.util.find_spec(scope) if scope.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"config {source}: no package {scope!r} is installed")
-    root = Path(spec.submodule_search_locations[0]) / ".mim" / "configs"
+    own = scope == SCOPE
+    root = carried("configs") if own else Path(spec.submodule_search_locations[0]) / ".mim" / "configs"
     path = root / (name if name.endswith(".py") else f"{name}.py")
     if not path.is_file():
-        raise ConfigError(f"config {source} does not exist: {scope} carries no {name!r}")
+        hint = did_you_mean(name.removesuffix(".py"), carried_recipes()) if own else ""
+        raise ConfigError(f"config {source} does not exist: {scope} carries no {name!r}{hint}")
     return path
 
 

@@ -1,4 +1,4 @@
-"""A recipe by its name: beside the plan, in the checkout, in a toolbox."""
+"""A recipe by its name: beside the plan, among ours, in a toolbox; a plan by its path or name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wrs_mm.bench.plan.recipes import CONFIGS, find_recipe
+from wrs_mm.bench.plan.expansion import expand
+from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.recipes import CONFIGS, find_plan, find_recipe
 from wrs_mm.errors import PlanError
 
 PSPNET = "mini/pspnet_r18-narrow_mini-cityscapes"
@@ -36,3 +38,26 @@ def test_what_does_not_exist_is_named_with_what_is_close():
         find_recipe(CLOSE, Path())
     with pytest.raises(PlanError, match=r"recipe 'mmdet::no': .*mmdet carries no 'no'"):
         find_recipe("mmdet::no", Path())
+
+
+def test_a_plan_is_found_by_its_name_and_a_file_comes_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = CONFIGS / "benchmarks" / "mini.yaml"
+    # A folder of that name, as a work dir may have, is no plan.
+    Path("mini").mkdir()
+    for name in ("mini", "mini.yaml", "benchmarks/mini", "configs/benchmarks/mini.yaml"):
+        assert find_plan(name) == find_plan(Path(name)) == ours
+    assert [run.recipe for run in expand(load_plan("mini"))] == [
+        run.recipe for run in expand(load_plan(ours))
+    ]
+    Path("mini.yaml").touch()
+    assert find_plan("mini.yaml") == Path("mini.yaml")
+
+
+def test_a_plan_that_does_not_exist_is_named_with_what_is_close(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError, match=r"minni\.yaml: cannot be read; .*did you mean mini"):
+        find_plan("minni.yaml")
+    # A recipe is no plan.
+    with pytest.raises(PlanError, match="no plan of that name"):
+        find_plan(PSPNET)

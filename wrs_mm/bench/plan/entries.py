@@ -52,7 +52,8 @@ class Recipe(Entry):
     """A recipe as a plan lists it.
 
     Attributes:
-        config: A name under ``configs/``, a path relative to the plan, ``mmdet::…`` or ``mmseg::…``.
+        config: A name under ``configs/``, a path relative to the plan, ``mmdet::…``, ``mmseg::…`` or
+            ``wrs_mm::…``.
         name: What folders and tables call it; the config's name unless said otherwise.
         cfg_options: Values of this recipe's config to override; they come after the plan's.
         links: Config keys of this recipe that follow others, beside the plan's.

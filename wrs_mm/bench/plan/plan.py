@@ -28,6 +28,7 @@ from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.halving import Halving
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
+from wrs_mm.bench.plan.recipes import find_plan
 from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import Split, arm_label
 from wrs_mm.bench.plan.tuning import Tuning
@@ -165,7 +166,7 @@ def load_plan(path: str | Path) -> Plan:
     """Read and check a plan.
 
     Args:
-        path: The YAML file.
+        path: The YAML file, or the name of a plan that the package carries.
 
     Returns:
         The plan; its recipes exist and its arms, optimizers and options are known.
@@ -173,7 +174,7 @@ def load_plan(path: str | Path) -> Plan:
     Raises:
         PlanError: The plan cannot be used; the message says what to write instead.
     """
-    file = PlanFile(Path(path))
+    file = PlanFile(find_plan(path))
     if file.content is None:
         raise file.error("the plan is empty; it needs name, recipes, regularizers, seeds")
     if not isinstance(file.content, dict):
