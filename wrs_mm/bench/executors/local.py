@@ -71,8 +71,10 @@ class LocalJob:
             return None
         if code == SERVER_LOST:
             return Ended("the process that runs are forked from was killed", interrupted=True)
-        if code < 0:
-            return Ended(f"killed by {signal.Signals(-code).name}")
+        # A negative one is of this process, one above 128 of a process that torchrun has started for it.
+        number = -code if code < 0 else code - 128
+        if number > 0:
+            return Ended(f"killed by {_signal_name(number)}")
         return Ended(f"exit status {code}")
 
     def stop(self) -> None:
@@ -176,6 +178,13 @@ class LocalExecutor:
             # Deterministic algorithms of cuBLAS ask for it.
             variables["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         return variables
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals between the first and the last have none
+        return f"signal {number}"
 
 
 def _chosen_threads() -> int | None:
