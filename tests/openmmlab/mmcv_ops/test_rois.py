@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
+from wrs_mm.openmmlab.mmcv_ops import rois as of_rois
 
 provide_mmcv_ext()
 
@@ -137,3 +138,19 @@ def test_features_of_one_row_or_column_are_pooled(pool):
         x = tensors()[0][:, :, : size[0], : size[1]].clone().requires_grad_()
         rois = torch.tensor([[0, -0.3, -0.3, 1.7, 1.7], [1, 0.3, 0.2, 1.1, 1.3]], dtype=torch.float64)
         assert torch.autograd.gradcheck(lambda x, rois=rois: pool(x, rois), x)
+
+
+def test_gradients_are_summed_by_cell_alike_on_a_cpu_and_elsewhere():
+    generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn(7, 3, 2, 4, generator=generator, dtype=torch.float64)
+    cell = torch.randint(-1, 30, gradient.shape, generator=generator, dtype=torch.int32)
+    rois = torch.zeros(7, 5, dtype=torch.float64)
+    rois[:, 0] = torch.tensor([0, 1, 1, 0, 1, 0, 1])
+    shape = torch.Size([2, 3, 5, 6])
+    expected = torch.zeros(shape, dtype=torch.float64)
+    for k, channel, row, column in torch.cartesian_prod(*map(torch.arange, gradient.shape)).tolist():
+        where = int(cell[k, channel, row, column])
+        if where >= 0:
+            expected[int(rois[k, 0]), channel].view(-1)[where] += gradient[k, channel, row, column]
+    for sums in (of_rois.sum_by_cell, of_rois.sum_by_index):
+        torch.testing.assert_close(sums(gradient, rois, cell, shape), expected)

@@ -59,8 +59,24 @@ def sum_by_cell(gradient: Tensor, rois: Tensor, cell: Tensor, shape: torch.Size)
         cell: Same shape as ``gradient``, int32: ``row · W + column``; -1 for none.
         shape: Of the features.
     """
-    wide = torch.promote_types(gradient.dtype, torch.float32)
-    bins = gradient.shape[2:]
-    return torch.ops.torchvision._roi_pool_backward(
-        gradient.to(wide), rois.to(wide), cell, 1.0, *bins, *shape
-    )
+    gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+    if gradient.device.type == "cpu":
+        bins = gradient.shape[2:]
+        return torch.ops.torchvision._roi_pool_backward(
+            gradient, rois.to(gradient.dtype), cell, 1.0, *bins, *shape
+        )
+    return sum_by_index(gradient, rois, cell, shape)
+
+
+def sum_by_index(gradient: Tensor, rois: Tensor, cell: Tensor, shape: torch.Size) -> Tensor:
+    """Compute what :func:`sum_by_cell` does without torchvision's kernel.
+
+    It has a deterministic form on GPUs, which that kernel lacks; on a CPU it is some times slower.
+    """
+    channels, height, width = shape[1:]
+    plane = rois[:, :1].long() * channels + torch.arange(channels, device=rois.device)
+    index = plane[:, :, None, None] * (height * width) + cell.long()
+    sums = gradient.new_zeros(shape)
+    there = cell >= 0
+    sums.view(-1).index_add_(0, index[there], gradient[there])
+    return sums
