@@ -14,7 +14,7 @@ from run_folders import make_runs
 
 from wrs_mm.bench import commands
 from wrs_mm.bench.executors import spawned
-from wrs_mm.bench.executors.local import LocalExecutor, LocalJob
+from wrs_mm.bench.executors.local import LocalExecutor
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.snapshot import snapshot
@@ -68,23 +68,6 @@ def test_of_a_process_that_was_killed_the_signal_and_the_end_of_the_log_are_told
     result = run.result()
     assert (result.status, result.reason) == (Status.FAILED, f"killed by {ending}")
     assert snapshot(run).detail == f"killed by {ending}; its log ends with: loss: 3.5"
-
-
-@pytest.mark.parametrize(
-    ("code", "how"),
-    [(1, "exit status 1"), (-11, "killed by SIGSEGV"), (128 + 9, "killed by SIGKILL"), (-40, "signal 40")],
-)
-def test_a_signal_is_told_by_its_name_through_torchrun_too(code, how):
-    class Process:
-        pid, sentinel = 0, 0
-
-        def code(self) -> int:
-            return code
-
-        def reap(self) -> None:
-            pass
-
-    assert LocalJob(Process(), slot=0).ended().how.endswith(how)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.executors.forked import SERVER_LOST, ForkedProcess, start_server
 from wrs_mm.bench.executors.spawned import SpawnedProcess
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.signals import ending
 from wrs_mm.errors import OptionError
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -71,11 +72,7 @@ class LocalJob:
             return None
         if code == SERVER_LOST:
             return Ended("the process that runs are forked from was killed", interrupted=True)
-        # A negative one is of this process, one above 128 of a process that torchrun has started for it.
-        number = -code if code < 0 else code - 128
-        if number > 0:
-            return Ended(f"killed by {_signal_name(number)}")
-        return Ended(f"exit status {code}")
+        return Ended(ending(code))
 
     def stop(self) -> None:
         """Send SIGTERM to the worker."""
@@ -178,13 +175,6 @@ class LocalExecutor:
             # Deterministic algorithms of cuBLAS ask for it.
             variables["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         return variables
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # the real-time signals between the first and the last have none
-        return f"signal {number}"
 
 
 def _chosen_threads() -> int | None:
