@@ -40,7 +40,7 @@ def test_a_killed_run_resumes_and_nothing_done_is_repeated(bench):
 
     # The others went on; the killed one is a failed run that says so.
     assert process.returncode == 1, out + err
-    assert "held__wd__seed0 failed: killed by SIGKILL" in err
+    assert "held__wd__seed0 failed: killed by SIGKILL; its log ends with: " in err
     lost = bench.result("held__wd__seed0")
     assert (lost.status.value, len(lost.log_tail) > 10) == ("failed", True)
     assert bench.result("held__none__seed0").status.value == "done"
@@ -141,6 +141,22 @@ def test_workers_end_with_a_harness_that_was_killed(bench):
     process.communicate()
     worker.wait(timeout=PATIENCE)
     assert bench.result("held__wd__seed0").status.value == "interrupted"
+
+
+DEFORMABLE = """
+model['backbone'].update(
+    depth=50, dcn=dict(type='DCNv2', deform_groups=1, fallback_on_stride=False), stage_with_dcn=(True,))
+model['decode_head'].update(in_channels=16)
+"""
+
+
+def test_a_run_whose_deformable_convolutions_sample_nowhere_has_diverged(bench):
+    bench.recipe("nowhere", iterations=10, hook="break_at=4, how='nowhere'", more=DEFORMABLE)
+    bench.plan("nowhere", regularizers="[wd]")
+    bench.run()
+    diverged = bench.result("nowhere__wd__seed0")
+    assert (diverged.status.value, diverged.iteration) == ("diverged", 5)
+    assert "the loss of iteration 5 is nan" in str(diverged.reason)
 
 
 def test_a_diverged_run_is_a_result_and_a_crash_is_not(bench):

@@ -20,9 +20,9 @@ class BenchTestHook(Hook):
     Args:
         seconds: Wait in each iteration, so that a test can reach into the middle of a run.
         break_at: Before this iteration, counted from 0, something happens.
-        how: ``diverge`` (in a loss), ``overflow`` (weights of which the model then makes a crash), ``crash``,
-            ``kill`` (in the validation after it, once), ``kill test`` (in the evaluation of the test split
-            after it, once), or nothing.
+        how: ``diverge`` (in a loss), ``nowhere`` (where deformable convolutions sample), ``overflow``
+            (weights of which the model then makes a crash), ``crash``, ``kill`` (in the validation after it,
+            once), ``kill test`` (in the evaluation of the test split after it, once), or nothing.
         hold_at: Before this iteration the run waits until a file ``go`` is in the folder that it was
             started from: however busy the machine is, a test that holds it finds it under way.
     """
@@ -42,6 +42,11 @@ class BenchTestHook(Hook):
         if self.how == "diverge" and get_rank() == get_world_size() - 1:
             with torch.no_grad():
                 next(runner.model.parameters()).fill_(float("nan"))
+        if self.how == "nowhere":
+            with torch.no_grad():
+                for name, parameter in runner.model.named_parameters():
+                    if name.endswith("conv_offset.bias"):
+                        parameter[0] = float("nan")
         if self.how == "overflow":
             with torch.no_grad():
                 next(runner.model.parameters()).fill_(float("inf"))

@@ -159,7 +159,7 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
     broken = [run for run in ours.values() if run.name not in elsewhere and run.status() in _BROKEN]
     for one in broken:
         result = one.result()
-        reason = result.reason if result else ""
+        reason = result.account() if result else ""
         print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
     for line in study.complaints():
         print(line, file=sys.stderr)

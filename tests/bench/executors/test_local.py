@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from benches import TEST, Bench
+from run_folders import make_runs
 
 from wrs_mm.bench import commands
+from wrs_mm.bench.executors import spawned
 from wrs_mm.bench.executors.local import LocalExecutor
+from wrs_mm.bench.executors.loop import run_all
+from wrs_mm.bench.runs.records import Status
+from wrs_mm.bench.runs.snapshot import snapshot
 from wrs_mm.errors import OptionError
 
 
@@ -44,6 +50,24 @@ def test_more_gpus_than_there_are_cannot_be_had():
         LocalExecutor(processes=3, gpus=["0", "1"])
     with pytest.raises(OptionError, match="--jobs 2: the GPUs allow 1 runs of 2 at once"):
         LocalExecutor(jobs=2, processes=2, gpus=["0", "1"])
+
+
+class Nobody:
+    def update(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ending", ["SIGSEGV", "SIGKILL", "SIGABRT", "SIGBUS"])
+def test_of_a_process_that_was_killed_the_signal_and_the_end_of_the_log_are_told(
+    tmp_path, monkeypatch, ending
+):
+    program = f"import os, signal; print('loss: 3.5', flush=True); os.kill(os.getpid(), signal.{ending})"
+    monkeypatch.setattr(spawned, "_command", lambda run, processes: [sys.executable, "-c", program])
+    (run,) = make_runs(tmp_path, 1)
+    run_all([run], LocalExecutor(1, gpus=["0"]), Nobody())
+    result = run.result()
+    assert (result.status, result.reason) == (Status.FAILED, f"killed by {ending}")
+    assert snapshot(run).detail == f"killed by {ending}; its log ends with: loss: 3.5"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -106,6 +107,15 @@ def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, t
     assert all(torch.equal(here[key], there[key]) for key in here)
     paths = [bench.folder / place / "results.csv" for place in ("here", work)]
     assert without_times(paths[0]) == without_times(paths[1])
+
+
+def test_of_a_job_whose_process_was_killed_the_signal_and_the_end_of_the_log_are_told(bench: Bench) -> None:
+    process = bench.start(*OPTIONS, work_dir="killed")
+    bench.wait_for_checkpoint(process, RUN, 15, "killed")
+    os.kill(bench.attempts(RUN, "killed")[0], signal.SIGSEGV)
+    out, err = process.communicate()
+    assert process.returncode == 1, out + err
+    assert "ended without a result (FAILED): killed by SIGSEGV; its log ends with: " in err
 
 
 def test_a_harness_that_was_killed_finds_its_jobs_again(bench: Bench) -> None:

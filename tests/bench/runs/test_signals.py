@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from wrs_mm.bench.runs import signals
-from wrs_mm.bench.runs.signals import Stopped, listen_to_signals
+from wrs_mm.bench.runs.signals import Stopped, ending, listen_to_signals
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
@@ -46,3 +46,23 @@ def test_a_process_ends_in_good_order_once_its_parent_is_gone():
     child.stdin.close()
     assert child.wait(timeout=60) == 3
     assert child.stdout.read() == "stopped by SIGTERM\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (0, "exit status 0"),
+        (1, "exit status 1"),
+        (-signal.SIGSEGV, "killed by SIGSEGV"),
+        (128 + signal.SIGKILL, "killed by SIGKILL"),
+        (-40, "killed by signal 40"),
+    ],
+)
+def test_a_signal_is_told_by_its_name_and_through_a_process_that_waited_too(code, how):
+    assert ending(code) == how
+
+
+def test_a_shell_s_exit_status_tells_the_signal_that_killed_its_process():
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    shell = subprocess.run(["sh", "-c", f"{sys.executable} -c '{program}'; exit $?"], check=False)
+    assert ending(shell.returncode) == "killed by SIGSEGV"

@@ -12,6 +12,8 @@ provide_mmcv_ext()
 
 import mmcv.ops  # noqa: E402
 
+from wrs_mm.openmmlab.mmcv_ops import nms  # noqa: E402
+
 
 def iou(a, b, offset=0):
     width = max(0, min(a[2], b[2]) - max(a[0], b[0]) + offset)
@@ -116,6 +118,59 @@ def test_soft_nms_does_not_change_its_input():
     before = boxes.clone(), scores.clone()
     mmcv.ops.soft_nms(boxes, scores)
     assert torch.equal(boxes, before[0]) and torch.equal(scores, before[1])
+
+
+@pytest.mark.parametrize("method", ["naive", "linear", "gaussian"])
+@pytest.mark.parametrize("kept_rows", [2**24, 300])
+def test_soft_nms_of_many_boxes_is_that_of_plain_loops(method, kept_rows, monkeypatch):
+    # Factors are had for some boxes at a time, and forgotten where there are too many of them.
+    monkeypatch.setattr(nms._Factors, "_AT_ONCE", 900)
+    monkeypatch.setattr(nms._Factors, "_KEPT", kept_rows)
+    boxes, scores = grid_boxes(150, seed=5)
+    dets, kept = mmcv.ops.soft_nms(boxes, scores, 0.3, 0.5, 0.01, method)
+    expected, lowered = loop_soft_nms(boxes.tolist(), scores.tolist(), 0.3, 0.5, 0.01, method, 0)
+    assert kept.tolist() == expected
+    torch.testing.assert_close(dets[:, 4], torch.tensor(lowered, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["naive", "linear", "gaussian"])
+def test_scores_of_nan_come_last_in_soft_nms_and_the_others_as_without_them(method, dtype):
+    boxes = grid_boxes(30, seed=9)[0].to(dtype)
+    # No two are equal: of equal ones that goes first that stands first, and NaN moves them.
+    scores = ((torch.randperm(30, generator=torch.Generator().manual_seed(9)) + 1) / 32).to(dtype)
+    numbers = [index for index in range(30) if index not in (0, 7, 29)]
+    scores[[0, 7, 29]] = torch.nan
+    dets, kept = mmcv.ops.soft_nms(boxes, scores, 0.3, 0.5, 0.05, method)
+    alone, kept_alone = mmcv.ops.soft_nms(boxes[numbers], scores[numbers], 0.3, 0.5, 0.05, method)
+    assert torch.equal(dets[:-3], alone)
+    assert kept[:-3].tolist() == [numbers[index] for index in kept_alone]
+    assert sorted(kept[-3:].tolist()) == [0, 7, 29]
+    assert dets[-3:, 4].isnan().all()
+    assert dets.dtype == dtype
+
+
+@pytest.mark.parametrize("method", ["naive", "linear", "gaussian"])
+def test_soft_nms_of_boxes_that_are_nan_ends(method):
+    boxes, scores = grid_boxes(20, seed=4)
+    boxes[[3, 11]] = torch.nan
+    dets, kept = mmcv.ops.soft_nms(boxes, scores, 0.3, 0.5, 0.0, method)
+    assert sorted(kept.tolist()) == list(range(20))
+    values = dets[:, 4]
+    first_nan = int(values.isnan().int().argmax()) if values.isnan().any() else 20
+    assert not values[:first_nan].isnan().any() and values[first_nan:].isnan().all()
+    _, kept = mmcv.ops.soft_nms(boxes, torch.full_like(scores, torch.nan))
+    assert sorted(kept.tolist()) == list(range(20))
+
+
+@pytest.mark.parametrize("layout", ["transposed", "strided"])
+def test_how_boxes_lie_in_memory_does_not_matter(layout):
+    boxes, scores = grid_boxes(40, seed=6)
+    other = boxes.T.contiguous().T if layout == "transposed" else torch.stack([boxes, boxes], 2)[..., 0]
+    spread = torch.stack([scores, scores], dim=1)[:, 0]
+    for suppress in (mmcv.ops.soft_nms, lambda b, s: mmcv.ops.nms(b, s, 0.3)):
+        for one, two in zip(suppress(boxes, scores), suppress(other, spread), strict=True):
+            assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("threshold", [0.25, 0.5])

@@ -12,6 +12,7 @@ from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.executors.forked import SERVER_LOST, ForkedProcess, start_server
 from wrs_mm.bench.executors.spawned import SpawnedProcess
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.signals import ending
 from wrs_mm.errors import OptionError
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -71,9 +72,7 @@ class LocalJob:
             return None
         if code == SERVER_LOST:
             return Ended("the process that runs are forked from was killed", interrupted=True)
-        if code < 0:
-            return Ended(f"killed by {signal.Signals(-code).name}")
-        return Ended(f"exit status {code}")
+        return Ended(ending(code))
 
     def stop(self) -> None:
         """Send SIGTERM to the worker."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 
 from wrs_mm.bench.executors import Ended
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.signals import ending
 from wrs_mm.errors import OptionError
 
 _LOOK_EVERY = 5.0
@@ -131,7 +133,19 @@ class SlurmJob:
         if now - self._over_since < _PATIENCE:
             return None
         how = f"Slurm job {self.number} ended without a result ({state or 'no longer listed'})"
+        if state == "FAILED":
+            how = f"{how}{self._exit()}"
         return Ended(how, interrupted=state in _TAKEN)
+
+    def _exit(self) -> str:
+        """How its process ended, with a colon before it; nothing where Slurm does not know it any more."""
+        command = ["scontrol", "--oneliner", "show", "job", self.number]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        found = re.search(r"\bExitCode=(\d+):(\d+)", shown)
+        if found is None:
+            return ""
+        status, number = map(int, found.groups())
+        return f": {ending(-number or status)}"
 
     def stop(self) -> None:
         """Cancel it."""

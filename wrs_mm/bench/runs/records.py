@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.values import one_line
 
 
 class Status(StrEnum):
@@ -130,6 +131,14 @@ class Result(BaseModel):
     threads: int | None = None
     device: str = ""
     versions: dict[str, str] = {}
+
+    def account(self) -> str:
+        """The reason, and the end of the log where that says more: a killed process has no other word."""
+        reason = self.reason or ""
+        last = next((one_line(line) for line in reversed(self.log_tail) if line.strip()), "")
+        if not last or last in reason or (reason and reason in last):
+            return reason
+        return f"{reason}; its log ends with: {last}" if reason else last
 
 
 class Identity(BaseModel):

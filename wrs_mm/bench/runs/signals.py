@@ -44,6 +44,22 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def ending(code: int) -> str:
+    """How a process ended, in a few words: ``exit status 1``, ``killed by SIGSEGV``.
+
+    Args:
+        code: Its exit status; for a signal minus its number or, as told by a process that waited for it
+            (torchrun, a shell), 128 plus that.
+    """
+    number = -code if code < 0 else code - 128
+    if number <= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(number).name}"
+    except ValueError:  # the real-time signals between the first and the last have no name
+        return f"killed by signal {number}"
+
+
 def exit_with_parent(wait_for_parent: Callable[[], Any]) -> None:
     """Stop this process once its harness is gone.
 

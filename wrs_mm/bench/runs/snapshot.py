@@ -51,7 +51,7 @@ def snapshot(run: Run) -> RunSnapshot:
         fraction = float(status.final)
         if not status.final and progress.iterations:
             fraction = progress.iteration / progress.iterations
-        return RunSnapshot(status, fraction, metric, result.reason or "", result.seconds, None)
+        return RunSnapshot(status, fraction, metric, result.account(), result.seconds, None)
     fraction = progress.iteration / progress.iterations if progress.iterations else 0.0
     detail = ""
     if progress.iterations:

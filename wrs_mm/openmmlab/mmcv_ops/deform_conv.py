@@ -1,8 +1,11 @@
 """Deformable convolution: ``deform_conv_*`` and ``modulated_deform_conv_*`` of ``mmcv._ext``.
 
 Dai et al., Deformable Convolutional Networks, 2017; Zhu et al., Deformable ConvNets v2, 2018.
-torchvision's operator computes both, with the same layout of offsets and masks. mmcv calls forward
-and backward separately, so the backward here is torchvision's backward operator, not autograd.
+torchvision's operator computes both, with the same layout of offsets and masks. Where it differs from mmcv,
+:mod:`wrs_mm.openmmlab.mmcv_ops.deform_samples` makes up for it. mmcv calls forward and backward apart, so
+the backward here is torchvision's backward operator, not autograd.
+
+A sample with an offset of NaN makes NaN of all that it takes part in; one at infinity lies outside the image.
 
 ``columns``, ``ones`` and ``im2col_step`` are mmcv's scratch memory and its chunk of the batch. They
 do not change the result, and torchvision chooses its own.
@@ -10,25 +13,16 @@ do not change the result, and torchvision chooses its own.
 
 from __future__ import annotations
 
+import weakref
 from typing import NamedTuple
 
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
-
-class _Geometry(NamedTuple):
-    """What torchvision's operators take after the tensors, in their order."""
-
-    stride_h: int
-    stride_w: int
-    pad_h: int
-    pad_w: int
-    dilation_h: int
-    dilation_w: int
-    groups: int
-    deform_groups: int
-    use_mask: bool
+from wrs_mm.openmmlab.mmcv_ops.deform_samples import Geometry, fill, finite, outside, without_number
+from wrs_mm.openmmlab.mmcv_ops.precision import known_to_torchvision
 
 
 class _Gradients(NamedTuple):
@@ -41,6 +35,62 @@ class _Gradients(NamedTuple):
     bias: Tensor
 
 
+class _WeightGradient(NamedTuple):
+    """The gradient of the weight, which torchvision returns along with the others."""
+
+    output: weakref.ref[Tensor]
+    version: int
+    value: Tensor
+
+
+# By mmcv's scratch memory, which is one forward's own: mmcv asks for the gradients in two calls.
+_weight_gradients: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def _convolve(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor, bias: Tensor, geometry: Geometry
+) -> Tensor:
+    input, weight, offset, mask, bias = map(known_to_torchvision, (input, weight, offset, mask, bias))
+    nowhere = without_number(offset, geometry)
+    if nowhere is not None:
+        offset, mask, geometry = finite(offset), _nan_where(nowhere, mask, geometry), _masked(geometry)
+    return torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, bias, *geometry)
+
+
+def _gradients(
+    grad_output: Tensor, input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor, geometry: Geometry
+) -> _Gradients:
+    grad_output, input, weight = map(known_to_torchvision, (grad_output, input, weight))
+    offset, mask = map(known_to_torchvision, (offset, mask))
+    nowhere = without_number(offset, geometry)
+    if nowhere is not None:
+        offset, mask, geometry = finite(offset), _nan_where(nowhere, mask, geometry), _masked(geometry)
+    gradients = _Gradients(
+        *torch.ops.torchvision._deform_conv2d_backward(
+            grad_output, input, weight, offset, mask, _no_bias(weight), *geometry
+        )
+    )
+    fill(gradients.offset, outside(offset, input, weight, geometry), 0.0)
+    if nowhere is not None:
+        fill(gradients.offset, nowhere, torch.nan)
+        fill(gradients.mask, nowhere, torch.nan)
+        # Nobody knows which cells such a sample was taken from: any of those that its offset is for.
+        anywhere = nowhere.flatten(2).any(dim=2)[:, :, None, None, None]
+        gradients.input.unflatten(1, (geometry.deform_groups, -1)).masked_fill_(anywhere, torch.nan)
+    return gradients
+
+
+def _nan_where(nowhere: Tensor, mask: Tensor, geometry: Geometry) -> Tensor:
+    """Return the mask, or one of ones if there is none, with NaN for samples that lie nowhere."""
+    if not geometry.use_mask:
+        mask = mask.new_ones(nowhere.shape)
+    return mask.reshape(nowhere.shape).masked_fill(nowhere, torch.nan).flatten(1, 3)
+
+
+def _masked(geometry: Geometry) -> Geometry:
+    return geometry._replace(use_mask=True)
+
+
 def _no_mask(input: Tensor) -> Tensor:
     """Return what torchvision itself passes where ``use_mask`` is False."""
     return input.new_zeros(input.size(0), 1)
@@ -48,21 +98,6 @@ def _no_mask(input: Tensor) -> Tensor:
 
 def _no_bias(weight: Tensor) -> Tensor:
     return weight.new_zeros(weight.size(0))
-
-
-def _gradients(
-    grad_output: Tensor,
-    input: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    geometry: _Geometry,
-) -> _Gradients:
-    return _Gradients(
-        *torch.ops.torchvision._deform_conv2d_backward(
-            grad_output, input, weight, offset, mask, _no_bias(weight), *geometry
-        )
-    )
 
 
 def deform_conv_forward(
@@ -105,12 +140,8 @@ def deform_conv_forward(
         deformable_group: Groups of input channels with offsets of their own.
         im2col_step: Not used.
     """
-    geometry = _Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
-    output.copy_(
-        torch.ops.torchvision.deform_conv2d(
-            input, weight, offset, _no_mask(input), _no_bias(weight), *geometry
-        )
-    )
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
+    output.copy_(_convolve(input, weight, offset, _no_mask(input), _no_bias(weight), geometry))
 
 
 def deform_conv_backward_input(
@@ -133,11 +164,18 @@ def deform_conv_backward_input(
     deformable_group: int,
     im2col_step: int,
 ) -> None:
-    """Write the gradients with respect to ``input`` and ``offset``; see the forward's arguments."""
-    geometry = _Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
+    """Write the gradients with respect to ``input`` and ``offset``; see the forward's arguments.
+
+    That of the weight comes with them, and is kept for :func:`deform_conv_backward_parameters`, which mmcv
+    calls next with the same ``gradOutput`` and ``columns``.
+    """
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
     gradients = _gradients(gradOutput, input, weight, offset, _no_mask(input), geometry)
     gradInput.copy_(gradients.input)
     gradOffset.copy_(gradients.offset)
+    _weight_gradients[columns] = _WeightGradient(
+        weakref.ref(gradOutput), gradOutput._version, gradients.weight
+    )
 
 
 def deform_conv_backward_parameters(
@@ -161,11 +199,15 @@ def deform_conv_backward_parameters(
     im2col_step: int,
 ) -> None:
     """Add ``scale`` times the gradient with respect to the weight to ``gradWeight``."""
-    geometry = _Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
-    # mmcv does not hand over the weight: this gradient does not depend on it, only on its shape.
-    weight = torch.zeros_like(gradWeight)
-    gradients = _gradients(gradOutput, input, weight, offset, _no_mask(input), geometry)
-    gradWeight.add_(gradients.weight, alpha=scale)
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, use_mask=False)
+    kept = _weight_gradients.pop(columns, None)
+    if kept is not None and kept.output() is gradOutput and kept.version == gradOutput._version:
+        gradient = kept.value
+    else:
+        # mmcv does not hand over the weight: this gradient does not depend on it, only on its shape.
+        weight = torch.zeros_like(gradWeight)
+        gradient = _gradients(gradOutput, input, weight, offset, _no_mask(input), geometry).weight
+    gradWeight.add_(gradient.to(gradWeight.dtype), alpha=scale)
 
 
 def modulated_deform_conv_forward(
@@ -196,8 +238,9 @@ def modulated_deform_conv_forward(
         weight: (O, C / group, kernel_h, kernel_w).
         bias: (O,); read only where ``with_bias``.
         ones: Not used.
-        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W'), ``y, x`` for each cell.
-        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), a factor for each cell.
+        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W'), ``y, x`` for each cell. Of an image
+            that has more numbers, the first so many are read, whatever its shape.
+        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), a factor for each cell; likewise.
         output: (B, O, H', W'), written.
         columns: Not used.
         kernel_h: Height of the kernel; ``weight`` says the same.
@@ -212,7 +255,7 @@ def modulated_deform_conv_forward(
         deformable_group: Groups of input channels with offsets and masks of their own.
         with_bias: Add ``bias``.
     """
-    geometry = _Geometry(
+    geometry = Geometry(
         stride_h,
         stride_w,
         pad_h,
@@ -224,7 +267,8 @@ def modulated_deform_conv_forward(
         use_mask=True,
     )
     bias = bias if with_bias else _no_bias(weight)
-    output.copy_(torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, bias, *geometry))
+    offset, mask = _as_read(offset, mask, output, weight, geometry)
+    output.copy_(_convolve(input, weight, offset, mask, bias, geometry))
 
 
 def modulated_deform_conv_backward(
@@ -254,7 +298,7 @@ def modulated_deform_conv_backward(
     with_bias: bool,
 ) -> None:
     """Write all five gradients (``grad_bias`` only where ``with_bias``); see the forward."""
-    geometry = _Geometry(
+    geometry = Geometry(
         stride_h,
         stride_w,
         pad_h,
@@ -265,10 +309,37 @@ def modulated_deform_conv_backward(
         deformable_group,
         use_mask=True,
     )
+    offset, mask = _as_read(offset, mask, grad_output, weight, geometry)
     gradients = _gradients(grad_output, input, weight, offset, mask, geometry)
     grad_input.copy_(gradients.input)
     grad_weight.copy_(gradients.weight)
-    grad_offset.copy_(gradients.offset)
-    grad_mask.copy_(gradients.mask)
+    _write_as_read(grad_offset, gradients.offset)
+    _write_as_read(grad_mask, gradients.mask)
     if with_bias:
         grad_bias.copy_(gradients.bias)
+
+
+def _as_read(
+    offset: Tensor, mask: Tensor, output: Tensor, weight: Tensor, geometry: Geometry
+) -> tuple[Tensor, Tensor]:
+    """Offsets and masks as mmcv's kernels index them: by the size of the output, not by their own.
+
+    Theirs may be larger: mmdet's DyHead convolves a coarser level with the offsets of a finer one.
+    """
+    samples = geometry.deform_groups * weight.size(2) * weight.size(3)
+    size = output.shape[2:]
+    return _first_numbers(offset, 2 * samples, size), _first_numbers(mask, samples, size)
+
+
+def _first_numbers(tensor: Tensor, channels: int, size: torch.Size) -> Tensor:
+    """View the first numbers of each image as so many channels; too few stay as they are."""
+    count = channels * size.numel()
+    if tensor.shape[1:] == (channels, *size) or tensor[0:1].numel() < count:
+        return tensor
+    return tensor.flatten(1)[:, :count].unflatten(1, (channels, *size))
+
+
+def _write_as_read(whole: Tensor, read: Tensor) -> None:
+    """Write the gradient of what :func:`_first_numbers` returned, and zeros for the numbers after it."""
+    rest = whole[0:1].numel() - read[0:1].numel()
+    whole.copy_(torch.nn.functional.pad(read.flatten(1), (0, rest)).view(whole.shape))

@@ -66,29 +66,93 @@ def softnms(
         offset: 0 or 1, added to every width and height.
 
     Returns:
-        (K,) int64: the boxes that remain, by descending lowered score.
+        (K,) int64: the boxes that remain, by descending lowered score; those of which it is NaN come last.
     """
-    box = _to_numpy(boxes)
-    score = _to_numpy(scores).copy()
-    area = _areas(box, offset)
-    order = np.arange(len(box))  # box at each position; those before `i` are settled
+    box, score = _to_numpy(boxes), _to_numpy(scores).copy()
+    factors = _Factors(box, iou_threshold, sigma, method, offset)
+    # Box and score at each position; those before `i` are settled.
+    order, count = np.arange(len(box)), len(box)
     i = 0
-    while i < len(order):
-        best = i + int(score[order[i:]].argmax())
-        order[[i, best]] = order[[best, i]]
-        top, rest = order[i], order[i + 1 :]
-        iou = _iou_with(top, rest, box, area, offset)
-        if method == _NAIVE:
-            factor = np.where(iou >= iou_threshold, 0, 1)
-        elif method == _LINEAR:
-            factor = np.where(iou >= iou_threshold, 1 - iou, 1)
-        else:
-            factor = np.exp(-(iou * iou) / sigma)
-        score[rest] *= factor
-        order = np.concatenate([order[: i + 1], _drop(rest, score[rest] < min_score)])
+    while i < count:
+        best = i + _greatest(score[i:count])
+        order[i], order[best] = order[best], order[i]
+        score[i], score[best] = score[best], score[i]
+        rest, lowered = order[i + 1 : count], score[i + 1 : count]
+        lowered *= factors.of(order[i:count], score[i:count])[rest]
+        dropped = lowered < min_score
+        if np.count_nonzero(dropped):
+            kept = _drop(np.arange(len(rest)), dropped)
+            rest[: len(kept)], lowered[: len(kept)] = rest[kept], lowered[kept]
+            count = i + 1 + len(kept)
         i += 1
-    dets[: len(order)] = torch.from_numpy(np.column_stack([box, score])[order])
+    order, score = order[:count], score[:count]
+    dets[:count] = torch.from_numpy(np.column_stack([box[order], score]))
     return torch.from_numpy(order)
+
+
+def _greatest(score: _Array) -> int:
+    """Where the greatest score is, the first of equal ones; NaN is less than all others."""
+    best = int(score.argmax())
+    if score[best] == score[best]:
+        return best
+    numbers = np.flatnonzero(~np.isnan(score))
+    return int(numbers[score[numbers].argmax()]) if len(numbers) else 0
+
+
+class _Factors:
+    """What each box multiplies the scores of the others by: those of several boxes are had by one call.
+
+    Args:
+        box: (N, 4).
+        iou_threshold: As of :func:`softnms`.
+        sigma: As of :func:`softnms`.
+        method: As of :func:`softnms`.
+        offset: As of :func:`softnms`.
+    """
+
+    _AT_ONCE = 2**16
+    """Factors that are had by one call."""
+
+    _KEPT = 2**24
+    """Factors that are kept for their turn, at most."""
+
+    def __init__(self, box: _Array, iou_threshold: float, sigma: float, method: int, offset: int) -> None:
+        self._box, self._area = box, _areas(box, offset)
+        self._options = iou_threshold, sigma, method, offset
+        self._at_once = max(1, self._AT_ONCE // max(1, len(box)))
+        self._rows: dict[int, _Array] = {}
+
+    def of(self, order: _Array, score: _Array) -> _Array:
+        """Return the factors of the first box in ``order`` for all N.
+
+        Args:
+            order: Boxes that are not settled.
+            score: Their scores; the greatest are expected to have their turns next.
+        """
+        top = int(order[0])
+        if top not in self._rows:
+            if (len(self._rows) + self._at_once) * len(self._box) > self._KEPT:
+                self._rows.clear()
+            next_ones = order
+            if len(order) > self._at_once:
+                next_ones = order[np.argpartition(-score, self._at_once - 1)[: self._at_once]]
+            missing = [
+                top,
+                *(index for index in next_ones.tolist() if index not in self._rows and index != top),
+            ]
+            self._rows.update(zip(missing, self._compute(np.array(missing)), strict=True))
+        return self._rows.pop(top)
+
+    def _compute(self, tops: _Array) -> _Array:
+        iou_threshold, sigma, method, offset = self._options
+        iou = _iou(self._box[tops, None], self._box, self._area[tops, None], self._area, offset)
+        if method == _NAIVE:
+            return np.where(iou >= iou_threshold, iou.dtype.type(0), iou.dtype.type(1))
+        if method == _LINEAR:
+            return np.where(iou >= iou_threshold, 1 - iou, iou.dtype.type(1))
+        iou *= iou
+        iou /= -sigma
+        return np.exp(iou, out=iou)
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
@@ -107,7 +171,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     groups = []
     while len(remaining):
         top, rest = remaining[0], remaining[1:]
-        suppressed = _iou_with(top, rest, box, area, offset=0) >= iou_threshold
+        suppressed = _iou(box[top], box[rest], area[top], area[rest], offset=0) >= iou_threshold
         groups.append([int(top), *rest[suppressed].tolist()])
         remaining = rest[~suppressed]
     return groups
@@ -123,13 +187,21 @@ def _areas(box: _Array, offset: int) -> _Array:
     return (box[:, 2] - box[:, 0] + offset) * (box[:, 3] - box[:, 1] + offset)
 
 
-def _iou_with(top: int, others: _Array, box: _Array, area: _Array, offset: int) -> _Array:
-    low = np.maximum(box[top, :2], box[others, :2])
-    high = np.minimum(box[top, 2:], box[others, 2:])
-    size = np.maximum(high - low + offset, 0)
-    intersection = size[:, 0] * size[:, 1]
+def _iou(box: _Array, others: _Array, area: _Array, other_area: _Array, offset: int) -> _Array:
+    """IoU of boxes of which coordinates are along the last axis; the others broadcast."""
+    width = np.minimum(box[..., 2], others[..., 2])
+    width -= np.maximum(box[..., 0], others[..., 0])
+    height = np.minimum(box[..., 3], others[..., 3])
+    height -= np.maximum(box[..., 1], others[..., 1])
+    for side in (width, height):
+        if offset:
+            side += offset
+        np.maximum(side, 0, out=side)
+    width *= height
+    union = area + other_area
+    union -= width
     with np.errstate(divide="ignore", invalid="ignore"):  # two boxes without area: NaN, as in mmcv
-        return intersection / (area[top] + area[others] - intersection)
+        return np.divide(width, union, out=width)
 
 
 def _drop(order: _Array, dropped: _Array) -> _Array:

@@ -1,13 +1,17 @@
 """RoI pooling: ``roi_pool_forward`` and ``roi_pool_backward`` of ``mmcv._ext``.
 
-Girshick, Fast R-CNN, 2015. Compiled mmcv has it for CUDA only. torchvision's operator is not used:
-it rounds the corners of a RoI to whole cells first, which mmcv's kernel does not.
+Girshick, Fast R-CNN, 2015. Compiled mmcv has it for CUDA only. torchvision's operator rounds the corners
+of a RoI to whole cells first, which mmcv's kernel does not; so it is given each bin, whose corners are whole
+cells, as a RoI of its own.
 """
 
 from __future__ import annotations
 
 import torch
+import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
+
+from wrs_mm.openmmlab.mmcv_ops.rois import of_others, somewhere, spoil_gradient, spoil_output, sum_by_cell
 
 
 def roi_pool_forward(
@@ -22,7 +26,7 @@ def roi_pool_forward(
     """Write the maximum of each bin of each RoI to ``output``.
 
     A bin goes from the floor of its start to the ceiling of its end, clipped to the features. An
-    empty one gives 0.
+    empty one gives 0, one with a NaN gives NaN.
 
     Args:
         input: (B, C, H, W) features.
@@ -33,50 +37,61 @@ def roi_pool_forward(
         pooled_width: Bins along x.
         spatial_scale: Feature cells per image pixel.
     """
-    height, width = input.shape[-2:]
-    image = rois[:, 0].long().tolist()
     # Half precision cannot tell pixels above 2048 apart.
-    corner = rois[:, 1:].to(torch.promote_types(rois.dtype, torch.float32))
-    x_start, x_stop = _bins(corner[:, 0], corner[:, 2], pooled_width, width, spatial_scale)
-    y_start, y_stop = _bins(corner[:, 1], corner[:, 3], pooled_height, height, spatial_scale)
-    # One RoI at a time: all padded to the extent of the largest might not fit in memory.
-    for k, b in enumerate(image):
-        rows, row_inside = _cells(y_start[k], y_stop[k])
-        columns, column_inside = _cells(x_start[k], x_stop[k])
-        if rows.size(1) == 0 or columns.size(1) == 0:
-            output[k] = 0
-            argmax[k] = -1
-            continue
-        # (pooled_height, pooled_width, rows a bin, columns a bin)
-        cell = (rows * width)[:, None, :, None] + columns[None, :, None, :]
-        inside = row_inside[:, None, :, None] & column_inside[None, :, None, :]
-        cell, inside = cell.flatten(2), inside.flatten(2)
-        values = input[b].flatten(1)[:, cell.where(inside, torch.zeros_like(cell))]
-        best, index = values.masked_fill(~inside, -torch.inf).max(dim=-1)
-        occupied = inside.any(dim=-1)
-        output[k] = best.where(occupied, torch.zeros_like(best))
-        where = cell.expand_as(values).gather(-1, index[..., None])[..., 0]
-        argmax[k] = where.where(occupied, torch.full_like(where, -1)).to(argmax.dtype)
+    wide = torch.promote_types(input.dtype, torch.float32)
+    features, corners = input.to(wide), rois.to(torch.promote_types(rois.dtype, torch.float32))
+    corners, nowhere = somewhere(corners)
+    bins = _bins(corners, pooled_height, pooled_width, features, spatial_scale)
+    greatest, where = _pool(features, bins)
+    if bool(features.isnan().any()):
+        # The kernel, like mmcv's, passes over NaN: no run may go on as if nothing had happened.
+        spoiled, _ = _pool(features.isnan().to(wide), bins)
+        greatest = greatest.masked_fill(spoiled > 0, torch.nan)
+    # (K · bins, C, 1, 1) -> (K, C, bins, bins)
+    shape = (len(rois), pooled_height * pooled_width, input.size(1))
+    output.copy_(greatest.view(shape).transpose(1, 2).reshape(output.shape))
+    argmax.copy_(where.view(shape).transpose(1, 2).reshape(argmax.shape))
+    spoil_output(output, nowhere)
 
 
-def _bins(low: Tensor, high: Tensor, bins: int, size: int, scale: float) -> tuple[Tensor, Tensor]:
-    """First cell of each bin and the one after its last, (K, bins) int64, clipped to [0, size]."""
+def _pool(features: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.ops.torchvision.roi_pool(features, bins, 1.0, 1, 1)
+
+
+def _bins(corners: Tensor, bins_h: int, bins_w: int, features: Tensor, scale: float) -> Tensor:
+    """Bins as RoIs of whole cells, both corners inside, (K · bins_h · bins_w, 5), row by row.
+
+    An empty one lies below and right of the features, where there is nothing to pool.
+    """
+    height, width = features.shape[-2:]
+    first_x, stop_x = _edges(corners[:, 1], corners[:, 3], bins_w, width, scale)
+    first_y, stop_y = _edges(corners[:, 2], corners[:, 4], bins_h, height, scale)
+    image = corners[:, 0, None]
+    parts = (
+        image[:, :, None],
+        first_x[:, None, :],
+        first_y[:, :, None],
+        stop_x[:, None, :] - 1,
+        stop_y[:, :, None] - 1,
+    )
+    bins = torch.stack(torch.broadcast_tensors(*parts), dim=-1)
+    empty = (bins[..., 3] < bins[..., 1]) | (bins[..., 4] < bins[..., 2])
+    outside = bins.new_tensor([0, width, height, width, height])
+    bins = torch.where(empty[..., None], outside, bins)
+    return bins.flatten(0, 2).to(features.dtype)
+
+
+def _edges(low: Tensor, high: Tensor, bins: int, size: int, scale: float) -> tuple[Tensor, Tensor]:
+    """First cell of each bin and the one after its last, (K, bins), whole numbers clipped to [0, size]."""
     start = low * scale
     length = (high + 1) * scale - start
     step = (length / bins)[:, None]
     index = torch.arange(bins + 1, device=low.device, dtype=low.dtype)
     edge = index * step + start[:, None]
-    first = edge[:, :-1].floor().clamp(0, size).long()
-    stop = edge[:, 1:].ceil().clamp(0, size).long()
+    first = edge[:, :-1].floor().clamp(0, size)
+    stop = edge[:, 1:].ceil().clamp(0, size)
     # A RoI without extent has no cell.
     return first, torch.where((length > 0)[:, None], stop, first)
-
-
-def _cells(start: Tensor, stop: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cells of each bin, (bins, cells of the longest), and which it really has."""
-    longest = int((stop - start).max().clamp(min=0))
-    cells = start[:, None] + torch.arange(longest, device=start.device)
-    return cells, cells < stop[:, None]
 
 
 def roi_pool_backward(
@@ -94,13 +109,12 @@ def roi_pool_backward(
         grad_output: (K, C, pooled_height, pooled_width).
         rois: As in the forward; only the batch index is read.
         argmax: As the forward wrote it.
-        grad_input: (B, C, H, W), contiguous, added to.
-        pooled_height: Not used.
-        pooled_width: Not used.
+        grad_input: (B, C, H, W), added to.
+        pooled_height: Bins along y.
+        pooled_width: Bins along x.
         spatial_scale: Not used.
     """
-    _, channels, height, width = grad_input.shape
-    plane = rois[:, :1].long() * channels + torch.arange(channels, device=rois.device)
-    cell = plane[:, :, None, None] * (height * width) + argmax.long()
-    occupied = argmax >= 0
-    grad_input.view(-1).index_add_(0, cell[occupied], grad_output[occupied])
+    given = rois
+    rois, nowhere = somewhere(rois)
+    grad_input.add_(sum_by_cell(of_others(grad_output, nowhere), rois, argmax, grad_input.shape))
+    spoil_gradient(grad_input, given, nowhere)
