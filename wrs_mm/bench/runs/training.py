@@ -97,7 +97,7 @@ def _resume(runner: Any, folder: Path) -> None:
     """Have a runner, once it trains, go on from the last good checkpoint, if there is one."""
     from mmengine.dist import broadcast_object_list, is_main_process
 
-    from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
+    from wrs_mm.openmmlab.protection.resuming import last_good_checkpoint
 
     # The processes agree on it; they can only since the runner was built.
     found = [str(last_good_checkpoint(folder) or "")] if is_main_process() else [""]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
+from wrs_mm.openmmlab.protection.resuming import last_good_checkpoint
 
 
 def save(path: Path, **others: object) -> None:

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and how many a recipe must keep for that."""
+"""Which checkpoint a training goes on from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 
 from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.checkpoints import holds_training, load_checkpoint_file, newest_first
-
-KEEP = 2
-"""Checkpoints that a run has at least while it is under way: the last one may turn out damaged."""
 
 
 def last_good_checkpoint(folder: Path) -> Path | None:

@@ -1,0 +1,48 @@
+"""What protects a training, added to its config and to its runner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wrs_mm.openmmlab.protection.checkpoint_hook import SafeCheckpointHook
+from wrs_mm.openmmlab.protection.random_state_hook import RandomStateHook
+from wrs_mm.openmmlab.protection.same_buffers_hook import SameBuffersHook
+from wrs_mm.values import type_name
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+_KEEP = 2
+"""Checkpoints that a training has at least while it is under way: the last one may turn out damaged."""
+
+
+def protect_config(config: Config) -> None:
+    """Add the hooks that protect a training to its config, after those that it has.
+
+    Args:
+        config: A complete config; changed in place. A hook that it has already stays as it is.
+    """
+    keep_checkpoints(config)
+    hooks: list[Any] = list(config.get("custom_hooks") or [])
+    present = {type_name(hook.get("type", "")) for hook in hooks if hasattr(hook, "get")}
+    for name in (RandomStateHook.__name__, SameBuffersHook.__name__):
+        if name not in present:
+            hooks.append({"type": name})
+    config.custom_hooks = hooks
+
+
+def keep_checkpoints(config: Config) -> None:
+    """Have a config's checkpoint hook keep at least two, and never fewer for a moment.
+
+    A config that keeps more, or all, is left as it is. So are best checkpoints, which count apart.
+    """
+    # What is set is copied: look it up again.
+    config.setdefault("default_hooks", {})
+    config.default_hooks.setdefault("checkpoint", {"type": "CheckpointHook", "interval": 1})
+    hook = config.default_hooks.checkpoint
+    if hook is None:
+        return  # the config wants none
+    if 0 < hook.get("max_keep_ckpts", -1) < _KEEP:
+        hook["max_keep_ckpts"] = _KEEP
+    if hook.get("type", "CheckpointHook") == "CheckpointHook":
+        hook["type"] = SafeCheckpointHook.__name__
