@@ -7,8 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs import predictions, signals
@@ -66,6 +65,8 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.evaluation import measure_test, train_images_hook
     from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
+    from wrs_mm.openmmlab.protection.protect import protect_runner
+    from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 
     resolved = Config.fromfile(run.config)
     # mmengine writes down what it trains, straight to a name made from this one: not over config.py.
@@ -75,7 +76,8 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
         train_images = train_images_hook(config, run.train_validations)
     instrument(config, run.folder, launcher, spec)
     runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
-    _resume(runner, run.folder)
+    protect_runner(runner)
+    resume_from_last_good(runner, run.folder)
     watch_runner(runner, watch, train_images)
     limit = run.limit()
     if limit is not None:
@@ -91,19 +93,6 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     metrics = last_metrics(runner, watch)
     test = measure_test(runner) if spec.split == "test" else {}
     return TrainingOutcome(runner.iter, metrics, watch.best(runner), test)
-
-
-def _resume(runner: Any, folder: Path) -> None:
-    """Have a runner, once it trains, go on from the last good checkpoint, if there is one."""
-    from mmengine.dist import broadcast_object_list, is_main_process
-
-    from wrs_mm.openmmlab.protection.resuming import last_good_checkpoint
-
-    # The processes agree on it; they can only since the runner was built.
-    found = [str(last_good_checkpoint(folder) or "")] if is_main_process() else [""]
-    broadcast_object_list(found)
-    if found[0]:
-        runner._load_from, runner._resume = found[0], True
 
 
 def work(run: Run, identity: Identity, launcher: str = "none") -> Result:

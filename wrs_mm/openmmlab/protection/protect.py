@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmengine.logging import print_log
+
 from wrs_mm.openmmlab.protection.checkpoint_hook import SafeCheckpointHook
 from wrs_mm.openmmlab.protection.random_state_hook import RandomStateHook
 from wrs_mm.openmmlab.protection.same_buffers_hook import SameBuffersHook
+from wrs_mm.openmmlab.protection.sample_seeds import seed_samples
 from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.runner import Runner
 
 _KEEP = 2
 """Checkpoints that a training has at least while it is under way: the last one may turn out damaged."""
@@ -29,6 +33,18 @@ def protect_config(config: Config) -> None:
         if name not in present:
             hooks.append({"type": name})
     config.custom_hooks = hooks
+
+
+def protect_runner(runner: Runner) -> None:
+    """Have a runner, built from a protected config, load samples so that a resumed training sees the same.
+
+    Raises:
+        DatasetError, FileNotFoundError: As when the runner builds its data loader.
+    """
+    wanted = next(hook.sample_seeds for hook in runner.hooks if isinstance(hook, RandomStateHook))
+    seeded = seed_samples(runner, wanted)
+    samples = ", random numbers of each sample from (seed, pass, index)" if seeded else ""
+    print_log(f"protected: random states in checkpoints, the same buffers in validations{samples}", "current")
 
 
 def keep_checkpoints(config: Config) -> None:
