@@ -174,14 +174,12 @@ def _collate(collate: Callable[[list[Any]], Any], samples: list[Any]) -> Any:
 
 
 def _begin_worker(begin: Callable[[int], None] | None, number: int) -> None:
-    """End a worker with the process that it loads for, and with nothing else.
+    """End a worker with the process that it loads for, and not by Ctrl-C, which that answers.
 
-    One that lived on would hold the locks of the training that was killed. One that heard a signal to all of
-    the group would end before the training has heard it, which would take that for an error.
+    One that lived on would hold the locks of the training that was killed. (SIGTERM is torch's.)
     """
     exit_with_launcher()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if begin is not None:
         begin(number)
 
