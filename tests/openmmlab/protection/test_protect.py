@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from wrs_mm.openmmlab.protection.protect import keep_checkpoints
+from wrs_mm.openmmlab.protection.protect import keep_checkpoints, protect_config
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_a_recipe_without_checkpoints_and_one_with_a_hook_of_its_own_keep_what_t
     config = Config({"default_hooks": {"checkpoint": {"type": "Mine", "max_keep_ckpts": 1}}})
     keep_checkpoints(config)
     assert config.default_hooks.checkpoint.to_dict() == {"type": "Mine", "max_keep_ckpts": 2}
+
+
+def test_hooks_that_are_missing_come_last_and_those_that_are_there_stay() -> None:
+    own = {"type": "RandomStateHook", "sample_seeds": True}
+    config = Config({"custom_hooks": [own, {"type": "EMAHook"}]})
+    protect_config(config)
+    protect_config(config)
+    assert config.custom_hooks[0].to_dict() == own
+    assert [hook.type for hook in config.custom_hooks] == ["RandomStateHook", "EMAHook", "SameBuffersHook"]
+    assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"

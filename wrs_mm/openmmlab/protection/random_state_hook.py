@@ -120,10 +120,12 @@ class RandomStateHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Say what a resumed run cannot repeat; put back the sampler's seed."""
+        seeded = isinstance(runner.train_dataloader, SeededLoader)
+        if self.sample_seeds and not seeded:
+            _warn("sample_seeds=True does nothing here: train with wrs-mm train, or a script of tools/")
         if not runner._resume or runner.iter == 0:
             self._resumed = None
             return
-        seeded = isinstance(runner.train_dataloader, SeededLoader)
         workers = runner.train_dataloader.num_workers
         if self._resumed is None:
             _warn(

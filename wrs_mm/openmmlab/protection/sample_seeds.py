@@ -160,6 +160,8 @@ def seed_samples(runner: Any, wanted: bool | None) -> bool:
 
 def _load(dataset: Any, draws: Sequence[Draw]) -> list[Any]:
     """Load samples, each with its random numbers."""
+    if not all(isinstance(draw, Draw) for draw in draws):
+        return [dataset[index] for index in draws]  # somebody else's loader
     samples = []
     with _own_generators():
         for draw in draws:
