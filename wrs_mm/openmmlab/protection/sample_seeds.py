@@ -53,6 +53,7 @@ class SeededBatches:
         seed: Of a sampler that has none.
 
     Attributes:
+        batch_size: That of the batch sampler, if it has one.
         epoch: Of the next pass.
         skip: Batches at its beginning that have been seen already: they are given without samples.
     """
@@ -61,6 +62,7 @@ class SeededBatches:
         self._batches = batches
         self._size = size
         self._seed = seed
+        self.batch_size = getattr(batches, "batch_size", None)
         self.epoch = 0
         self.skip = 0
 
@@ -68,11 +70,6 @@ class SeededBatches:
     def sampler(self) -> Any:
         """Where batches come from; mmengine tells it the epoch."""
         return self._batches.sampler
-
-    @property
-    def batch_size(self) -> int:
-        """Samples in a batch; mmengine scales learning rates by it."""
-        return self._batches.batch_size
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -131,6 +128,8 @@ class SeededLoader(DataLoader):
             persistent_workers=loader.persistent_workers,
             pin_memory_device=loader.pin_memory_device,
         )
+        # mmengine scales learning rates by it. Where batches are given torch forgets it, for good.
+        self.__dict__["batch_size"] = self.batch_sampler.batch_size
 
     def __iter__(self) -> Iterator[Any]:
         for batch in super().__iter__():
