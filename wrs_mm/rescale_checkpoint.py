@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wrs_mm.engine.random_state_hook import RANDOM_STATES
 from wrs_mm.errors import CheckpointError, OptionError
 from wrs_mm.files import open_atomically
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.protection.random_state_hook import RANDOM_STATES
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
 from wrs_mm.rescaling.functional import number_of_filters

@@ -76,9 +76,11 @@ def test_a_killed_run_resumes_and_nothing_done_is_repeated(bench):
     assert (bench.folder / "work" / "results.csv").read_bytes() == results
 
 
-@pytest.mark.parametrize("loop", ["iterations", "epochs"])
-def test_a_validation_that_a_kill_cut_short_is_made_up_for(bench, loop):
+@pytest.mark.parametrize(("loop", "workers"), [("iterations", 0), ("epochs", 0), ("iterations", 2)])
+def test_a_validation_that_a_kill_cut_short_is_made_up_for(bench, loop, workers):
     more = EPOCHS if loop == "epochs" else VALIDATIONS
+    if workers:
+        more += f"train_dataloader.update(num_workers={workers}, persistent_workers=True)\n"
     bench.recipe("killed", iterations=24, hook="break_at=12, how='kill'", more=more)
     bench.recipe("steady", iterations=24, more=more)
     bench.plan("killed", "steady", regularizers="[wd]")

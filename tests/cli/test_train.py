@@ -51,6 +51,22 @@ def test_train_gets_the_arm_and_every_other_argument(arm: str | None, kind: type
     assert isinstance(got["config"], kind)
     assert got["cfg_options"] == {"optim_wrapper.optimizer.lr": 0.1} and got["work_dir"] == "d"
     assert "arm" not in got and "parser" not in got
+    assert got["protected"] and got["check"] is not None
+
+
+def test_protection_is_left_out_by_one_switch(monkeypatch):
+    got = {}
+    monkeypatch.setattr(train, "train", lambda config, **options: got.update(options))
+    assert main.main(["train", str(RECIPE), "--unprotected"]) == 0
+    assert not got["protected"] and "check" not in got and "unprotected" not in got
+
+
+def test_data_that_is_missing_is_missed_before_anything_is_built(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["train", str(RECIPE), "--work-dir", "work"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "data/coco" in error
+    assert not (tmp_path / "work").exists()
 
 
 def test_an_unknown_arm_is_one_line(capsys):

@@ -74,6 +74,14 @@ def test_a_missing_set_of_the_users_own_says_what_to_change(tmp_path: Path) -> N
         require_dataset(_config(tmp_path / "coco"))
 
 
+def test_what_is_read_by_address_or_means_something_else_is_left_to_who_reads_it() -> None:
+    far = {"type": "A", "data_root": "s3://bucket/", "ann_file": "a.json", "data_prefix": {"img": "train/"}}
+    own = {"type": "B", "ann_file": ["a.json"], "data_prefix": "train/"}
+    for dataset in (far, own, {"type": "C", "ann_file": "", "data_prefix": {"img": "http://b/"}}):
+        require_dataset({"train_dataloader": {"dataset": dataset}})
+    require_dataset({"val_dataloader": {}, "val_evaluator": {"ann_file": "s3://bucket/a.json"}})
+
+
 def test_a_missing_annotation_file_of_the_evaluator_is_found(tiny_mini: Path) -> None:
     (tiny_mini / "mini-coco/annotations/instances_val2017.json").unlink()
     with pytest.raises(DatasetError, match=r"instances_val2017\.json"):

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SEGMENTOR = """
 _base_ = '{root}/configs/mini/pspnet_r18-narrow_mini-cityscapes_wrs.py'
 custom_imports = dict(imports=['wrs_mm', 'their_hooks'], allow_failed_imports=False)
-custom_hooks = [dict(type='RandomStateHook'), dict(type='Watched')]
-train_dataloader = dict(batch_size=2)
+custom_hooks = [dict(type='Watched')]
+train_dataloader = dict(batch_size=2, num_workers=2, persistent_workers=True)
 val_dataloader = dict(batch_size=1)
 test_dataloader = dict(batch_size=1)
 train_cfg = dict(max_iters=6, val_interval=6)

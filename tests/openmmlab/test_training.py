@@ -179,6 +179,38 @@ def test_weights_alone_cannot_be_resumed_from(write_config, tmp_path):
         train(write_config("segmentor"), work_dir=tmp_path / "work", resume=path)
 
 
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_where_the_last_checkpoint_is_damaged_a_training_goes_on_from_the_one_before(write_config, tmp_path):
+    config, work_dir = write_config("segmentor"), tmp_path / "work"
+    train(config, work_dir=work_dir)
+    flip_a_bit(work_dir / "iter_4.pth")
+    with pytest.raises(CheckpointError, match=r"iter_4\.pth is damaged"):
+        train(config, work_dir=tmp_path / "other", resume=work_dir / "iter_4.pth")
+    assert not (tmp_path / "other").exists()
+    forget_visualizers()
+    runner = train(config, work_dir=work_dir, resume=True)
+    log = "".join(file.read_text() for file in work_dir.glob("*/*.log"))
+    assert (runner.iter, log.count("resumed epoch: 0, iter: 2")) == (4, 1)
+    assert (work_dir / "iter_4.damaged").exists()
+    assert Path((work_dir / "last_checkpoint").read_text()) == work_dir / "iter_4.pth"
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_the_log_says_in_one_line_whether_a_training_is_protected(protected, write_config, tmp_path):
+    train(write_config("segmentor"), work_dir=tmp_path / "work", protected=protected)
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    lines = [line for line in log.read_text().splitlines() if "protected: " in line]
+    assert len(lines) == 1
+    assert ("not protected: " in lines[0]) != protected
+    checkpoint = torch.load(tmp_path / "work/iter_4.pth", weights_only=True)
+    assert ("random_states" in checkpoint) == protected
+
+
 def test_a_missing_dataset_is_one_line(write_config, tmp_path):
     for kind in ("detector", "segmentor"):
         config = write_config(kind, root=tmp_path / "nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import DictAction
 
 from wrs_mm import regularizers
+from wrs_mm.bench.plan.resolve import require_data
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import config_path, load_config
 from wrs_mm.openmmlab.training import LAUNCHERS, train
@@ -35,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from this checkpoint; without a name, from the last one in the work dir",
+        help="go on from this checkpoint; without a name, from the last good one in the work dir",
+    )
+    parser.add_argument(
+        "--unprotected",
+        action="store_true",
+        help="train as OpenMMLab does: killed and resumed, it is another training",
     )
 
 
@@ -43,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     options = vars(args)
     config, arm = options.pop("config"), options.pop("arm")
+    options["protected"] = not options.pop("unprotected")
+    if options["protected"]:
+        options["check"] = functools.partial(require_data, split="tune")
     with remedies():
         train(load_arm(config, arm) if arm else config, **options)
     return 0

@@ -68,9 +68,9 @@ def dataset_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader")
         if loader:
-            yield from _paths(loader["dataset"])
+            yield from _paths(loader.get("dataset") or {})
         for evaluator in evaluator_configs(cfg.get(f"{split}_evaluator")):
-            if evaluator.get("ann_file"):
+            if "://" not in (evaluator.get("ann_file") or "://"):
                 yield Path(evaluator["ann_file"])
 
 
@@ -81,9 +81,10 @@ def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:
         for part in [inner] if isinstance(inner, Mapping) else inner:
             yield from _paths(part)
         return
-    root = Path(dataset.get("data_root") or "")
-    if dataset.get("ann_file"):
-        yield root / dataset["ann_file"]
-    for prefix in (dataset.get("data_prefix") or {}).values():
-        if prefix is not None:
-            yield root / prefix
+    root, prefixes = dataset.get("data_root") or "", dataset.get("data_prefix") or {}
+    # Any config is looked at before it is trained; a dataset of its author's may mean other things by them.
+    parts = [dataset.get("ann_file") or None, *(prefixes.values() if isinstance(prefixes, Mapping) else [])]
+    for part in parts:
+        # mmengine also reads from what is no folder, by its address.
+        if isinstance(part, (str, Path)) and "://" not in f"{root} {part}":
+            yield Path(root) / part

@@ -1,4 +1,4 @@
-"""The method inside mmengine. Importing it registers wrappers, constructor and hook."""
+"""The method inside mmengine. Importing it registers wrappers and constructor."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from wrs_mm.engine.optim_wrapper import (
     ScaleInvariantOptimWrapper,
     WRSOptimWrapper,
 )
-from wrs_mm.engine.random_state_hook import RandomStateHook
 
 __all__ = [
     "AmpScaleInvariantOptimWrapper",
     "AmpWRSOptimWrapper",
-    "RandomStateHook",
     "ScaleInvariantOptimWrapper",
     "ScaleInvariantOptimWrapperConstructor",
     "WRSOptimWrapper",

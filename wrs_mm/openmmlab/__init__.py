@@ -17,8 +17,10 @@ def prepare() -> None:
     """Make the OpenMMLab packages work here, without importing a toolbox.
 
     mmcv gets its operators, mmengine loads checkpoints under ``weights_only`` and writes them
-    whole, launches on CPUs, and finds our configs as ``wrs_mm::…``. May be called any number of times.
+    whole, launches on CPUs, knows the hooks that protect a training, and finds our configs as ``wrs_mm::…``.
+    May be called any number of times.
     """
+    import wrs_mm.openmmlab.protection  # noqa: F401
     from wrs_mm.openmmlab.checkpoints import load_safely, save_atomically
     from wrs_mm.openmmlab.distributed import launch_on_cpu
     from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext

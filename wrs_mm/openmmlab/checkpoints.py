@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,13 +179,16 @@ def _pointed_checkpoint(folder: Path) -> Path | None:
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in a folder: the one that ``last_checkpoint`` names, then the newest.
+    """The checkpoints of a work dir: the one that ``last_checkpoint`` names, then the newest.
 
-    ``best_*`` are left out: mmengine saves them for users, with weights alone.
+    They are in the work dir, or in the folder that ``last_checkpoint`` names. ``best_*`` are left out:
+    mmengine saves them for users, with weights alone.
     """
     pointed = _pointed_checkpoint(folder)
-    saved = [path for path in folder.glob("*.pth") if not path.name.startswith("best_")]
     name = pointed.name if pointed else None
+    if pointed and pointed.is_file() and not (folder / pointed.name).is_file():
+        folder = pointed.parent
+    saved = [path for path in folder.glob("*.pth") if not path.name.startswith("best_")]
     return sorted(saved, key=lambda path: (path.name == name, path.stat().st_mtime_ns), reverse=True)
 
 
@@ -221,10 +225,28 @@ def check_checkpoint(checkpoint: str | Path) -> str | Path:
     return checkpoint
 
 
+def check_sums(checkpoint: str | Path) -> None:
+    """Refuse a file whose content is not what was written; torch loads one with other numbers in it.
+
+    Raises:
+        CheckpointError: It is not, or it is no file of PyTorch 1.6 or later.
+    """
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(f"checkpoint {checkpoint} is damaged ({error})") from error
+    if broken is not None:
+        raise CheckpointError(f"checkpoint {checkpoint} is damaged ({broken} has another checksum)")
+
+
 def check_resumable(checkpoint: str | Path) -> None:
-    """Refuse to go on from weights alone, as published checkpoints are."""
+    """Refuse to go on from a damaged file, and from weights alone, as published checkpoints are."""
     if "://" in str(checkpoint):
         return
+    path = Path(checkpoint).expanduser()
+    if zipfile.is_zipfile(path):
+        check_sums(path)
     # On the meta device nothing but the structure is read.
     content = load_checkpoint_file(checkpoint, map_location="meta")
     if not holds_training(content):

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mmengine.logging import print_log
 
 from wrs_mm.errors import ConfigError, DatasetError, OptionError
 from wrs_mm.openmmlab.checkpoints import check_checkpoint, check_resumable
@@ -29,7 +32,10 @@ from wrs_mm.openmmlab.config_options import (
 )
 from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
+from wrs_mm.openmmlab.numerics import set_numerics
 from wrs_mm.openmmlab.optional_packages import packages_named
+from wrs_mm.openmmlab.protection.protect import protect_config, protect_runner
+from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 from wrs_mm.values import one_line
 
 if TYPE_CHECKING:
@@ -55,8 +61,12 @@ def train(
     amp: bool = False,
     auto_scale_lr: bool = False,
     local_rank: int = 0,
+    protected: bool = True,
+    check: Callable[[Config], None] | None = None,
 ) -> Runner:
     """Train a config's model to its end.
+
+    Killed at any moment and resumed, a protected training is the one that was not (docs/launch.md).
 
     Args:
         config: A config's path, its name in a toolbox (``mmdet::…``), or one that was read; left as it is.
@@ -70,6 +80,8 @@ def train(
         auto_scale_lr: Scale the learning rate by the batch size, as the config's
             ``auto_scale_lr`` says.
         local_rank: This process's number on its machine, where the launcher does not set it.
+        protected: Whether the training is protected.
+        check: What else to look at, in the config that is trained, before anything is built.
 
     Returns:
         The runner, after training.
@@ -90,14 +102,34 @@ def train(
     check_amp(cfg)
     if auto_scale_lr:
         use_auto_scale_lr(cfg)
+    load_from = cfg.get("load_from")
+    if resume is None and cfg.get("resume") and not load_from:
+        resume = "auto"
     if resume is not None and resume is not False:
         use_resume(cfg, resume)
+    # The last checkpoint of a work dir may be damaged: which one is good, the processes find out together.
+    find = protected and cfg.get("resume") and resume in (True, "auto")
+    if find:
+        cfg.resume, cfg.load_from = False, load_from
     if cfg.get("load_from"):
         check_checkpoint(cfg.load_from)
         if cfg.get("resume"):
             check_resumable(cfg.load_from)
+    if check is not None:
+        check(cfg)
+    if protected:
+        protect_config(cfg)
     with packages_named(cfg), _dataset_errors(cfg):
         runner = _build_runner(cfg)
+        set_numerics()
+        if protected:
+            protect_runner(runner)
+        else:
+            print_log(
+                "not protected: killed and resumed, this is another training", "current", logging.WARNING
+            )
+        if find:
+            resume_from_last_good(runner, Path(cfg.work_dir))
         runner.train()
     return runner
 

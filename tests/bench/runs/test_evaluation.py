@@ -28,7 +28,7 @@ from wrs_mm.bench.runs.evaluation import (
     train_images_hook,
     without_augmentation,
 )
-from wrs_mm.engine.random_state_hook import random_state
+from wrs_mm.openmmlab.protection.random_state_hook import random_state
 
 
 @DATASETS.register_module()

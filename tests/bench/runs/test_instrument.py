@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.instrument import instrument, keep_checkpoints, save_predictions
+from wrs_mm.bench.runs.instrument import instrument, save_predictions
 
 
 def spec(**others: Any) -> RunSpec:
@@ -35,7 +35,7 @@ def test_predictions_are_kept_on_the_split_that_tables_report_and_of_no_trial(tm
 def test_a_recipe_s_own_hooks_stay_and_the_harness_s_come_last(tmp_path):
     config = Config({"custom_hooks": [{"type": "EMAHook"}], "val_evaluator": {"type": "IoUMetric"}})
     instrument(config, tmp_path, "pytorch", spec())
-    assert [hook["type"] for hook in config.custom_hooks] == ["EMAHook", "SameBuffersHook"]
+    assert [hook["type"] for hook in config.custom_hooks] == ["EMAHook", "RandomStateHook", "SameBuffersHook"]
     assert (config.work_dir, config.launcher) == (str(tmp_path), "pytorch")
     assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
     assert config.val_evaluator.folder == str(tmp_path / "predictions")
@@ -46,31 +46,6 @@ def test_all_of_it_can_be_written_down(tmp_path, hooks):
     config = Config({**hooks, "val_evaluator": [{"type": "CocoMetric"}, {"type": "IoUMetric"}]})
     instrument(config, tmp_path, "none", spec())
     assert Config.fromstring(config.pretty_text, ".py").to_dict() == config.to_dict()
-
-
-@pytest.mark.parametrize(
-    ("hook", "kept"),
-    [
-        ({"type": "CheckpointHook", "max_keep_ckpts": 1}, 2),
-        ({"type": "CheckpointHook", "max_keep_ckpts": 3}, 3),
-        ({"type": "CheckpointHook"}, None),
-        (None, None),
-    ],
-)
-def test_a_recipe_keeps_at_least_two(hook, kept):
-    config = Config({"default_hooks": {"checkpoint": hook}} if hook else {})
-    keep_checkpoints(config)
-    assert config.default_hooks.checkpoint.get("max_keep_ckpts") == kept
-    assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
-
-
-def test_a_recipe_without_checkpoints_and_one_with_a_hook_of_its_own_keep_what_they_have():
-    config = Config({"default_hooks": {"checkpoint": None}})
-    keep_checkpoints(config)
-    assert config.default_hooks.checkpoint is None
-    config = Config({"default_hooks": {"checkpoint": {"type": "Mine", "max_keep_ckpts": 1}}})
-    keep_checkpoints(config)
-    assert config.default_hooks.checkpoint.to_dict() == {"type": "Mine", "max_keep_ckpts": 2}
 
 
 def test_a_detectors_evaluator_writes_cocos_format(tmp_path):

@@ -1,4 +1,4 @@
-"""What RoI operators do alike: regions that are not finite, layouts of memory, precisions."""
+"""What RoI operators do alike: regions that are not finite, layouts of memory, precisions (wrs_mm.openmmlab.mmcv_ops.precision)."""
 
 from __future__ import annotations
 

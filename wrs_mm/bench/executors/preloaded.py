@@ -13,7 +13,7 @@ import importlib
 MODULES = (
     *(f"mmdet.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
-    "wrs_mm.bench.runs.checkpoints",
+    "wrs_mm.openmmlab.protection.resuming",
     "wrs_mm.bench.runs.evaluation",
     "wrs_mm.bench.runs.hooks",
     "wrs_mm.bench.runs.instrument",

@@ -20,8 +20,8 @@ from torch.utils.data import Subset
 
 from wrs_mm.bench.runs.no_detections import zero_metrics
 from wrs_mm.bench.runs.validations import Validations
-from wrs_mm.engine.random_state_hook import random_state, set_random_state
 from wrs_mm.openmmlab.configs import evaluator_configs
+from wrs_mm.openmmlab.protection.random_state_hook import random_state, set_random_state
 from wrs_mm.values import type_name
 
 

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_reduce, broadcast, broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import all_reduce, broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.registry import HOOKS
 
 from wrs_mm.bench.runs.metrics import in_percent, main_key, metric_name
 from wrs_mm.bench.runs.no_detections import zero_metrics
 from wrs_mm.bench.runs.records import Best, Progress
 from wrs_mm.bench.runs.validations import Validations
-from wrs_mm.engine.random_state_hook import RandomStateHook
+from wrs_mm.openmmlab.protection.random_state_hook import RandomStateHook
 
 _WRITE_EVERY = 1.0
 """Seconds between two progress files."""
@@ -72,25 +71,6 @@ class PauseHook(Hook):
         loop = runner.train_loop
         if (loop.epoch if hasattr(loop, "run_epoch") else loop.iter) >= self._limit:
             raise Paused(runner.iter, self._limit)
-
-
-@HOOKS.register_module()
-class SafeCheckpointHook(CheckpointHook):
-    """mmengine's hook, which removes the oldest checkpoint once the new one is on disk, not before.
-
-    So there are never fewer than ``max_keep_ckpts``, also while one is being written.
-    """
-
-    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
-        outdated = None
-        keep: Any = getattr(self, "keep_ckpt_ids", ())
-        if len(keep) == self.max_keep_ckpts and keep[-1] != step:
-            outdated = keep.popleft()
-        super()._save_checkpoint_with_step(runner, step, meta)
-        if outdated is not None and is_main_process():
-            path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated))
-            if self.file_backend.isfile(path):
-                self.file_backend.remove(path)
 
 
 class WatchHook(Hook):
@@ -240,28 +220,6 @@ class MissedValidationHook(Hook):
         """Write the validation down."""
         if is_main_process():
             self._watch.validations.write()
-
-
-@HOOKS.register_module()
-class SameBuffersHook(Hook):
-    """Validates, and tests, in every process with the buffers of the first: those that a checkpoint holds.
-
-    BN that is not synchronized has other running statistics in each process, and a resumed process
-    begins with the first one's: measured with their own, the parts of a validation set would be those of
-    different networks, and of others after an interruption.
-    """
-
-    # After hooks that swap an averaged model in.
-    priority = "LOWEST"
-
-    def before_val_epoch(self, runner: Any) -> None:
-        """Give every process the first one's buffers."""
-        for buffer in runner.model.buffers():
-            broadcast(buffer)
-
-    def before_test_epoch(self, runner: Any) -> None:
-        """The same."""
-        self.before_val_epoch(runner)
 
 
 def validation_due(runner: Any) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.runs import predictions
-from wrs_mm.bench.runs.checkpoints import KEEP
 from wrs_mm.bench.runs.evaluation import TrainImagesHook
-from wrs_mm.bench.runs.hooks import MissedValidationHook, SafeCheckpointHook, SameBuffersHook, WatchHook
+from wrs_mm.bench.runs.hooks import MissedValidationHook, WatchHook
 from wrs_mm.openmmlab.configs import evaluator_configs
+from wrs_mm.openmmlab.protection.protect import protect_config
 from wrs_mm.values import type_name
 
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ def instrument(config: Config, folder: Path, launcher: str, spec: RunSpec) -> No
     """
     config.work_dir = str(folder)
     config.launcher = launcher
-    keep_checkpoints(config)
+    protect_config(config)
     if spec.trial is None:
         save_predictions(config, folder / predictions.FOLDER, spec.split)
-    config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": SameBuffersHook.__name__}]
 
 
 def watch_runner(runner: Runner, watch: WatchHook, train_images: TrainImagesHook | None = None) -> None:
@@ -43,23 +42,6 @@ def watch_runner(runner: Runner, watch: WatchHook, train_images: TrainImagesHook
         runner.register_hook(train_images)
     runner.register_hook(watch)
     runner.register_hook(MissedValidationHook(watch))
-
-
-def keep_checkpoints(config: Config) -> None:
-    """Have a recipe's checkpoint hook keep at least :data:`KEEP`, and never fewer for a moment.
-
-    A recipe that keeps more, or all, is left as it is. So are best checkpoints, which count apart.
-    """
-    # What is set is copied: look it up again.
-    config.setdefault("default_hooks", {})
-    config.default_hooks.setdefault("checkpoint", {"type": "CheckpointHook", "interval": 1})
-    hook = config.default_hooks.checkpoint
-    if hook is None:
-        return  # the recipe wants none
-    if 0 < hook.get("max_keep_ckpts", -1) < KEEP:
-        hook["max_keep_ckpts"] = KEEP
-    if hook.get("type", "CheckpointHook") == "CheckpointHook":
-        hook["type"] = SafeCheckpointHook.__name__
 
 
 def save_predictions(config: Config, folder: Path, split: Split = "tune") -> bool:

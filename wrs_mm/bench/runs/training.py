@@ -7,8 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs import predictions, signals
@@ -67,6 +66,9 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.evaluation import measure_test, train_images_hook
     from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
+    from wrs_mm.openmmlab.numerics import set_numerics
+    from wrs_mm.openmmlab.protection.protect import protect_runner
+    from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 
     resolved = Config.fromfile(run.config)
     # mmengine writes down what it trains, straight to a name made from this one: not over config.py.
@@ -77,7 +79,9 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     instrument(config, run.folder, launcher, spec)
     with packages_named(config):
         runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
-    _resume(runner, run.folder)
+        protect_runner(runner)
+    set_numerics()
+    resume_from_last_good(runner, run.folder)
     watch_runner(runner, watch, train_images)
     limit = run.limit()
     if limit is not None:
@@ -96,19 +100,6 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     return TrainingOutcome(runner.iter, metrics, watch.best(runner), test)
 
 
-def _resume(runner: Any, folder: Path) -> None:
-    """Have a runner, once it trains, go on from the last good checkpoint, if there is one."""
-    from mmengine.dist import broadcast_object_list, is_main_process
-
-    from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
-
-    # The processes agree on it; they can only since the runner was built.
-    found = [str(last_good_checkpoint(folder) or "")] if is_main_process() else [""]
-    broadcast_object_list(found)
-    if found[0]:
-        runner._load_from, runner._resume = found[0], True
-
-
 def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
     """Train, and say how it ended.
 
@@ -122,8 +113,6 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
 
     from wrs_mm.bench.runs.hooks import Diverged, Paused, WatchHook
 
-    # Numbers below 1e-38 slow a CPU tenfold, and the gradients of a head that has died are nothing else.
-    torch.set_flush_denormal(True)
     before = run.progress()
     threads = before.threads or torch.get_num_threads()
     if threads != torch.get_num_threads():

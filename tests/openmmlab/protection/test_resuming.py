@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from."""
+"""Which checkpoint a training goes on from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wrs_mm.bench.runs.checkpoints import last_good_checkpoint
+from wrs_mm.openmmlab.protection.resuming import last_good_checkpoint
 
 
 def save(path: Path, **others: object) -> None:
@@ -58,17 +58,27 @@ def test_a_checkpoint_that_does_not_load_is_set_aside_for_the_one_before(folder,
     assert last_good_checkpoint(folder) == folder / "iter_5.pth"
     assert (folder / "iter_10.damaged").read_bytes() == damaged
     assert "set aside as iter_10.damaged" in capsys.readouterr().err
+    assert (folder / "last_checkpoint").read_text() == str(folder / "iter_5.pth")
 
     # It is damaged once more: what was set aside before stays.
     save(folder / "iter_10.pth")
     damage(folder / "iter_10.pth")
     damage(folder / "iter_5.pth")
     assert last_good_checkpoint(folder) is None
+    assert not (folder / "last_checkpoint").exists()
     assert {path.name for path in folder.glob("*damaged*")} == {
         "iter_10.damaged",
         "iter_10.damaged.2",
         "iter_5.damaged",
     }
+
+
+def test_checkpoints_in_a_folder_of_their_own_are_found_there(folder, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp("work")
+    (work_dir / "last_checkpoint").write_text(str(folder / "iter_10.pth"))
+    cut(folder / "iter_10.pth")
+    assert last_good_checkpoint(work_dir) == folder / "iter_5.pth"
+    assert (work_dir / "last_checkpoint").read_text() == str(folder / "iter_5.pth")
 
 
 def test_weights_alone_are_no_training_and_stay_where_they_are(folder):

@@ -1,15 +1,17 @@
 """Random-number states in checkpoints, so that a resumed run is the run that was interrupted.
 
-mmengine's checkpoints carry none. What makes the two runs one, bit for bit on CPU with ``num_workers=0``:
+mmengine's checkpoints carry none. What makes the two runs one, bit for bit on CPU:
 
 * every checkpoint holds each rank's states, and the seed of the training sampler;
 * they are put back right before the first new batch is loaded, after an iteration-based loop has skipped
   the batches that it had seen;
-* a validation in between leaves them as they were (a resumed run does not repeat it).
+* a validation in between leaves them as they were (a resumed run does not repeat it);
+* what worker processes draw depends on the sample alone (:mod:`~wrs_mm.openmmlab.protection.sample_seeds`).
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +23,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from wrs_mm.openmmlab.protection.sample_seeds import SeededLoader
 
 RANDOM_STATES = "random_states"
 """Their key in a checkpoint."""
@@ -58,17 +62,22 @@ def set_random_state(state: dict[str, Any]) -> None:
 class RandomStateHook(Hook):
     """Saves and restores random-number states.
 
-    Add it with ``custom_hooks=[dict(type='RandomStateHook')]``. Worker processes of a data loader keep
-    random numbers of their own, which no hook reaches: with ``num_workers > 0`` a resumed run is a valid
-    run, but not the same one, and the log says so.
+    A protected training has it. Elsewhere add it with ``custom_hooks=[dict(type='RandomStateHook')]``; there
+    worker processes of a data loader draw random numbers that it does not reach, and the log says so.
+
+    Args:
+        sample_seeds: Whether each training sample has random numbers of its own. None: where worker processes
+            load it. In a protected training only.
     """
 
     # Right before CheckpointHook, so that the ranks meet when it is about to save.
     priority = "LOW"
 
-    def __init__(self) -> None:
+    def __init__(self, sample_seeds: bool | None = None) -> None:
+        self.sample_seeds = sample_seeds
         self._states: list[dict[str, Any]] | None = None
         self._resumed: dict[str, Any] | None = None
+        self._seen = 0
         self._before_val: dict[str, Any] | None = None
 
     # -- saving ---------------------------------------------------------------------------------------
@@ -96,8 +105,12 @@ class RandomStateHook(Hook):
         states = self._states if get_world_size() > 1 else [self._before_val or random_state()]
         if states is None:
             return  # someone saved by hand, between two iterations: no state of the other ranks
-        sampler = getattr(runner.train_dataloader, "sampler", None)
-        checkpoint[RANDOM_STATES] = {"ranks": states, "sampler_seed": getattr(sampler, "seed", None)}
+        done = checkpoint["meta"]
+        checkpoint[RANDOM_STATES] = {
+            "ranks": states,
+            "sampler_seed": getattr(_sampler(runner), "seed", None),
+            "seen": _seen(runner, done["epoch"], done["iter"]),
+        }
 
     # -- restoring ------------------------------------------------------------------------------------
 
@@ -107,6 +120,9 @@ class RandomStateHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Say what a resumed run cannot repeat; put back the sampler's seed."""
+        seeded = isinstance(runner.train_dataloader, SeededLoader)
+        if self.sample_seeds and not seeded:
+            _warn("sample_seeds=True does nothing here: train with wrs-mm train, or a script of tools/")
         if not runner._resume or runner.iter == 0:
             self._resumed = None
             return
@@ -115,28 +131,43 @@ class RandomStateHook(Hook):
             _warn(
                 "the checkpoint holds no random-number states: this run is not the one that was interrupted"
             )
-        elif len(self._resumed["ranks"]) != get_world_size():
+            self._seen = _seen(runner, runner.epoch, runner.iter)
+            return
+        if (seed := self._resumed["sampler_seed"]) is not None:
+            _sampler(runner).seed = seed
+        self._seen = self._resumed.get("seen", _seen(runner, runner.epoch, runner.iter))
+        if len(self._resumed["ranks"]) != get_world_size():
             count = len(self._resumed["ranks"])
             _warn(f"the checkpoint is of {count} processes: random numbers go on from new states")
             self._resumed = None
-        elif workers:
+        elif workers and not seeded:
             _warn(
                 f"num_workers={workers}: worker processes draw random numbers of their own, so this run is "
-                "not bit for bit the one that was interrupted (num_workers=0 is)"
+                "not bit for bit the one that was interrupted"
             )
-        if self._resumed is not None and self._resumed["sampler_seed"] is not None:
-            runner.train_dataloader.sampler.seed = self._resumed["sampler_seed"]
+        elif self._seen and not seeded and not _by_iteration(runner):
+            _warn(
+                "the checkpoint is from the middle of an epoch, which begins anew here; it would go on with "
+                "custom_hooks=[dict(type='RandomStateHook', sample_seeds=True)]"
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Restore, now or once an iteration-based loop has skipped what it had seen."""
+        loop, loader = runner.train_loop, runner.train_dataloader
+        seen, self._seen = self._seen, 0
+        if isinstance(loader, SeededLoader):
+            loader.batch_sampler.epoch, loader.batch_sampler.skip = runner.epoch, seen
+            if seen and _by_iteration(runner):
+                # What the loop skips is nothing: the sampler has been led past it.
+                nothing = itertools.repeat(None, seen)
+                loop.dataloader_iterator = itertools.chain(nothing, loop.dataloader_iterator)
         if self._resumed is None:
             return
         state, self._resumed = self._resumed["ranks"][get_rank()], None
-        iterator = getattr(runner.train_loop, "dataloader_iterator", None)
-        if iterator is None:
-            set_random_state(state)
+        if _by_iteration(runner):
+            loop.dataloader_iterator = _restore_after(loop.dataloader_iterator, runner.iter, state)
         else:
-            runner.train_loop.dataloader_iterator = _restore_after(iterator, runner.iter, state)
+            set_random_state(state)
 
     def restore_now(self) -> None:
         """Restore already before the training proper begins, for who validates then; later once more."""
@@ -163,6 +194,24 @@ def _restore_after(batches: Iterator, count: int, state: dict[str, Any]) -> Iter
         yield next(batches)
     set_random_state(state)
     yield from batches
+
+
+def _by_iteration(runner: Runner) -> bool:
+    """Whether the training loop counts updates, not epochs."""
+    return hasattr(runner.train_loop, "dataloader_iterator")
+
+
+def _seen(runner: Runner, epoch: int, iteration: int) -> int:
+    """Batches that a resumed loop has seen of what its data loader gives anew."""
+    if _by_iteration(runner):
+        return iteration
+    return max(0, iteration - epoch * len(runner.train_dataloader))
+
+
+def _sampler(runner: Runner) -> Any:
+    """The sampler of the training data; a batch sampler of the config's own has it."""
+    loader = runner.train_dataloader
+    return getattr(loader.batch_sampler, "sampler", None) or loader.sampler
 
 
 def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:

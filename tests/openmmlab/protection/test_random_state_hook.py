@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_training import runner
 
-from wrs_mm.engine.random_state_hook import RANDOM_STATES, random_state, set_random_state
+from wrs_mm.openmmlab.protection.random_state_hook import RANDOM_STATES, random_state, set_random_state
 
 
 class Kill(Hook):
