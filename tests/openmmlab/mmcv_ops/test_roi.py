@@ -1,7 +1,7 @@
 """RoI pooling and RoI align agree with plain loops, with torchvision and with their gradients.
 
-The operators are in wrs_mm.openmmlab.mmcv_ops.roi_pool, wrs_mm.openmmlab.mmcv_ops.roi_align and, of the maximum,
-wrs_mm.openmmlab.mmcv_ops.roi_align_max.
+The operators are in wrs_mm.openmmlab.mmcv_ops.roi_pool, wrs_mm.openmmlab.mmcv_ops.roi_align and, of
+the maximum, wrs_mm.openmmlab.mmcv_ops.roi_align_max.
 """
 
 from __future__ import annotations

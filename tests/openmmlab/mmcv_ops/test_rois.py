@@ -1,4 +1,7 @@
-"""What RoI operators do alike: regions that are not finite, layouts of memory, precisions (wrs_mm.openmmlab.mmcv_ops.precision)."""
+"""What RoI operators do alike: regions that are not finite, layouts of memory, precisions.
+
+Of these, the last is in wrs_mm.openmmlab.mmcv_ops.precision.
+"""
 
 from __future__ import annotations
 
