@@ -47,9 +47,9 @@ def test_installed_configs_are_recipes(write_plan):
     assert specs[0].id == "mmdet-faster_rcnn-faster-rcnn_r50_fpn_1x_coco__none__seed0"
 
 
-def test_the_plans_of_the_checkout_name_the_folders_that_they_always_named():
+def test_the_quickstarts_plan_names_a_folder_for_each_arm():
     expected = [
-        f"{recipe}__{arm}__seed0"
+        f"{recipe}__{arm}__seed0__test"
         for recipe in ("mini-faster-rcnn_r18-narrow_fpn_mini-coco", "mini-pspnet_r18-narrow_mini-cityscapes")
         for arm in ("none", "wd", "wrs")
     ]
