@@ -21,20 +21,22 @@ from wrs_mm.rescaling import WeightRescaler, observe
 
 
 def interleaved(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each function, called in turn."""
+    """Median seconds of each function, called in turn, until what it began on a GPU has ended."""
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
     times: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(repeats + 3):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
+            wait()
             if repeat >= 3:  # the first are warm-up
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def step_costs(repeats: int) -> dict[str, float]:
+def step_costs(repeats: int, device: str = "cpu") -> dict[str, float]:
     """Median seconds of a copy, a rescale and optimizer steps on ResNet-50's convolutions."""
-    model = torchvision.models.resnet50()
+    model = torchvision.models.resnet50().to(device)
     convolutions = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
     for weight in convolutions:
         weight.grad = torch.randn_like(weight) * 1e-3
@@ -46,7 +48,7 @@ def step_costs(repeats: int) -> dict[str, float]:
     follower = WeightRescaler(model, matched, interval=1, target_schedule="decay_and_growth")
     for each in (rescaler, follower):
         with each.observing():
-            model(torch.randn(2, 3, 64, 64)).sum()
+            model(torch.randn(2, 3, 64, 64, device=device)).sum()
         if len(each.rescaled) != len(convolutions):
             raise SystemExit("not every convolution was found scale-invariant")
 

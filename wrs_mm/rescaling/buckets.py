@@ -20,7 +20,7 @@ from wrs_mm.rescaling.observation import NormFacts
 from wrs_mm.rescaling.verdicts import Verdict
 
 CACHED_NUMBERS = 1 << 19
-"""How many numbers of weights are worked on at a time; 2 MB of float32 fit into most caches."""
+"""How many numbers of weights are worked on at a time on a CPU; 2 MB of float32 fit into most caches."""
 
 
 class Bucket:
@@ -136,12 +136,16 @@ class Bucket:
         return {"dead": dead, "nonfinite": ~finite, "unfoldable": finite & (self.norms > self.largest[:-1])}
 
     def _make_chunks(self) -> list[_Chunk]:
-        """Weights in their order, as many in a chunk as CACHED_NUMBERS allows."""
+        """Weights in their order, as many in a chunk as CACHED_NUMBERS allows; elsewhere all in one."""
         chunks: list[list[_RescaledWeight]] = []
-        numbers, start = CACHED_NUMBERS, 0
+        # A GPU waits for kernels to be launched rather than for memory: the fewer, the better.
+        most = (
+            CACHED_NUMBERS if self.targets.device.type == "cpu" else sum(w.numel() for w, _ in self._weights)
+        )
+        numbers, start = most, 0
         for (weight, groups), count in zip(self._weights, self._slots, strict=True):
             numbers += weight.numel()
-            if numbers > CACHED_NUMBERS:
+            if numbers > most:
                 weights: list[_RescaledWeight] = []
                 chunks.append(weights)
                 numbers = weight.numel()

@@ -1,0 +1,88 @@
+"""What a rescale asks of a GPU, without one: where its tensors are, and how many kernels it launches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from wrs_mm.rescaling import WeightRescaler
+
+GPU = "cuda:0"
+OPTIONS = [
+    {},
+    {"granularity": "layer"},
+    {"target": "init", "target_schedule": "decay"},
+    {"target": 1.0, "target_schedule": "decay_and_growth"},
+]
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operations that compute something: all but views and questions about a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.namespace == "aten" and not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def network(layers: int, device: str) -> nn.Sequential:
+    """Convolutions, the last one transposed, each with a BN."""
+    kinds = [nn.Conv2d] * (layers - 1) + [nn.ConvTranspose2d]
+    blocks = [
+        (kind(8, 8, 3, padding=1, device=device), nn.BatchNorm2d(8, device=device), nn.ReLU())
+        for kind in kinds
+    ]
+    return nn.Sequential(*[module for block in blocks for module in block])
+
+
+def optimized(model: nn.Module, **options: Any) -> tuple[torch.optim.Optimizer, WeightRescaler]:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2, foreach=False)
+    return optimizer, WeightRescaler(model, optimizer, **options)
+
+
+def found(layers: int, **options: Any) -> dict[str, Any]:
+    """What the first forward shows; it looks at values, which a fake tensor has not."""
+    model = network(layers, "cpu")
+    _, rescaler = optimized(model, **options)
+    with rescaler.observing():
+        model(torch.randn(2, 8, 6, 6)).square().mean()
+    return rescaler.invariant_weights.state_dict()
+
+
+def kernels(layers: int, **options: Any) -> tuple[int, int]:
+    """Of a rescale and of the optimizer's step, on a GPU that is not there."""
+    state = found(layers, **options)
+    with FakeTensorMode():
+        model = network(layers, GPU)
+        optimizer, rescaler = optimized(model, **options)
+        rescaler.invariant_weights.load_state_dict(state)
+        for parameter in model.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        optimizer.step()
+        with Kernels() as both:
+            optimizer.step()
+        with Kernels() as rescale:
+            rescaler.rescale()
+        assert len(rescaler.rescaled) == layers
+        states = [value for held in optimizer.state.values() for value in held.values()]
+        assert {str(t.device) for t in (*model.parameters(), *model.buffers(), *states)} == {GPU}
+    return rescale.count, both.count - rescale.count
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_rescale_on_a_gpu_stays_there_and_grows_by_less_than_the_step_before_it(options: dict) -> None:
+    (few, few_steps), (many, many_steps) = (kernels(layers, **options) for layers in (4, 24))
+    follows_decay = "target_schedule" in options
+    # A norm and a multiplication for each weight; the rest is the same for any number of them.
+    assert many - few == 2 * 20
+    assert follows_decay or few - 2 * 4 == 33
+    # Momentum, the gradient and the parameter itself, of which a layer has four, and weight decay.
+    assert many_steps - few_steps == (4 * 3 + (4 if follows_decay else 3)) * 20

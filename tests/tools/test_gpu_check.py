@@ -1,0 +1,51 @@
+"""tools/perf/gpu_check.py, tried on a CPU: its page, and what becomes of a check that fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "perf" / "gpu_check.py"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    spec = importlib.util.spec_from_file_location("gpu_check", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_fails_is_a_line_of_the_page_and_the_rest_goes_on(script: ModuleType) -> None:
+    apart = script.Check("Operators", "one", lambda: script._compared([torch.ones(2)], [torch.zeros(2)]))
+    found = [(check, script.outcome(check)) for check in (apart, apart._replace(run=lambda: "fine"))]
+    page = script.page("cpu", found)
+    assert "1 of 2 checks hold" in page
+    assert "| one | **failed**: AssertionError: differs by 1e+00 from the CPU |" in page
+    assert "| one | fine |" in page
+
+
+@pytest.mark.slow
+def test_the_script_writes_its_page(tmp_path: Path) -> None:
+    options = ["--device", "cpu", "--recipes", "mini/retinanet*", "--size", "64", "--repeats", "1"]
+    command = [sys.executable, str(SCRIPT), *options, "--out", str(tmp_path / "page.md")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert page.count("`mini/retinanet_r18-narrow_fpn_mini-coco`, ") == 4
+    assert "failed" not in page
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("gpu_check: error: PyTorch finds no GPU")
