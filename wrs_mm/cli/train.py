@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import DictAction
 
 from wrs_mm import regularizers
-from wrs_mm.bench.plan.resolve import require_data
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import config_path, load_config
 from wrs_mm.openmmlab.training import LAUNCHERS, train
@@ -52,10 +50,21 @@ def run(args: argparse.Namespace) -> int:
     config, arm = options.pop("config"), options.pop("arm")
     options["protected"] = not options.pop("unprotected")
     if options["protected"]:
-        options["check"] = functools.partial(require_data, split="tune")
+        options["check"] = _check_data
     with remedies():
         train(load_arm(config, arm) if arm else config, **options)
     return 0
+
+
+def _check_data(config: Config) -> None:
+    """Check that the data that a training reads is there.
+
+    Raises:
+        DatasetError: It is not.
+    """
+    from wrs_mm.datasets.layout import require_dataset
+
+    require_dataset(config, ("train", "val"))
 
 
 def load_arm(recipe: str, name: str) -> Config:

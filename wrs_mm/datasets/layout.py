@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,22 @@ _MAKERS = {
 }
 """Our own sets: the command that makes each, or brings it up to date, and the version that it makes."""
 
+SPLITS = ("train", "val", "test")
+"""What a config calls the parts of its data."""
 
-def require_dataset(cfg: Mapping[str, Any]) -> None:
+
+def require_dataset(cfg: Mapping[str, Any], splits: Iterable[str] = SPLITS) -> None:
     """Check that what the data loaders and evaluators of a config read exists and is up to date.
 
     Args:
         cfg: A resolved mmdet or mmseg config.
+        splits: Those of :data:`SPLITS` that are read.
 
     Raises:
         DatasetError: Names the first missing path, or a set of ours that another version made, and
             says what to run.
     """
-    for path in dataset_paths(cfg):
+    for path in dataset_paths(cfg, splits):
         ours = next((part for part in path.parts if part in _MAKERS), None)
         if ours:
             _require_ours(path, ours)
@@ -63,15 +67,16 @@ def with_remedy(error: DatasetError) -> DatasetError:
     return DatasetError(f"{error}, or run `{command}`") if command else error
 
 
-def dataset_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:
+def dataset_paths(cfg: Mapping[str, Any], splits: Iterable[str] = SPLITS) -> Iterator[Path]:
     """Yield the annotation files and image folders that a config's loaders and evaluators read."""
-    for split in ("train", "val", "test"):
+    for split in splits:
         loader = cfg.get(f"{split}_dataloader")
         if loader:
             yield from _paths(loader.get("dataset") or {})
         for evaluator in evaluator_configs(cfg.get(f"{split}_evaluator")):
-            if "://" not in (evaluator.get("ann_file") or "://"):
-                yield Path(evaluator["ann_file"])
+            annotations = evaluator.get("ann_file")
+            if annotations and "://" not in annotations:
+                yield Path(annotations)
 
 
 def _paths(dataset: Mapping[str, Any]) -> Iterator[Path]:

@@ -136,8 +136,7 @@ def require_data(config: Config, split: Split) -> None:
     Raises:
         DatasetError: It does not.
     """
-    unread = () if split == "test" else ("test_",)
-    require_dataset({key: value for key, value in config.items() if not key.startswith(unread)})
+    require_dataset(config, ("train", "val", "test") if split == "test" else ("train", "val"))
 
 
 def task(config: Config) -> str:
