@@ -34,9 +34,6 @@ REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {
 RECIPE_KEY = "regularizers"
 """The key of a config that says the options of its arms, by regularizer; no Runner reads it."""
 
-_LR = "lr"
-"""What every regularizer takes beside its own options: the learning rate of the arm."""
-
 
 def names() -> tuple[str, ...]:
     """The names of all regularizers."""
@@ -54,8 +51,13 @@ def _options_of(name: str) -> tuple[str, ...]:
     return tuple(inspect.signature(REGULARIZERS[name]).parameters)[1:]
 
 
-def check(name: str, **options: Any) -> None:
+def check(name: str, *, lr: Any = None, **options: Any) -> None:
     """Check a regularizer's name and options without a recipe.
+
+    Args:
+        name: The regularizer.
+        lr: The arm's own learning rate, which every regularizer takes beside its options; None for none.
+        **options: Its options.
 
     Raises:
         OptionError: It does not exist, has no such option, or the value is out of its range; its ``option``
@@ -73,11 +75,8 @@ def check(name: str, **options: Any) -> None:
         except OptionError as error:
             raise OptionError(str(error), option) from None
     REGULARIZERS[name](plain, **options)
-
-
-def _check_lr(name: str, lr: Any) -> None:
     if lr is not None and not (is_number(lr) and lr > 0):
-        raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", _LR)
+        raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", "lr")
 
 
 def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
@@ -93,8 +92,7 @@ def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
         for name, options in said.items():
             if not isinstance(options, Mapping):
                 raise OptionError(f"write {name}=dict(...), not {options!r}")
-            check(name, **{option: value for option, value in options.items() if option != _LR})
-            _check_lr(name, options.get(_LR))
+            check(name, **options)
     except OptionError as error:
         raise OptionError(f"{cfg.filename or 'the config'}: {RECIPE_KEY}: {error}") from error
     return {name: dict(options) for name, options in said.items()}
@@ -114,15 +112,14 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
         OptionError: The regularizer or an option does not exist, or does not go with this recipe.
     """
     options = {**recipe_options(cfg).get(name, {}), **options}
-    lr = options.pop(_LR, None)
     check(name, **options)
-    _check_lr(name, lr)
+    lr = options.pop("lr", None)
     arm = copy.deepcopy(cfg)
     # An arm has no arms.
     arm.pop(RECIPE_KEY, None)
     optim_wrapper = copy.deepcopy(cfg.optim_wrapper.to_dict())
     if lr is not None:
-        optim_wrapper["optimizer"][_LR] = lr
+        optim_wrapper["optimizer"]["lr"] = lr
     arm.optim_wrapper = REGULARIZERS[name](optim_wrapper, **options)
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
     if "wrs_mm" not in imports["imports"]:
