@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
+from wrs_mm.openmmlab.generators import kept_generators
 from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
 from wrs_mm.values import one_line
@@ -33,16 +34,11 @@ __all__ = ["Empty", "build_model", "random_batch", "seeded", "smallest_size", "t
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed Python's, numpy's and torch's CPU generators, and put their states back afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    with kept_generators():
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+        yield
 
 
 def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> nn.Module:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader
 
 from wrs_mm.openmmlab.distributed import exit_with_launcher
+from wrs_mm.openmmlab.generators import kept_generators
 
 
 class Draw(NamedTuple):
@@ -162,7 +162,7 @@ def _load(dataset: Any, draws: Sequence[Draw]) -> list[Any]:
     if not all(isinstance(draw, Draw) for draw in draws):
         return [dataset[index] for index in draws]  # somebody else's loader
     samples = []
-    with _own_generators():
+    with kept_generators():
         for draw in draws:
             _seed_generators(draw.key)
             samples.append(dataset[draw.index])
@@ -183,19 +183,6 @@ def _begin_worker(begin: Callable[[int], None] | None, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if begin is not None:
         begin(number)
-
-
-@contextmanager
-def _own_generators() -> Iterator[None]:
-    """Give the training's generators back as they were."""
-    # Not CUDA's, which a worker must not touch: samples are loaded on the CPU.
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
 
 
 def _seed_generators(key: Iterable[Any]) -> None:
