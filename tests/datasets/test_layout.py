@@ -91,5 +91,6 @@ def test_a_missing_annotation_file_of_the_evaluator_is_found(tiny_mini: Path) ->
 def test_an_error_about_our_own_data_names_the_command_that_makes_it():
     error = with_remedy(DatasetError("data/mini-cityscapes/train does not exist"))
     assert str(error).endswith("or run `wrs-mm data make mini`")
+    assert with_remedy(error) is error
     other = DatasetError("data/cityscapes/train does not exist")
     assert with_remedy(other) is other

@@ -44,6 +44,13 @@ def test_the_script_writes_its_page(tmp_path: Path) -> None:
     assert "failed" not in page
 
 
+def test_what_is_no_device_is_said_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--device", "gpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("gpu is no device; write cuda:0 or cpu")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True)

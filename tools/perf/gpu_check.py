@@ -304,6 +304,15 @@ def page(device: str, found: list[tuple[Check, str]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _device(text: str) -> str:
+    """A device's name; argparse says of another that it is none."""
+    try:
+        torch.device(text)
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text} is no device; write cuda:0 or cpu") from None
+    return text
+
+
 def main() -> int:
     """Try everything and write the page.
 
@@ -311,7 +320,7 @@ def main() -> int:
         0 where all checks hold, else 1; 2 without a GPU.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--device", default="cuda:0", help="default: cuda:0")
+    parser.add_argument("--device", type=_device, default="cuda:0", help="default: cuda:0")
     parser.add_argument(
         "--recipes", default="c[io]*/*", help="which, with wildcards (default: COCO and Cityscapes)"
     )

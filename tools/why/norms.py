@@ -24,11 +24,13 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from wrs_mm.errors import UsageError
 from wrs_mm.files import write_bytes
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.training import train
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.rescaling.functional import filter_norms
+from wrs_mm.values import one_line
 
 ARMS = ("none", "wd", "wrs", "wrs_matched")
 STYLES = {"none": (0, (1, 2)), "wd": "solid", "wrs": "dashed", "wrs_matched": (0, (6, 2, 1, 2))}
@@ -118,7 +120,11 @@ def draw(csv: Path, picture: Path) -> None:
 
 
 def main() -> int:
-    """Record or draw."""
+    """Record or draw.
+
+    Returns:
+        0, or 2 where something that is read is missing or cannot be used.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="train the arms of a recipe")
@@ -129,7 +135,11 @@ def main() -> int:
     drawing.add_argument("csv", type=Path)
     drawing.add_argument("picture", type=Path, help="the file to write: .svg or .png")
     options = vars(parser.parse_args())
-    {"record": record, "draw": draw}[options.pop("command")](**options)
+    try:
+        {"record": record, "draw": draw}[options.pop("command")](**options)
+    except (UsageError, OSError) as error:
+        print(f"norms: error: {one_line(error)}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -64,7 +64,8 @@ def _require_ours(path: Path, name: str) -> None:
 def with_remedy(error: DatasetError) -> DatasetError:
     """The same error, with the command that makes the data where it speaks of one of ours."""
     command = next((command for name, (command, _) in _MAKERS.items() if f"{name}/" in str(error)), None)
-    return DatasetError(f"{error}, or run `{command}`") if command else error
+    said = command is None or command in str(error)
+    return error if said else DatasetError(f"{error}, or run `{command}`")
 
 
 def dataset_paths(cfg: Mapping[str, Any], splits: Iterable[str] = SPLITS) -> Iterator[Path]:

@@ -1,0 +1,65 @@
+"""tools/why/norms.py: what it takes down of a training, the figure, and what it says of a missing file."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from wrs_mm.rescaling import WeightRescaler
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "why" / "norms.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("norms", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_norms_and_what_they_make_of_the_learning_rate_are_taken_down_every_so_often(
+    script: ModuleType,
+) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2))
+    rescaler = WeightRescaler(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    with rescaler.observing():
+        model(torch.randn(2, 3, 4, 4)).square().mean()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[3.0, 0, 0], [0, 4.0, 0]]).view(2, 3, 1, 1))
+    hook = script.NormRecorder(interval=2)
+    wrapper = SimpleNamespace(method=rescaler, get_lr=lambda: {"lr": [0.1]})
+    for iteration in range(4):
+        hook.after_train_iter(SimpleNamespace(iter=iteration, optim_wrapper=wrapper), iteration)
+    assert [row["iteration"] for row in hook.rows] == [2, 4]
+    assert hook.rows[0] == pytest.approx(
+        {"iteration": 2, "lr": 0.1, "norm": (25 / 2) ** 0.5, "effective_lr": 0.1 * (1 / 9 + 1 / 16) / 2}
+    )
+
+
+def test_a_table_becomes_the_same_picture_each_time(script: ModuleType, tmp_path: Path) -> None:
+    rows = [(arm, i, 0.1, 1.0, 0.1) for arm in script.ARMS for i in (10, 20)]
+    columns = ["arm", "iteration", "lr", "norm", "effective_lr"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "norms.csv", index=False)
+    for name in ("one.svg", "two.svg"):
+        script.draw(tmp_path / "norms.csv", tmp_path / name)
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "two.svg").read_text()
+    assert all(f"<!-- {arm} -->" in text for arm in script.ARMS)
+
+
+@pytest.mark.parametrize("command", [["record", "missing.py", "out.csv"], ["draw", "missing.csv", "out.svg"]])
+def test_a_missing_file_is_one_line(command: list[str], tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, SCRIPT, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("norms: error: ")
+    assert "missing." in done.stderr and "Traceback" not in done.stderr
