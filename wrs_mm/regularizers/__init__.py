@@ -1,7 +1,9 @@
 """The arms of a comparison: what is done to the scale-invariant weights.
 
-One file each, with one function: it takes a recipe's ``optim_wrapper`` and its options, and returns the arm's
-``optim_wrapper``. Nothing else that trains changes, so a difference between two arms is the regularizer's.
+One file each, with one function, whose first parameter says what of the recipe it takes and returns anew:
+``optim_wrapper``, or ``cfg``, the whole config as a dictionary, of which it returns the top-level keys that
+change. The other parameters are the arm's options. Nothing else that trains changes, so a difference between
+two arms is the regularizer's.
 
 What suits a recipe, it says itself, by a key of its own: ``regularizers = dict(wrs=dict(frozen_bn='fold'))``.
 There, an arm may also have a learning rate of its own, ``wrs=dict(lr=0.05)``: each arm as it was tuned.
@@ -12,7 +14,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmengine.config import Config
 
@@ -23,13 +25,24 @@ from wrs_mm.regularizers.wrs import wrs
 from wrs_mm.regularizers.wrs_matched import wrs_matched
 from wrs_mm.values import is_number
 
-REGULARIZERS: Mapping[str, Callable[..., dict[str, Any]]] = {
+Regularizer: TypeAlias = "Callable[..., dict[str, Any]]"
+"""``f(optim_wrapper, **options)`` or ``f(cfg, **options)``; see the head of this module."""
+
+REGULARIZERS: Mapping[str, Regularizer] = {
     "none": none,
     "wd": wd,
     "wrs": wrs,
     "wrs_matched": wrs_matched,
 }
-"""By name, what makes an arm's ``optim_wrapper`` of a recipe's and the regularizer's options."""
+"""By name, what makes an arm of a recipe and the regularizer's options."""
+
+_TAKES = ("optim_wrapper", "cfg")
+"""What a regularizer's first parameter may be called."""
+
+_PLAIN = {
+    "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
+}
+"""A recipe to try options on where there is none."""
 
 RECIPE_KEY = "regularizers"
 """The key of a config that says the options of its arms, by regularizer; no Runner reads it."""
@@ -40,15 +53,27 @@ def names() -> tuple[str, ...]:
     return tuple(REGULARIZERS)
 
 
-def _options_of(name: str) -> tuple[str, ...]:
-    """The names of a regularizer's options.
+def find(name: str) -> Regularizer:
+    """The regularizer of a name.
 
     Raises:
-        OptionError: There is no such regularizer.
+        OptionError: There is no such regularizer, or it takes neither ``optim_wrapper`` nor ``cfg``.
     """
     if name not in REGULARIZERS:
         raise OptionError(f"there is no regularizer {name!r}; there are {', '.join(REGULARIZERS)}")
-    return tuple(inspect.signature(REGULARIZERS[name]).parameters)[1:]
+    takes, *_ = inspect.signature(REGULARIZERS[name]).parameters
+    if takes not in _TAKES:
+        raise OptionError(f"the first parameter of the regularizer {name!r} must be {' or '.join(_TAKES)}")
+    return REGULARIZERS[name]
+
+
+def _changes(name: str, cfg: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The top-level keys of a config that a regularizer changes."""
+    regularizer = find(name)
+    takes, *_ = inspect.signature(regularizer).parameters
+    if takes == "cfg":
+        return regularizer(cfg, **options)
+    return {takes: regularizer(cfg[takes], **options)}
 
 
 def check(name: str, *, lr: Any = None, **options: Any) -> None:
@@ -63,18 +88,17 @@ def check(name: str, *, lr: Any = None, **options: Any) -> None:
         OptionError: It does not exist, has no such option, or the value is out of its range; its ``option``
             says which one is to blame.
     """
-    known = _options_of(name)
+    known = tuple(inspect.signature(find(name)).parameters)[1:]
     for option in options:
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}", option)
-    plain = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
     for option, value in options.items():
         try:
-            REGULARIZERS[name](plain, **{option: value})
+            _changes(name, _PLAIN, {option: value})
         except OptionError as error:
             raise OptionError(str(error), option) from None
-    REGULARIZERS[name](plain, **options)
+    _changes(name, _PLAIN, options)
     if lr is not None and not (is_number(lr) and lr > 0):
         raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", "lr")
 
@@ -99,9 +123,9 @@ def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
 
 
 def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
-    """An arm of a recipe: a new config with another ``optim_wrapper``.
+    """An arm of a recipe: a new config in which the regularizer has changed what it changes.
 
-    Beside it, the recipe's key ``regularizers`` is left out, and ``custom_imports`` names wrs_mm.
+    Beside that, the recipe's key ``regularizers`` is left out, and ``custom_imports`` names wrs_mm.
 
     Args:
         cfg: The recipe; left as it is.
@@ -117,10 +141,10 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     arm = copy.deepcopy(cfg)
     # An arm has no arms.
     arm.pop(RECIPE_KEY, None)
-    optim_wrapper = copy.deepcopy(cfg.optim_wrapper.to_dict())
     if lr is not None:
-        optim_wrapper["optimizer"]["lr"] = lr
-    arm.optim_wrapper = REGULARIZERS[name](optim_wrapper, **options)
+        arm.optim_wrapper.optimizer.lr = lr
+    for key, value in _changes(name, arm.to_dict(), options).items():
+        arm[key] = value
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
     if "wrs_mm" not in imports["imports"]:
         arm.custom_imports = {**imports, "imports": [*imports["imports"], "wrs_mm"]}

@@ -36,11 +36,9 @@ def overlay(cfg: Config, name: str, source: str | Path) -> str:
         )
     arm = apply_regularizer(cfg, name)
     file = Path(source).name if "::" not in str(source) else f"{str(source).removesuffix('.py')}.py"
-    changes = {
-        key: _change(cfg[key].to_dict() if key in cfg else {}, arm[key].to_dict())
-        for key in ("custom_imports", "optim_wrapper")
-        if cfg.get(key) != arm[key]
-    }
+    before, after = cfg.to_dict(), arm.to_dict()
+    # The recipe's own options for its arms go with nothing else; a child need not take them out.
+    changes = _change({key: value for key, value in before.items() if key in after}, after)
     return (
         f"# {inspect.cleandoc(REGULARIZERS[name].__doc__ or name).splitlines()[0]}\n"
         f"# Written by `wrs-mm config {file} --arm {name} --overlay`.\n"
