@@ -104,3 +104,51 @@ def test_layer_norm_is_invariant_to_the_whole_weight_where_it_spans_all_of_its_f
     assert verdicts(model, x, granularity="layer")["0.weight"].scale_invariant
     across = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.LayerNorm(8))  # over the width of an image
     assert not verdicts(across, torch.randn(2, 3, 8, 8), granularity="layer")["0.weight"].scale_invariant
+
+
+class _Distilled(nn.Module):
+    """A student whose teacher is out of sight, as mmdet's distillation holds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+        widths = zip((3, 6), (6, 8), strict=True)
+        layers = [layer for i, o in widths for layer in (nn.Conv2d(i, o, 3), nn.BatchNorm2d(o))]
+        object.__setattr__(self, "teacher", nn.Sequential(*layers).eval())
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.teacher(x).mean()
+        return (self.student(x).mean() - wanted).square()
+
+
+def test_a_teacher_that_is_no_part_of_the_model_has_no_weights_to_judge() -> None:
+    found = verdicts(_Distilled(), torch.randn(2, 3, 8, 8))
+    assert list(found) == ["student.0.weight"] and found["student.0.weight"].selected
+
+
+def test_what_goes_into_another_model_depends_on_the_scale() -> None:
+    class Perceived(_Distilled):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.teacher(self.student[0](x)[:, :3]).mean() + self.student(x).mean()
+
+    found = verdicts(Perceived(), torch.randn(2, 3, 12, 12))
+    assert not found["student.0.weight"].scale_invariant
+
+
+def test_a_weighted_sum_is_no_layer_with_filters() -> None:
+    class Expected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(3, 4, 3, bias=False)
+            self.norm = nn.BatchNorm2d(4)
+            self.register_buffer("places", torch.arange(6.0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            # Generalized focal loss: the mean of a distribution over places.
+            distances = F.linear(self.head(x), self.places)
+            return self.norm(self.conv(x)).mean() + distances.reshape(-1, 4)[distances.numel() // 8 :].mean()
+
+    found = verdicts(Expected(), torch.randn(2, 3, 8, 8))
+    assert found["conv.weight"].selected
+    assert not found["head.weight"].scale_invariant and "linear layer" in found["head.weight"].reason

@@ -17,7 +17,8 @@ def prepare() -> None:
     """Make the OpenMMLab packages work here, without importing a toolbox.
 
     mmcv gets its operators, mmengine loads checkpoints under ``weights_only`` and writes them
-    whole, launches on CPUs, knows the hooks that protect a training, and finds our configs as ``wrs_mm::…``.
+    whole, launches on CPUs, knows the hooks that protect a training, and finds our configs as ``wrs_mm::…``;
+    what is broken in a toolbox is mended.
     May be called any number of times.
     """
     import wrs_mm.openmmlab.protection  # noqa: F401
@@ -25,6 +26,7 @@ def prepare() -> None:
     from wrs_mm.openmmlab.distributed import launch_on_cpu
     from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
     from wrs_mm.openmmlab.scope import know_own_scope
+    from wrs_mm.openmmlab.toolbox_fixes import fix_toolboxes
 
     # mmengine 0.10 reloads pkg_resources with every config of a toolbox, and warns each time.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")
@@ -33,3 +35,4 @@ def prepare() -> None:
     save_atomically()
     launch_on_cpu()
     know_own_scope()
+    fix_toolboxes()

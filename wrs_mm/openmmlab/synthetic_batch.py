@@ -23,6 +23,12 @@ IGNORED = 255
 _SEMANTIC_STRIDE_OF_ROI_HEADS = 8
 """HTC's and SCNet's pipelines give their semantic branch a map of 1/8 of the image's size."""
 
+_BRANCHES = ("sup", "unsup_teacher", "unsup_student")
+"""Of a semi-supervised detector's pipeline."""
+
+_OBJECTS = ("cat", "dog", "cup", "car", "bus", "man", "sky", "sea")
+"""What a detector that reads text is asked for."""
+
 _NUM_PROPOSALS = 50
 """Boxes for an image of a detector that expects them from elsewhere (Fast R-CNN)."""
 
@@ -34,7 +40,8 @@ def random_batch(
     size: tuple[int, int] = (128, 128),
     seed: int = 0,
     empty: Empty = False,
-) -> dict[str, list[Any]]:
+    evaluation: bool = False,
+) -> dict[str, Any]:
     """Make a batch as the data loader of ``model``'s toolbox would.
 
     Args:
@@ -44,9 +51,11 @@ def random_batch(
         seed: Makes the batch; equal seeds make equal batches.
         empty: Which samples hold no object (in segmentation: only ignored pixels, or only the
             first class where the loss does not take ignored ones).
+        evaluation: Whether it is for ``val_step``, and not for a step of training.
 
     Returns:
-        ``{"inputs": [uint8 tensors of shape (channels, H, W)], "data_samples": [...]}``.
+        ``{"inputs": [uint8 tensors of shape (channels, H, W)], "data_samples": [...]}``; for training a
+        semi-supervised detector, each of them by branch.
 
     Raises:
         ConfigError: ``model`` is neither a detector nor a segmentor.
@@ -65,7 +74,10 @@ def random_batch(
             raise ConfigError(
                 f"{type(model).__name__} is neither a detector of mmdet nor a segmentor of mmseg"
             )
-    return {"inputs": inputs, "data_samples": samples}
+    batch = {"inputs": inputs, "data_samples": samples}
+    if not evaluation and _is_a(model, "mmdet.models", "SemiBaseDetector"):
+        return {key: {branch: list(value) for branch in _BRANCHES} for key, value in batch.items()}
+    return batch
 
 
 def _is_a(model: nn.Module, module: str, name: str) -> bool:
@@ -110,7 +122,16 @@ def _detection_sample(
     ignored = InstanceData(
         bboxes=HorizontalBoxes(torch.zeros(0, 4)), labels=torch.zeros(0, dtype=torch.int64)
     )
-    sample = DetDataSample(gt_instances=instances, ignored_instances=ignored, metainfo=_meta(size, index))
+    meta = {
+        **_meta(size, index),
+        # CenterNet's and CornerNet's pipelines pad an image; where it lies: top, bottom, left, right.
+        "border": (0, height, 0, width),
+        # Soft teachers take boxes from one view of an image to another.
+        "homography_matrix": np.eye(3, dtype=np.float32),
+    }
+    if hasattr(model, "language_model"):
+        meta |= {"text": " . ".join(_OBJECTS), "custom_entities": True}
+    sample = DetDataSample(gt_instances=instances, ignored_instances=ignored, metainfo=meta)
     semantic = _semantic_branch(model)
     if semantic is not None:
         classes, stride = semantic
@@ -186,6 +207,8 @@ def _num_thing_classes(model: nn.Module) -> int:
         count = getattr(module, "num_things_classes", getattr(module, "num_classes", None))
         if isinstance(count, int) and count > 0 and "rpn" not in name and "semantic" not in name:
             found.append(count)
+    if hasattr(model, "language_model"):
+        return len(_OBJECTS)
     return min(found, default=1)
 
 

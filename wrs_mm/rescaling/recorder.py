@@ -76,6 +76,11 @@ class Recorder:
         flow = self.flow_of(weight)
         if flow is None:
             name = self._parameters.get(id(weight))  # of somebody's own layer
+            if weight.dim() < 2 or (name is None and isinstance(weight, nn.Parameter)):
+                # A weighted sum, which has no filters; a parameter of another model, such as a teacher that
+                # this one holds out of sight.
+                self.rule_out(weight, f"the {kind} {module}")
+                return
             if name is not None:
                 flow = self._register(name, weight, transposed_groups)
             else:
@@ -132,11 +137,15 @@ class Recorder:
         """
         mean_name, var_name = self._buffers.get(id(mean)), self._buffers.get(id(var))
         norm = mean_name.rpartition(".")[0] if mean_name else module
+        unseen = NormFacts(mean_name, var_name, eps, False, [False] * x.size(1))
         flow = self.flow_of(x)
+        if flow is None and mean is not None and mean_name is None:
+            return  # another model's
+        if len(self.observation.norms.get(norm, unseen).other_inputs) != x.size(1):
+            norm = f"{norm} of {x.size(1)} channels"  # another model's too: it has the name of its class
         labels = channel_labels(flow.labels, x.size(1)) if flow is not None else None
         if labels is None:
             self.rule_out(x, f"{norm}, with several filters in one channel,")
-        unseen = NormFacts(mean_name, var_name, eps, False, [False] * x.size(1))
         facts = self.observation.norms.setdefault(norm, unseen)
         facts.frozen |= frozen
         by_channel = zip(facts.other_inputs, labels or [0] * x.size(1), strict=True)
