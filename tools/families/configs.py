@@ -47,7 +47,7 @@ fsaf/fsaf_r50_fpn_1x_coco
 gcnet/mask-rcnn_r50-syncbn-gcb-r4-c3-c5_fpn_1x_coco
 gfl/gfl_r50_fpn_1x_coco
 ghm/retinanet_r50_fpn_ghm-1x_coco
-glip/glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365
+glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco
 gn/mask-rcnn_r50_fpn_gn-all_2x_coco
 gn+ws/mask-rcnn_r50_fpn_gn-ws-all_2x_coco
 grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco

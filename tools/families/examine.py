@@ -61,6 +61,7 @@ def training(name: str) -> dict[str, Any]:
     arm = apply_regularizer(config, "wrs", frozen_bn="fold", target="init")
     model, size = _built(config)
     batches = [random_batch(model, size=size, seed=seed) for seed in range(STEPS)]
+    _settle_statistics(model, batches[0])
     wrapper = build_optim_wrapper(model, arm.optim_wrapper)
     rescaled: int | None = None
     try:
@@ -120,6 +121,25 @@ def _in_full_precision(config: Config) -> None:
     config.optim_wrapper.type = str(config.optim_wrapper.get("type", "OptimWrapper")).replace("Amp", "")
     for key in ("loss_scale", "dtype", "use_fsdp"):
         config.optim_wrapper.pop(key, None)
+
+
+def _settle_statistics(model: nn.Module, batch: dict[str, Any]) -> None:
+    """Give frozen BNs the statistics of a batch, as they fit pretrained weights: random weights explode."""
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from wrs_mm.openmmlab.synthetic import train_loss
+
+    frozen = [module for module in model.modules() if isinstance(module, _BatchNorm) and not module.training]
+    momenta = [module.momentum for module in frozen]
+    for module in frozen:
+        module.train()
+        module.momentum = 1.0
+    with torch.no_grad():
+        train_loss(model, batch, seed=0)
+    for module, momentum in zip(frozen, momenta, strict=True):
+        module.eval()
+        module.momentum = momentum
 
 
 def _step(model: nn.Module, wrapper: OptimWrapper, batch: dict[str, Any]) -> float:

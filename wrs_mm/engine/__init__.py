@@ -1,7 +1,8 @@
-"""The method inside mmengine. Importing it registers wrappers and constructor."""
+"""The method inside mmengine. Importing it registers wrappers, constructor and hooks."""
 
 from __future__ import annotations
 
+from wrs_mm.engine import hooks
 from wrs_mm.engine.constructor import ScaleInvariantOptimWrapperConstructor
 from wrs_mm.engine.optim_wrapper import (
     AmpScaleInvariantOptimWrapper,
@@ -16,4 +17,5 @@ __all__ = [
     "ScaleInvariantOptimWrapper",
     "ScaleInvariantOptimWrapperConstructor",
     "WRSOptimWrapper",
+    "hooks",
 ]

@@ -19,7 +19,7 @@ def _give_ssd_head_a_loss(module: ModuleType) -> None:
         module.SSDHead.loss_cls = None
 
 
-FIXES: Mapping[str, Callable[[ModuleType], None]] = {
+_FIXES: Mapping[str, Callable[[ModuleType], None]] = {
     "mmdet.models.dense_heads.ssd_head": _give_ssd_head_a_loss,
 }
 """By module, what mends it once it has been imported."""
@@ -31,7 +31,7 @@ class _FixingFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in FIXES:
+        if fullname not in _FIXES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -39,7 +39,7 @@ class _FixingFinder(MetaPathFinder):
 
             def execute_and_fix(module: ModuleType) -> None:
                 execute(module)
-                FIXES[fullname](module)
+                _FIXES[fullname](module)
 
             spec.loader.exec_module = execute_and_fix  # type: ignore[method-assign]
         return spec
@@ -49,6 +49,6 @@ def fix_toolboxes() -> None:
     """Mend what is imported from now on, and what has been already; a second call changes nothing."""
     if not any(isinstance(finder, _FixingFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _FixingFinder())
-    for name, fix in FIXES.items():
+    for name, fix in _FIXES.items():
         if name in sys.modules:
             fix(sys.modules[name])

@@ -1,0 +1,107 @@
+"""The hook in real Runners: it measures, changes nothing, and goes on after an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from toy_training import INVARIANT, Network, runner
+
+from wrs_mm.engine.hooks import WeightDynamicsHook
+from wrs_mm.engine.hooks.dynamics_file import read
+from wrs_mm.engine.hooks.weight_dynamics_hook import stage_of
+from wrs_mm.errors import OptionError
+
+HOOK = {"type": "WeightDynamicsHook", "interval": 2}
+PLAIN = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.05, "momentum": 0.9}}
+
+
+def trained(folder: Path, *hooks: dict[str, Any], plain: bool = False) -> Runner:
+    made = runner(folder, by_epoch=False, name=folder.name, custom_hooks=list(hooks))
+    if plain:
+        made.optim_wrapper = PLAIN
+    made.train()
+    return made
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_it_measures_with_a_regularizer_and_with_none_and_changes_nothing(
+    tmp_path: Path, plain: bool
+) -> None:
+    without = trained(tmp_path / "without", plain=plain)
+    made = trained(tmp_path / "with", HOOK, plain=plain)
+    for (name, expected), found in zip(
+        without.model.named_parameters(), made.model.parameters(), strict=True
+    ):
+        assert torch.equal(expected, found), name
+    found = read(tmp_path / "with")
+    assert found is not None and tuple(found.weights) == INVARIANT and found.stages == ["stem", "block"]
+    # The first forward is what tells the weights.
+    assert found.iterations.tolist() == list(range(2, 17, 2))
+    by_name = dict(zip(found.quantities, found.values.transpose(2, 0, 1), strict=True))
+    assert (by_name["turn"] > 0).all() and (by_name["cosine"] < 1e-3).all() and (by_name["zero"] == 0).all()
+    lr = 0.05
+    assert by_name["effective_lr"][0] == pytest.approx(lr / by_name["norm"][0] ** 2, rel=0.3)
+
+
+def test_the_visualizer_shows_each_stage(tmp_path: Path) -> None:
+    made = runner(tmp_path, by_epoch=False, name="shown", custom_hooks=[HOOK])
+    shown: list[tuple[dict[str, float], int]] = []
+    made.visualizer.add_scalars = lambda scalars, step=0, **_: shown.append((scalars, step))  # type: ignore[method-assign]
+    made.train()
+    dynamics = [
+        (scalars, step) for scalars, step in shown if any(key.startswith("dynamics/") for key in scalars)
+    ]
+    assert [step for _, step in dynamics] == list(range(2, 17, 2))
+    assert {"dynamics/stem/norm", "dynamics/block/turn", "dynamics/block/effective_lr"} <= dynamics[0][
+        0
+    ].keys()
+
+
+def test_a_resumed_run_measures_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    runner(tmp_path / "whole", by_epoch=True, name="whole", custom_hooks=[HOOK]).train()
+    stopped = runner(tmp_path / "parts", by_epoch=True, name="stopped", custom_hooks=[HOOK])
+    stopped.train_loop._max_epochs = 3
+    stopped.train()
+    # Its last checkpoint is lost: an epoch is made again.
+    load = {"load_from": str(tmp_path / "parts" / "epoch_2.pth"), "resume": True}
+    runner(tmp_path / "parts", by_epoch=True, name="resumed", custom_hooks=[HOOK], **load).train()
+    whole, parts = read(tmp_path / "whole"), read(tmp_path / "parts")
+    assert whole is not None and parts is not None
+    assert parts.iterations.tolist() == whole.iterations.tolist()
+    assert parts.values.tobytes() == whole.values.tobytes()
+
+
+def test_between_two_reports_it_keeps_no_weights(tmp_path: Path) -> None:
+    made = trained(tmp_path, {**HOOK, "interval": 5})
+    (hook,) = (hook for hook in made.hooks if isinstance(hook, WeightDynamicsHook))
+    assert hook._watch is None
+    assert not any(made.optim_wrapper.optimizer._optimizer_step_pre_hooks.values())
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1.5])
+def test_the_interval_is_checked(interval: Any) -> None:
+    with pytest.raises(OptionError, match="interval must be a positive whole number"):
+        WeightDynamicsHook(interval)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("backbone.layer3.1.conv2.weight", "backbone.layer3"),
+        ("backbone.conv1.weight", "backbone.stem"),
+        ("backbone.stem.3.weight", "backbone.stem"),
+        ("decode_head.bottleneck.conv.weight", "decode_head"),
+        ("fc.weight", "fc"),
+    ],
+)
+def test_a_weight_is_in_a_stage_of_the_network(name: str, stage: str) -> None:
+    assert stage_of(name) == stage
+
+
+def test_the_network_of_these_tests_is_in_two_stages() -> None:
+    assert [stage_of(name) for name in INVARIANT] == ["stem", "block"]
+    assert set(INVARIANT) <= {name for name, _ in Network().named_parameters()}

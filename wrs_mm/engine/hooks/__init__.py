@@ -1,0 +1,7 @@
+"""Hooks that anyone adds to a config. Importing it registers them."""
+
+from __future__ import annotations
+
+from wrs_mm.engine.hooks.weight_dynamics_hook import WeightDynamicsHook
+
+__all__ = ["WeightDynamicsHook"]

@@ -1,0 +1,158 @@
+"""Watches what a training does to its scale-invariant weights, with any regularizer and with none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import HOOKS
+from torch import nn
+
+from wrs_mm.engine.hooks.dynamics_file import DynamicsFile
+from wrs_mm.errors import OptionError
+from wrs_mm.rescaling import ScaleInvariantWeights
+from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight
+
+_SHOWN = ("norm", "effective_lr", "turn", "cosine", "growth", "zero", "nonfinite")
+"""What goes to the visualizer, of each stage; the file has everything of each weight."""
+
+
+@HOOKS.register_module()
+class WeightDynamicsHook(Hook):
+    """Every ``interval`` updates, measures one: norms, effective learning rates, turns, growth.
+
+    See :data:`wrs_mm.rescaling.dynamics.QUANTITIES`. Means over the weights of each stage of the network go
+    to mmengine's visualizer (and with it to TensorBoard, Weights & Biases, MLflow), as
+    ``dynamics/STAGE/QUANTITY``; all quantities of each weight to ``weight_dynamics`` in the work dir
+    (:mod:`.dynamics_file`). The scale-invariant weights are those of the regularizer; where there is none,
+    they are found in the first forward.
+
+    Between what it measures it keeps nothing of the weights and does nothing.
+
+    Args:
+        interval: In updates; a positive whole number.
+        frozen_bn: ``'fold'`` watches weights before frozen BN too, where no regularizer has chosen.
+
+    Raises:
+        OptionError: The interval is not positive.
+    """
+
+    # The iteration's numbers are in the visualizer before the logger writes them out.
+    priority = "NORMAL"
+
+    def __init__(self, interval: int = 50, frozen_bn: str = "skip") -> None:
+        if not isinstance(interval, int) or interval < 1:
+            raise OptionError(
+                f"WeightDynamicsHook: interval must be a positive whole number, not {interval!r}"
+            )
+        self.interval = interval
+        self.frozen_bn = frozen_bn
+        self._found: ScaleInvariantWeights | None = None
+        self._watch: UpdateWatch | None = None
+        self._file: DynamicsFile | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Take the regularizer's weights, or see to it that the first forward is observed.
+
+        Raises:
+            OptionError: The training has several optimizers.
+        """
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise OptionError("WeightDynamicsHook watches one optimizer, and this training has several")
+        method = getattr(runner.optim_wrapper, "method", None)
+        if method is not None:
+            self._found = method.invariant_weights
+            return
+        self._found = ScaleInvariantWeights(runner.model, frozen_bn=self.frozen_bn)
+        _observe_first_forward(runner.optim_wrapper, self._found)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask for the update to come, if it is its turn."""
+        # All processes have the same weights: one measures.
+        if (runner.iter + 1) % self.interval or not is_main_process():
+            return
+        if self._watch is None and self._found is not None and self._found.found:
+            self._watch, self._file = self._begin(runner, self._found)
+        if self._watch is not None:
+            self._watch.ask()
+
+    def _begin(self, runner: Any, found: ScaleInvariantWeights) -> tuple[UpdateWatch, DynamicsFile]:
+        parameters = dict(found.model.named_parameters())
+        weights = [WatchedWeight(v.name, parameters[v.name], v.transposed_groups) for v in found.selected]
+        names = [weight.name for weight in weights]
+        stages = [stage_of(name) for name in names]
+        watch = UpdateWatch(runner.optim_wrapper.optimizer, weights)
+        file = DynamicsFile.begin(Path(runner.work_dir), names, stages, QUANTITIES, after=runner.iter)
+        return watch, file
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write what was measured."""
+        measured = self._watch.take() if self._watch is not None else None
+        if measured is None or self._file is None:
+            return
+        values = measured.numpy()
+        self._file.append(runner.iter + 1, values)
+        runner.visualizer.add_scalars(
+            {
+                f"dynamics/{stage}/{quantity}": float(row[QUANTITIES.index(quantity)])
+                for stage, row in _by_stage(values, self._file.stages).items()
+                for quantity in _SHOWN
+            },
+            step=runner.iter + 1,
+        )
+
+    def after_train(self, runner: Any) -> None:
+        """Leave the optimizer alone."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+
+def stage_of(name: str) -> str:
+    """The stage of the network that a weight is in: ``backbone.layer1``, ``backbone.stem``, ``neck``, ….
+
+    Example:
+        >>> [stage_of(name) for name in ("backbone.layer2.0.conv1.weight", "backbone.conv1.weight")]
+        ['backbone.layer2', 'backbone.stem']
+    """
+    module, *rest = name.split(".")[:-1]
+    if module != "backbone" or not rest:
+        return module
+    # What is no sequence of blocks stands before the first: the stem's convolutions.
+    return f"backbone.{rest[0]}" if len(rest) > 2 else "backbone.stem"
+
+
+def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Means over the weights of each stage, in the order in which the stages first come up.
+
+    Args:
+        values: ``(weights, quantities)``.
+        stages: Of each weight.
+    """
+    return {
+        stage: np.nanmean(values[[s == stage for s in stages]], axis=0)
+        if not np.isnan(values[[s == stage for s in stages]]).all()
+        else np.full(values.shape[1], np.nan)
+        for stage in dict.fromkeys(stages)
+    }
+
+
+def _observe_first_forward(wrapper: Any, found: ScaleInvariantWeights) -> None:
+    """Let the wrapper's first ``optim_context`` observe, as ours do themselves."""
+
+    @contextmanager
+    def observed(model: nn.Module) -> Iterator[None]:
+        with type(wrapper).optim_context(wrapper, model), found.observing():
+            yield
+        wrapper.__dict__.pop("optim_context", None)
+
+    # On the instance, where it hides the class's own, and only until the weights are found.
+    wrapper.__dict__["optim_context"] = observed

@@ -1,0 +1,215 @@
+"""What one update does to scale-invariant filters: norms, effective learning rate, turn and growth.
+
+For a filter w with gradient g, update ``w' = w − η u``, and the loss's scale-invariance:
+
+* ``⟨w, g⟩ = 0``, the gradient stands at a right angle to the filter (Liu et al., arXiv 2102.03497, version
+  1), so that ``cosine`` is zero but for rounding and for the ε of norm layers;
+* plain SGD without weight decay therefore lets norms grow, by ``η² ‖g‖²`` in ``‖w‖²``. With weight decay λ
+  (L2) and momentum α, averaged over many updates, ``‖w‖²`` changes by
+  ``(η / (1 − α))² ‖g‖² − 2 η λ / (1 − α) ‖w‖²`` (Wan et al., arXiv 2006.08419): ``predicted_growth``, as a
+  share of ``‖w‖²``;
+* g goes with ``1 / ‖w‖``, so that an update turns the filter by what ``η / ‖w‖²`` says for SGD, and
+  ``η / ‖w‖`` for optimizers whose update has the same size whatever the gradient's: ``effective_lr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from wrs_mm.rescaling.functional import filter_view, norm_dtype
+
+QUANTITIES = (
+    "norm",
+    "norm_min",
+    "norm_max",
+    "effective_lr",
+    "turn",
+    "turn_10",
+    "turn_50",
+    "turn_90",
+    "cosine",
+    "unit_gradient",
+    "growth",
+    "predicted_growth",
+    "zero",
+    "nonfinite",
+)
+"""What is measured of each weight, over its filters that are neither zero nor non-finite:
+
+root mean square, least and largest norm; mean effective learning rate; root mean square, 10 %, 50 % and
+90 % quantile of the angle in radians by which the update turned a filter; largest ``|⟨w, g⟩| / (‖w‖ ‖g‖)``;
+root mean square of ``‖w‖ ‖g‖``, the gradient's norm at unit norm; mean of ``‖w'‖² / ‖w‖² − 1``, and of what
+is predicted for it (NaN for others than SGD); and the share of all filters that are exactly zero, and that
+are not finite.
+"""
+
+
+@dataclass(frozen=True)
+class WatchedWeight:
+    """A scale-invariant weight that is watched.
+
+    Attributes:
+        name: Its name in the model.
+        parameter: The weight.
+        transposed_groups: As in :func:`~wrs_mm.rescaling.functional.filter_view`.
+    """
+
+    name: str
+    parameter: Tensor
+    transposed_groups: int = 0
+
+
+class UpdateWatch:
+    """Measures single updates of an optimizer, those that it is asked for.
+
+    What was measured is of the optimizer's update alone: what a method does after it, such as a rescale, is
+    in the next norms. An optimizer whose ``step`` calls its parent's counts as one.
+
+    Args:
+        optimizer: The one that trains the weights.
+        weights: The weights.
+    """
+
+    def __init__(self, optimizer: Optimizer, weights: Sequence[WatchedWeight]) -> None:
+        self.optimizer = optimizer
+        self.weights = list(weights)
+        self._asked = False
+        self._before: list[tuple[Tensor, Tensor | None]] = []
+        self._measured: Tensor | None = None
+        self._handles = (
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        )
+
+    def ask(self) -> None:
+        """Measure the next update."""
+        self._asked = True
+
+    def take(self) -> Tensor | None:
+        """What was measured since it was asked: ``(weights, quantities)`` float64 on the CPU, once."""
+        measured, self._measured = self._measured, None
+        if measured is not None:
+            self._asked, self._before = False, []
+            return measured.double().cpu()
+        return None
+
+    def close(self) -> None:
+        """Leave the optimizer alone from now on."""
+        for handle in self._handles:
+            handle.remove()
+
+    @torch.no_grad()
+    def _before_step(self, *_: Any) -> None:
+        if self._asked and not self._before:
+            self._before = [
+                (weight.parameter.detach().clone(), _copied(weight.parameter.grad)) for weight in self.weights
+            ]
+
+    @torch.no_grad()
+    def _after_step(self, *_: Any) -> None:
+        if not self._before:
+            return
+        groups = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
+        inverse_scale = getattr(self.optimizer, "grad_scale", None)
+        rows = [
+            measure(
+                before,
+                weight.parameter.detach(),
+                None if gradient is None else gradient if inverse_scale is None else gradient / inverse_scale,
+                groups.get(id(weight.parameter), {}),
+                is_sgd(self.optimizer),
+                weight.transposed_groups,
+            )
+            for weight, (before, gradient) in zip(self.weights, self._before, strict=True)
+        ]
+        self._measured = torch.stack(rows)
+
+
+def is_sgd(optimizer: Optimizer) -> bool:
+    """Whether the size of an update goes with that of the gradient, as in SGD and unlike in Adam."""
+    return any(base.__name__ in ("SGD", "SGDP") for base in type(optimizer).__mro__)
+
+
+def measure(
+    before: Tensor,
+    after: Tensor,
+    gradient: Tensor | None,
+    group: Mapping[str, Any],
+    sgd: bool,
+    transposed_groups: int = 0,
+) -> Tensor:
+    """The :data:`QUANTITIES` of one weight in one update.
+
+    Args:
+        before: The weight before it; in any memory format.
+        after: The weight after it.
+        gradient: What the optimizer was given; None where there was none.
+        group: Its parameter group: ``lr``, and for SGD ``momentum`` and ``weight_decay``.
+        sgd: Whether its optimizer is SGD (:func:`is_sgd`).
+        transposed_groups: As in :func:`~wrs_mm.rescaling.functional.filter_view`.
+
+    Returns:
+        ``(quantities,)`` in float32, or float64 for a float64 weight; NaN where there is nothing to measure.
+    """
+    dtype = norm_dtype(before.dtype)
+    w, inside = filter_view(before, transposed_groups)
+    w = w.to(dtype)
+    new = filter_view(after, transposed_groups)[0].to(dtype)
+    norms, new_norms = (torch.linalg.vector_norm(x, dim=inside) for x in (w, new))
+    finite = norms.isfinite() & new_norms.isfinite()
+    live = finite & (norms > 0) & (new_norms > 0)
+    shape = [1 if d in inside else size for d, size in enumerate(w.shape)]
+    # Twice the arc sine of half the chord: exact for the small angles of which an arc cosine sees nothing.
+    chord = torch.linalg.vector_norm(new / new_norms.view(shape) - w / norms.view(shape), dim=inside)
+    turns = 2 * (chord / 2).clamp(max=1).asin()
+    lr = float(group.get("lr", torch.nan))
+    nothing = torch.full_like(norms, torch.nan)
+    cosines = unit_gradients = predicted = nothing
+    if gradient is not None:
+        g = filter_view(gradient.detach(), transposed_groups)[0].to(dtype)
+        gradient_norms = torch.linalg.vector_norm(g, dim=inside)
+        unit_gradients = norms * gradient_norms
+        cosines = ((w * g).sum(inside).abs() / unit_gradients).where(unit_gradients > 0, 0.0)
+        if sgd:
+            step = lr / (1 - group.get("momentum", 0.0))
+            shrinkage = 2 * step * group.get("weight_decay", 0.0)
+            predicted = (step * gradient_norms / norms).square() - shrinkage
+    squares = norms.square()
+    all_ = torch.ones_like(norms, dtype=torch.bool)
+    return torch.stack(
+        [
+            _mean(squares, live).sqrt(),
+            norms.where(live, torch.inf).amin(),
+            norms.where(live, -torch.inf).amax(),
+            _mean(lr / (squares if sgd else norms), live),
+            _mean(turns.square(), live).sqrt(),
+            *_quantiles(turns, live),
+            cosines.where(live, -torch.inf).amax(),
+            _mean(unit_gradients.square(), live).sqrt(),
+            _mean(new_norms.square() / squares - 1, live),
+            _mean(predicted, live),
+            _mean((norms == 0).to(dtype), all_),
+            _mean((~finite).to(dtype), all_),
+        ]
+    )
+
+
+def _copied(gradient: Tensor | None) -> Tensor | None:
+    return None if gradient is None else gradient.detach().clone()
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of some values; NaN of none."""
+    return values.where(mask, 0.0).sum() / mask.sum()
+
+
+def _quantiles(values: Tensor, mask: Tensor) -> Tensor:
+    """10, 50 and 90 % of some values."""
+    some = values.where(mask, torch.nan).flatten()
+    return torch.nanquantile(some, torch.tensor([0.1, 0.5, 0.9], dtype=some.dtype, device=some.device))
