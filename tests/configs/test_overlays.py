@@ -1,4 +1,4 @@
-"""The overlays of the recipes: each is what wrs_mm.regularizers.overlay writes for an arm, and changes nothing else.
+"""The overlays of the recipes: each is what wrs_mm.regularizers.overlay writes for an arm, and no more.
 
 Also the plans beside them, which train the same arms.
 """
