@@ -15,11 +15,13 @@ from wrs_mm.errors import ConfigError
 from wrs_mm.rescaling import Verdict, judge, observe
 
 
-def checked(model: Segmentor, **options: Any) -> tuple[list[Verdict], brute_force.Verification]:
+def checked(
+    model: Segmentor, granularity: str = "filter", **options: Any
+) -> tuple[list[Verdict], brute_force.Verification]:
     batch = {"inputs": torch.randn(3, 2, 8, 4, generator=torch.Generator().manual_seed(0))}
     with observe(model) as observation:
         model(**batch, mode="loss")
-    verdicts = judge(observation, options.get("granularity", "filter"))
+    verdicts = judge(observation, granularity)
     return verdicts, brute_force.verify(model, batch, verdicts, **options)
 
 
@@ -43,8 +45,9 @@ def test_the_whole_weight_and_each_filter_are_different_questions() -> None:
     by_layer, found = checked(model, granularity="layer")
     assert by_layer[0].scale_invariant and found.disagreements(by_layer) == []
     # Its filters one by one are not what the layer's verdict speaks of.
-    filters = brute_force.verify(model, {"inputs": torch.randn(3, 2, 8, 4)}, by_layer, "filter")
-    assert filters.disagreements(by_layer) == ["layers.0.weight"]
+    apart = [dataclasses.replace(by_layer[0], groups=None)]
+    filters = brute_force.verify(model, {"inputs": torch.randn(3, 2, 8, 4)}, apart)
+    assert filters.disagreements(apart) == ["layers.0.weight"]
 
 
 def test_filters_of_a_transposed_convolution_with_groups_are_multiplied_by_output_channel() -> None:

@@ -75,7 +75,6 @@ def run(args: argparse.Namespace) -> int:
             model,
             batch,
             verdicts,
-            options["granularity"],
             args.seed,
             progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
         )
