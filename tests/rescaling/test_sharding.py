@@ -1,4 +1,4 @@
-"""What of a sharded model is refused, and which rows a process holds; trainings are in test_sharded_training."""
+"""What of a sharded model is refused, which rows a process holds; see also test_sharded_training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_flat_parameters_are_refused_and_what_to_use_instead_is_said() -> None:
 @pytest.mark.parametrize("placement", [Shard(1), Replicate()])
 def test_shards_along_another_dimension_are_refused_by_name(mesh: DeviceMesh, placement: Placement) -> None:
     sharding.refuse_unusable_shards(convolution(mesh, Shard(0)))
-    with pytest.raises(ModelError, match="^weight is sharded as .* not along its filters alone"):
+    with pytest.raises(ModelError, match=r"^weight is sharded as .* not along its filters alone"):
         sharding.refuse_unusable_shards(convolution(mesh, placement))
 
 

@@ -90,8 +90,8 @@ def verify(
     """Hold verdicts against brute force; works on a copy of the model.
 
     In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
-    layer made negligible, its γ and β random and weights and biases that start at zero no longer zero: a branch
-    whose γ is 0 affects no loss, and a bias of 0 follows any scale.
+    layer made negligible, its γ and β random, weights that start at zero no longer zero, and biases no longer
+    negligible: a branch whose γ is 0 affects no loss, and a bias of 0 follows any scale.
 
     Args:
         model: The model of the verdicts.
@@ -110,6 +110,7 @@ def verify(
         try:
             with _default_dtype(dtype):
                 loss = _repeatable_loss(subject, batch, dtype)
+                _wake_biases(subject, loss)
                 reference = float(loss().detach())
         except (RuntimeError, TypeError, IndexError) as error:
             if dtype is torch.float64:
@@ -145,7 +146,7 @@ def verify(
 
 
 def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
-    """A copy whose norm layers have a negligible ε and random γ and β, and no weight or bias only zeros."""
+    """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
     with _Detached():
         subject = copy.deepcopy(model).to(dtype)
     with seeded(seed), torch.no_grad():
@@ -157,10 +158,31 @@ def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
                 if module.bias is not None:
                     module.bias.normal_(0.0, 0.1)
         for parameter in subject.parameters():
-            # Offsets of deformable convolutions, last layers of branches and biases often start at zero.
-            if parameter.dim() > 0 and not parameter.any():
+            # Offsets of deformable convolutions and last layers of branches often start at zero.
+            if parameter.dim() > 1 and not parameter.any():
                 parameter.normal_(0.0, 0.01)
     return subject
+
+
+@torch.no_grad()
+def _wake_biases(model: nn.Module, loss: Callable[[], Tensor]) -> None:
+    """Make each bias that is next to nothing beside what its layer computes a tenth of that, at random."""
+
+    def wake(module: nn.Module, args: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.numel():
+            return
+        size = output.square().mean().sqrt()
+        if bool(torch.isfinite(size)) and bool(module.bias.abs().max() < 1e-2 * size):
+            module.bias.copy_(torch.randn(module.bias.shape) * 0.1 * size)
+
+    hooks = [
+        module.register_forward_hook(wake)
+        for module in model.modules()
+        if isinstance(getattr(module, "bias", None), nn.Parameter) and not isinstance(module, _NORM_LAYERS)
+    ]
+    loss()
+    for hook in hooks:
+        hook.remove()
 
 
 class _Detached(TorchFunctionMode):
@@ -256,7 +278,9 @@ def _radial_shares(
         g, _ = filter_view(weight.grad, verdict.transposed_groups)
         products = _by_group((w * g).sum(dim=inside).flatten(), verdict)
         norms = _by_group(w.square().sum(dim=inside).flatten(), verdict).sqrt()
-        shares[verdict.name] = float((products / norms.clamp(min=torch.finfo(w.dtype).tiny)).norm() / g.norm())
+        shares[verdict.name] = float(
+            (products / norms.clamp(min=torch.finfo(w.dtype).tiny)).norm() / g.norm()
+        )
     model.zero_grad()
     for name, parameter in parameters.items():
         parameter.requires_grad_(trained[name])
@@ -277,7 +301,7 @@ def _multiplied(
     chosen: Sequence[Verdict],
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """The filters, or groups of filters, of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
+    """The filters, or groups of them, of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
 
     Powers of two round nothing: rounding alone may flip which of two equal pixels or boxes a loss picks
     (online hard example mining does), and a loss that jumps says nothing about the scale.
@@ -287,7 +311,9 @@ def _multiplied(
         weight = parameters[verdict.name]
         own = range(number_of_filters(weight.shape, verdict.transposed_groups))
         groups = own if verdict.groups is None else verdict.groups
-        factors = _FACTORS[torch.randint(len(_FACTORS), (max(groups) + 1,), generator=generator)][list(groups)]
+        factors = _FACTORS[torch.randint(len(_FACTORS), (max(groups) + 1,), generator=generator)][
+            list(groups)
+        ]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield

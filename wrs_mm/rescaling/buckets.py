@@ -30,9 +30,9 @@ class Bucket:
     """The rescaled weights of one device and precision, with the BN statistics that go with them.
 
     All numbers of filters stand in flat vectors of *slots*, weight after weight: one slot for each group of
-    filters that is scaled as one, which mostly is a filter. A rescale is then a few operations on them, beside one reduction
-    and one multiplication per weight. Likewise the *channels* of all BNs with statistics that the weights
-    feed stand one after another. Floating vectors are float32, or float64 for float64 weights.
+    filters that is scaled as one, which mostly is a filter. A rescale is then a few operations on them, beside
+    one reduction and one multiplication per weight. Likewise the *channels* of all BNs with statistics that
+    the weights feed stand one after another. Floating vectors are float32, or float64 for float64 weights.
 
     Of weights that are split over processes each has all slots and all channels: what the processes tell each
     other is the norms, and the limits that the statistics of each set to them.
@@ -66,7 +66,9 @@ class Bucket:
         self._names = [verdict.name for verdict in verdicts]
         self._weights = [(parameters[v.name], v.transposed_groups, v.groups) for v in verdicts]
         self._slots = [
-            number_of_filters(v.shape, v.transposed_groups) if v.groups is None else number_of_groups(v.groups)
+            number_of_filters(v.shape, v.transposed_groups)
+            if v.groups is None
+            else number_of_groups(v.groups)
             for v in verdicts
         ]
         first = self._weights[0][0]
@@ -167,8 +169,7 @@ class Bucket:
             ends[-1] = end
         starts = [0, *ends[:-1]]
         return [
-            _Chunk(self, weights, slice(*slots))
-            for weights, *slots in zip(chunks, starts, ends, strict=True)
+            _Chunk(self, weights, slice(*slots)) for weights, *slots in zip(chunks, starts, ends, strict=True)
         ]
 
     def left_by_weight(self) -> Iterator[tuple[str, Tensor]]:

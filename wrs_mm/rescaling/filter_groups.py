@@ -1,8 +1,8 @@
 """Groups: the finest sets of filters that may be scaled together, each by one number.
 
-A norm layer subtracts the mean μ and divides by √(σ² + ε) of a *slice* of its input. Let the values of a slice
-be ``y = w_i * x``, with filters ``w_i`` of one weight. Multiplied by one number a > 0, all of them together
-turn ``y`` into ``a y``, μ into ``a μ`` and σ² into ``a² σ²``, so that
+A norm layer subtracts the mean μ and divides by √(σ² + ε) of a *slice* of its input. Let the values of a
+slice be ``y = w_i * x``, with filters ``w_i`` of one weight. Multiplied by one number a > 0, all of them
+together turn ``y`` into ``a y``, μ into ``a μ`` and σ² into ``a² σ²``, so that
 
     (a y − a μ) / √(a² σ² + ε) = (y − μ) / √(σ² + ε / a²)
 

@@ -172,7 +172,9 @@ class Recorder:
             elif 0 in labels:
                 obstacle = "together with values that no filter scales"
             elif len(labels) > 1 and numbers[0] in flow.biases:
-                obstacle = "with a bias, which is not scaled along and which no mean of several channels removes"
+                obstacle = (
+                    "with a bias, which is not scaled along and which no mean of several channels removes"
+                )
             for number in numbers:
                 facts = self._facts[number]
                 add_once(facts.grouped_norms, module)

@@ -1,9 +1,9 @@
 """Weights that ``fully_shard`` has split over processes along their first dimension.
 
 Each process then holds some of the rows of a weight, which are its filters (of a transposed convolution, its
-input channels). Sums of squares of what it holds are all that a process has to tell the others: their sum over
-processes gives every norm to each of them, and with the norms the factors, by which each multiplies its rows
-and folds its own BN statistics.
+input channels). Sums of squares of what it holds are all that a process has to tell the others, a number a
+filter: their sum over processes gives every norm to each of them, and with the norms the factors, by which
+each multiplies its rows and folds its own BN statistics.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def shard_of(parameter: Any) -> Shard | None:
 def local(parameter: Any) -> Tensor:
     """What this process holds of a parameter; shares its memory."""
     held: Tensor = parameter.detach()
-    return held.to_local() if is_sharded(parameter) else held  # type: ignore[operator]
+    return held.to_local() if is_sharded(parameter) else held
 
 
 def whole(parameter: Any) -> Tensor:
@@ -110,7 +110,7 @@ def gathered(model: nn.Module) -> Iterator[None]:
 
 
 def split_again(model: nn.Module) -> None:
-    """What a forward has gathered becomes parts again: a model's parameters are those that the optimizer has."""
+    """What a forward has gathered becomes parts again: the parameters are those that the optimizer has."""
     for module in model.modules():
         if has_class_name(module, {"FSDPModule"}):
             module.reshard()

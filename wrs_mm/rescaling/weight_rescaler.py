@@ -270,9 +270,7 @@ class WeightRescaler:
         self.invariant_weights.load_state_dict(state["found"])
 
 
-def _root_mean_square(
-    norms: Mapping[str, Tensor], sizes: Mapping[str, Tensor | int]
-) -> dict[str, Tensor]:
+def _root_mean_square(norms: Mapping[str, Tensor], sizes: Mapping[str, Tensor | int]) -> dict[str, Tensor]:
     """Of all filters that are not zero, one number for each weight: ``(1,)`` on its device.
 
     Args:
