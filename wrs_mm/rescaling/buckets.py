@@ -30,9 +30,10 @@ class Bucket:
     """The rescaled weights of one device and precision, with the BN statistics that go with them.
 
     All numbers of filters stand in flat vectors of *slots*, weight after weight: one slot for each group of
-    filters that is scaled as one, which mostly is a filter. A rescale is then a few operations on them, beside
-    one reduction and one multiplication per weight. Likewise the *channels* of all BNs with statistics that
-    the weights feed stand one after another. Floating vectors are float32, or float64 for float64 weights.
+    filters that is scaled as one, mostly a single one. A rescale is then a few operations on them, beside
+    one reduction and one multiplication for each weight. Likewise the *channels* of all BNs with statistics
+    that the weights feed stand one after another. Floating vectors are float32, or float64 for float64
+    weights.
 
     Of weights that are split over processes each has all slots and all channels: what the processes tell each
     other is the norms, and the limits that the statistics of each set to them.
