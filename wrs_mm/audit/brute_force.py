@@ -310,10 +310,10 @@ def _multiplied(
     for verdict in chosen:
         weight = parameters[verdict.name]
         own = range(number_of_filters(weight.shape, verdict.transposed_groups))
-        groups = own if verdict.groups is None else verdict.groups
-        factors = _FACTORS[torch.randint(len(_FACTORS), (max(groups) + 1,), generator=generator)][
-            list(groups)
-        ]
+        groups = list(own if verdict.groups is None else verdict.groups)
+        # Few groups get different factors, so that one which should be larger shows.
+        drawn = torch.randperm(max(groups, default=-1) + 1, generator=generator) % len(_FACTORS)
+        factors = _FACTORS[drawn][groups]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield

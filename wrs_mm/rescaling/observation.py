@@ -144,7 +144,11 @@ def _parameters_only(observation: Observation) -> dict[str, tuple]:
 
 def to_plain(observation: Observation) -> dict[str, Any]:
     """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
-    return asdict(observation)
+    plain = asdict(observation)
+    for facts in plain["weights"].values():
+        if not facts["tied"]:
+            del facts["tied"]  # as in checkpoints that know of none
+    return plain
 
 
 def from_plain(plain: Mapping[str, Any]) -> Observation:
@@ -152,7 +156,7 @@ def from_plain(plain: Mapping[str, Any]) -> Observation:
     weights = {}
     for name, facts in plain["weights"].items():
         feeds = [Feed(**{**feed, "filters": tuple(feed["filters"])}) for feed in facts["feeds"]]
-        tied = [tuple(filters) for filters in facts.get("tied", ())]  # checkpoints before 0.2 have none
+        tied = [tuple(filters) for filters in facts.get("tied", ())]
         own = {"feeds": feeds, "shape": tuple(facts["shape"]), "tied": tied}
         weights[name] = WeightFacts(**{**facts, **own})
     return Observation(weights, {name: NormFacts(**facts) for name, facts in plain["norms"].items()})
