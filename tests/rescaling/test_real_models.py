@@ -66,7 +66,7 @@ def confirmed(model: nn.Module, **options: str) -> dict[str, Verdict]:
 
 
 def rescaled_keeps_its_output(model: nn.Module, **options: Any) -> WeightRescaler:
-    """Rescale once: unit norms (in root mean square of a group), and in float64 the same output in eval mode."""
+    """Rescale once: unit norms, a group's in root mean square; in float64 the same output in eval mode."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     rescaler = WeightRescaler(model, optimizer, **options)
     with rescaler.observing():
