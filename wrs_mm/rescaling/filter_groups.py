@@ -29,6 +29,7 @@ of them: groups that share a filter are one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -73,7 +74,8 @@ def number_of_groups(groups: Groups) -> int:
 
 def group_sizes(groups: Groups) -> Tensor:
     """``(number of groups,)`` int64, the number of filters in each."""
-    return torch.bincount(torch.tensor(groups))
+    counts = Counter(groups)
+    return torch.tensor([counts[number] for number in range(number_of_groups(groups))])
 
 
 def group_norms(weight: Tensor, transposed_groups: int = 0, groups: Groups | None = None) -> Tensor:

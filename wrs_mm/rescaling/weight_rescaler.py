@@ -279,7 +279,7 @@ def _root_mean_square(norms: Mapping[str, Tensor], sizes: Mapping[str, Tensor | 
     """
     squares = torch.cat([n.double().square().cpu() for n in norms.values()])
     counts = torch.cat([torch.as_tensor(sizes[name]).cpu().expand(len(n)) for name, n in norms.items()])
-    mean = (squares.sum() / counts[squares > 0].sum()).sqrt()
+    mean = (squares.sum() / torch.where(squares > 0, counts, 0).sum()).sqrt()
     return {name: mean.to(n.device).reshape(1) for name, n in norms.items()}
 
 
