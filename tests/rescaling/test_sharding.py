@@ -31,10 +31,18 @@ def convolution(mesh: DeviceMesh, *placements: Placement) -> nn.Conv2d:
     return model
 
 
-def test_flat_parameters_are_refused_and_what_to_use_instead_is_said() -> None:
-    model = nn.Linear(2, 2)
+class FullyShardedDataParallel(nn.Linear):
+    """Known by its name, as torch's and mmengine's are."""
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_flat_parameters_are_refused_and_what_to_use_instead_is_said(wrapped: bool) -> None:
+    model: nn.Module = nn.Linear(2, 2)
     sharding.refuse_unusable_shards(model)
-    model.weight._is_flat_param = True
+    if wrapped:
+        model = nn.Sequential(FullyShardedDataParallel(2, 2))
+    else:
+        model.weight._is_flat_param = True
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ModelError, match=r"flat parameters .* inside a filter: .*fully_shard"):
         WeightRescaler(model, optimizer)
@@ -43,7 +51,9 @@ def test_flat_parameters_are_refused_and_what_to_use_instead_is_said() -> None:
 @pytest.mark.parametrize("placement", [Shard(1), Replicate()])
 def test_shards_along_another_dimension_are_refused_by_name(mesh: DeviceMesh, placement: Placement) -> None:
     sharding.refuse_unusable_shards(convolution(mesh, Shard(0)))
-    with pytest.raises(ModelError, match=r"^weight is sharded as .* not along its filters alone"):
+    with pytest.raises(
+        ModelError, match=r"^weight is sharded as .(Shard|Replicate).* not along its filters alone"
+    ):
         sharding.refuse_unusable_shards(convolution(mesh, placement))
 
 

@@ -54,7 +54,7 @@ def refuse_unusable_shards(model: nn.Module) -> None:
         placements = getattr(parameter, "placements", None)
         if placements is None or (len(placements) == 1 and placements[0].is_shard(0)):
             continue
-        where = ", ".join(map(str, placements))
+        where = ", ".join(map(repr, placements))
         raise ModelError(f"{name} is sharded as ({where}), not along its filters alone: {_INSTEAD}")
 
 
