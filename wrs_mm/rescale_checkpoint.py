@@ -75,7 +75,7 @@ def rescale_checkpoint(
         checkpoint: A file, or an address that mmengine loads from, such as ``torchvision://resnet50``.
         out: The file to write.
         target: ``'unit'``, or a number > 0.
-        granularity: ``'filter'`` or ``'layer'``.
+        granularity: ``'filter'``, ``'group'`` or ``'layer'``.
         force: Overwrite ``out``.
 
     Raises:

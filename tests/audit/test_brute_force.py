@@ -15,11 +15,13 @@ from wrs_mm.errors import ConfigError
 from wrs_mm.rescaling import Verdict, judge, observe
 
 
-def checked(model: Segmentor, **options: Any) -> tuple[list[Verdict], brute_force.Verification]:
+def checked(
+    model: Segmentor, granularity: str = "filter", **options: Any
+) -> tuple[list[Verdict], brute_force.Verification]:
     batch = {"inputs": torch.randn(3, 2, 8, 4, generator=torch.Generator().manual_seed(0))}
     with observe(model) as observation:
         model(**batch, mode="loss")
-    verdicts = judge(observation, options.get("granularity", "filter"))
+    verdicts = judge(observation, granularity)
     return verdicts, brute_force.verify(model, batch, verdicts, **options)
 
 
@@ -43,8 +45,34 @@ def test_the_whole_weight_and_each_filter_are_different_questions() -> None:
     by_layer, found = checked(model, granularity="layer")
     assert by_layer[0].scale_invariant and found.disagreements(by_layer) == []
     # Its filters one by one are not what the layer's verdict speaks of.
-    filters = brute_force.verify(model, {"inputs": torch.randn(3, 2, 8, 4)}, by_layer, "filter")
-    assert filters.disagreements(by_layer) == ["layers.0.weight"]
+    apart = [dataclasses.replace(by_layer[0], groups=None)]
+    filters = brute_force.verify(model, {"inputs": torch.randn(3, 2, 8, 4)}, apart)
+    assert filters.disagreements(apart) == ["layers.0.weight"]
+
+
+def test_filters_of_a_group_are_multiplied_as_one_and_a_no_is_held_against_the_whole_weight() -> None:
+    model = Segmentor(nn.Conv2d(2, 8, 1, bias=False), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 1))
+    verdicts, found = checked(model, granularity="group")
+    assert [v.scale_invariant for v in verdicts] == [True, False]
+    assert verdicts[0].groups == (0,) * 4 + (1,) * 4 and verdicts[1].groups == (0,) * 4
+    assert found.disagreements(verdicts) == []
+    wrong = [dataclasses.replace(verdicts[0], groups=(0, 0, 0, 0, 1, 1, 2, 2)), verdicts[1]]
+    batch = {"inputs": torch.randn(3, 2, 8, 4)}
+    assert brute_force.verify(model, batch, wrong).disagreements(wrong) == ["layers.0.weight"]
+    missed = [dataclasses.replace(verdicts[0], scale_invariant=False, groups=(0,) * 8), verdicts[1]]
+    assert brute_force.verify(model, batch, missed).disagreements(missed) == ["layers.0.weight"]
+
+
+@pytest.mark.parametrize("size", [1.0, 1e12])
+def test_a_bias_that_is_next_to_nothing_is_woken_so_that_layer_norm_feels_the_scale(size: float) -> None:
+    model = Segmentor(nn.Conv2d(2, 8, 1), nn.GroupNorm(1, 8))
+    with torch.no_grad():
+        model.layers[0].weight *= size
+    nn.init.zeros_(model.layers[0].bias)
+    verdicts, found = checked(model, granularity="layer")
+    assert not verdicts[0].scale_invariant and "with a bias" in verdicts[0].reason
+    assert found.disagreements(verdicts) == [] and found.loss_change[verdicts[0].name] > 1e-3
+    assert not model.layers[0].bias.any(), "the model itself is left alone"
 
 
 def test_filters_of_a_transposed_convolution_with_groups_are_multiplied_by_output_channel() -> None:

@@ -55,6 +55,17 @@ def test_json_has_one_entry_for_every_convolution_and_linear_weight(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_granularity_may_be_asked_for_where_the_config_names_none(tmp_path: Path) -> None:
+    path = tmp_path / "audit.json"
+    config = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
+    assert main.main(["audit", config, "--size", "64", "--granularity", "group", "--json", str(path)]) == 0
+    content = json.loads(path.read_text())
+    assert content["granularity"] == "group"
+    found = [w for w in content["weights"] if w["scale_invariant"]]
+    assert len(found) == 8 and all("256 filters are scaled in 32 groups" in w["reason"] for w in found)
+
+
+@pytest.mark.slow
 def test_brute_force_confirms_a_config_and_a_wrong_verdict_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,6 @@ def bucket_of(
         observation.norms,
         [target] * 3,
         min_norm,
-        granularity,
     )
 
 

@@ -33,12 +33,15 @@ class Kernels(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def network(layers: int, device: str) -> nn.Sequential:
-    """Convolutions, the last one transposed, each with a BN."""
+def network(layers: int, device: str, grouped: bool = False) -> nn.Sequential:
+    """Convolutions, the last one transposed, each with a BN, or without bias and with a GroupNorm."""
     kinds = [nn.Conv2d] * (layers - 1) + [nn.ConvTranspose2d]
+
+    def norm() -> nn.Module:
+        return nn.GroupNorm(2, 8, device=device) if grouped else nn.BatchNorm2d(8, device=device)
+
     blocks = [
-        (kind(8, 8, 3, padding=1, device=device), nn.BatchNorm2d(8, device=device), nn.ReLU())
-        for kind in kinds
+        (kind(8, 8, 3, padding=1, bias=not grouped, device=device), norm(), nn.ReLU()) for kind in kinds
     ]
     return nn.Sequential(*[module for block in blocks for module in block])
 
@@ -50,7 +53,7 @@ def optimized(model: nn.Module, **options: Any) -> tuple[torch.optim.Optimizer, 
 
 def found(layers: int, **options: Any) -> dict[str, Any]:
     """What the first forward shows; it looks at values, which a fake tensor has not."""
-    model = network(layers, "cpu")
+    model = network(layers, "cpu", options.get("granularity") == "group")
     _, rescaler = optimized(model, **options)
     with rescaler.observing():
         model(torch.randn(2, 8, 6, 6)).square().mean()
@@ -61,7 +64,7 @@ def kernels(layers: int, **options: Any) -> tuple[int, int]:
     """Of a rescale and of the optimizer's step, on a GPU that is not there."""
     state = found(layers, **options)
     with FakeTensorMode():
-        model = network(layers, GPU)
+        model = network(layers, GPU, options.get("granularity") == "group")
         optimizer, rescaler = optimized(model, **options)
         rescaler.invariant_weights.load_state_dict(state)
         for parameter in model.parameters():
@@ -86,3 +89,9 @@ def test_a_rescale_on_a_gpu_stays_there_and_grows_by_less_than_the_step_before_i
     assert follows_decay or few - 2 * 4 == 33
     # Momentum, the gradient and the parameter itself, of which a layer has four, and weight decay.
     assert many_steps - few_steps == (4 * 3 + (4 if follows_decay else 3)) * 20
+
+
+def test_groups_cost_a_few_operations_more_for_each_weight() -> None:
+    few, many = (kernels(layers, granularity="group", target="init_rms")[0] for layers in (4, 24))
+    # Norm, square, zero, sum, root, factors by filter, multiplication.
+    assert many - few == 7 * 20

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from torch import nn
 
-from wrs_mm.errors import ModelError
-from wrs_mm.rescaling.models import has_class_name, refuse_sharded, unwrap, weights_of
+from wrs_mm.rescaling.models import has_class_name, unwrap, weights_of
 
 
 def test_weights_are_listed_once_in_the_order_of_the_parameters() -> None:
@@ -48,11 +46,3 @@ def test_classes_are_known_by_name_and_so_are_those_that_inherit() -> None:
     assert has_class_name(Child(3), {"SyncBatchNorm"}) and not has_class_name(
         nn.BatchNorm2d(3), {"SyncBatchNorm"}
     )
-
-
-def test_a_sharded_model_is_refused() -> None:
-    model = nn.Linear(2, 2)
-    refuse_sharded(model)
-    model.weight._is_flat_param = True
-    with pytest.raises(ModelError, match="no process holds whole filters"):
-        refuse_sharded(model)

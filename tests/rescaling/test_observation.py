@@ -65,7 +65,7 @@ def test_a_norm_layer_is_frozen_and_shared_if_any_process_saw_it_so() -> None:
 
 def test_plain_python_comes_back_as_it_was_through_a_safe_checkpoint() -> None:
     model = Branches("cat")
-    model.gn = nn.GroupNorm(2, 8)
+    model.gn = nn.Sequential(nn.Conv2d(8, 8, 1, bias=False), nn.GroupNorm(2, 8))
     with observe(model) as observation:
         model.gn(model(torch.randn(2, 3, 8, 8)))
         torch.nn.functional.conv2d(torch.randn(2, 3, 8, 8), torch.randn(4, 3, 1, 1))
@@ -75,3 +75,24 @@ def test_plain_python_comes_back_as_it_was_through_a_safe_checkpoint() -> None:
     file.seek(0)
     again = from_plain(torch.load(file, weights_only=True))
     assert again == observation and judge(again) == judge(observation)
+    assert judge(again, "group")[-1].groups == (0,) * 4 + (1,) * 4
+
+
+def test_an_observation_without_groups_is_saved_as_it_always_was() -> None:
+    model = sequence()
+    with observe(model) as observation:
+        model(torch.randn(2, 3, 8, 8))
+    (facts,) = to_plain(observation)["weights"].values()
+    assert list(facts) == [
+        "shape", "transposed_groups", "trained", "computed_by", "used", "feeds", "reasons", "filter_reasons",
+        "grouped_norms",
+    ]  # fmt: skip
+
+
+def test_processes_that_saw_different_groups_scale_what_any_of_them_ties() -> None:
+    def seen(*tied: tuple[int, ...]) -> Observation:
+        facts = WeightFacts((4, 2), 0, True, used=True, grouped_norms=["norm"], tied=list(tied))
+        return Observation({"weight": facts})
+
+    (verdict,) = judge(merge([seen((0, 1)), seen((0, 1), (1, 3))]), "group")
+    assert verdict.groups == (0, 0, 1, 0)

@@ -111,6 +111,30 @@ def test_activation_checkpointing_hides_nothing(reentrant: bool) -> None:
     assert judge(observation)[0].scale_invariant
 
 
+class RegisterPostBackwardFunction(torch.autograd.Function):
+    """As fully_shard has it between two of its units, under this name."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, state: object, x: Tensor) -> tuple[Tensor]:
+        return (x,)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[None, Tensor]:
+        return None, grad
+
+
+def test_functions_by_which_fully_shard_learns_of_the_backward_hand_labels_on() -> None:
+    class Unit(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            assert not x._is_view() or x._base is not None  # fully_shard asks so too
+            (y,) = RegisterPostBackwardFunction.apply(self, x)
+            assert y is not x
+            return y
+
+    verdict = verdicts(sequence(Unit(), bias=True), torch.randn(2, 3, 12, 12))["0.weight"]
+    assert verdict.scale_invariant and verdict.feeds[0].bias == "0.bias"
+
+
 class _Exponential(torch.autograd.Function):
     """An operation of its own, as compiled extensions are: nothing but its name can be known."""
 

@@ -15,7 +15,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
 from wrs_mm.rescaling import Verdict, WeightRescaler
-from wrs_mm.rescaling.functional import filter_norms
+from wrs_mm.rescaling.filter_groups import group_norms, group_sizes
 
 FASTER_RCNN = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
 MASK_RCNN = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
@@ -24,6 +24,7 @@ FCOS = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
 CENTERNET = "mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py"
 RETINANET = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
 ERFNET = "mmseg::erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024.py"
+R18_CHANNELS = [64, 128, 256, 512]
 DEEPLABV3PLUS = "mmseg::deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py"
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def bn_everywhere(name: str) -> Config:
         roi_head["mask_head"] = {"norm_cfg": bn}
     model = {
         "backbone": {"norm_cfg": bn, "norm_eval": False, "frozen_stages": -1, "depth": 18},
-        "neck": {"norm_cfg": bn, "in_channels": [64, 128, 256, 512]},
+        "neck": {"norm_cfg": bn, "in_channels": R18_CHANNELS},
         "roi_head": roi_head,
     }
     return load_config(name, {"model": model})
@@ -55,19 +56,19 @@ def invariant(verdicts: dict[str, Verdict]) -> set[str]:
     return {name for name, verdict in verdicts.items() if verdict.scale_invariant}
 
 
-def confirmed(model: nn.Module) -> dict[str, Verdict]:
+def confirmed(model: nn.Module, **options: str) -> dict[str, Verdict]:
     """The verdicts, once brute force has confirmed each."""
     batch = random_batch(model, size=(64, 64))
-    verdicts = audit_model(model, batch)
+    verdicts = audit_model(model, batch, **options)
     found = verify(model, batch, verdicts, quick=True)
     assert found.dtype is torch.float64 and found.disagreements(verdicts) == []
     return {v.name: v for v in verdicts}
 
 
-def rescaled_keeps_its_output(model: nn.Module) -> WeightRescaler:
-    """Rescale once: unit norms, and in float64 the same output in eval mode."""
+def rescaled_keeps_its_output(model: nn.Module, **options: Any) -> WeightRescaler:
+    """Rescale once: unit norms, a group's in root mean square; in float64 the same output in eval mode."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    rescaler = WeightRescaler(model, optimizer)
+    rescaler = WeightRescaler(model, optimizer, **options)
     with rescaler.observing():
         train_loss(model, random_batch(model, size=(64, 64)), seed=0)
     model.double()
@@ -79,8 +80,9 @@ def rescaled_keeps_its_output(model: nn.Module) -> WeightRescaler:
         after = flat(model.eval()(images, mode="tensor"))
     parameters = dict(model.named_parameters())
     for verdict in rescaler.rescaled:
-        norms = filter_norms(parameters[verdict.name], verdict.transposed_groups)
-        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)
+        norms = group_norms(parameters[verdict.name], verdict.transposed_groups, verdict.groups)
+        sizes = torch.ones(len(norms)) if verdict.groups is None else group_sizes(verdict.groups)
+        torch.testing.assert_close(norms, sizes.to(norms).sqrt(), rtol=1e-6, atol=0)
     assert len(before) == len(after) > 0
     for a, b in zip(after, before, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * float(b.abs().max()))
@@ -131,10 +133,22 @@ def test_rtmdet_weights_shared_over_levels_feed_each_levels_own_norm_layer() -> 
     assert len(invariant(verdicts)) == 68
 
 
-def test_group_norm_heads_are_not_invariant_by_filter() -> None:
-    verdicts = verdicts_of(build_model(load_config(FCOS)))
-    head = verdicts["bbox_head.cls_convs.0.conv.weight"]
-    assert not head.scale_invariant and "GroupNorm" in head.reason
+def test_group_norm_heads_are_invariant_by_group_and_not_by_filter() -> None:
+    model = build_model(
+        load_config(FCOS, {"model.backbone.depth": 18, "model.neck.in_channels": R18_CHANNELS})
+    )
+    heads = {f"bbox_head.{kind}_convs.{i}.conv.weight" for kind in ("cls", "reg") for i in range(4)}
+    by_filter = confirmed(model)
+    assert not invariant(by_filter) and all("GroupNorm" in by_filter[name].reason for name in heads)
+    by_group = confirmed(model, granularity="group")
+    assert invariant(by_group) == heads
+    groups = by_group["bbox_head.cls_convs.0.conv.weight"].groups
+    assert groups == tuple(i // 8 for i in range(256)), "GroupNorm with 32 groups"
+    for module in model.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.eps = 1e-30
+    rescaler = rescaled_keeps_its_output(model, granularity="group")
+    assert {v.name for v in rescaler.rescaled} == heads
 
 
 def test_depthwise_separable_convolutions_are_invariant() -> None:

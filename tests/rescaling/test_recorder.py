@@ -102,8 +102,55 @@ def test_layer_norm_is_invariant_to_the_whole_weight_where_it_spans_all_of_its_f
     x = torch.randn(3, 5)
     assert "LayerNorm over its channels" in verdicts(model, x)["0.weight"].reason
     assert verdicts(model, x, granularity="layer")["0.weight"].scale_invariant
-    across = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.LayerNorm(8))  # over the width of an image
-    assert not verdicts(across, torch.randn(2, 3, 8, 8), granularity="layer")["0.weight"].scale_invariant
+    assert verdicts(model, x, granularity="group")["0.weight"].groups == (0, 0, 0, 0)
+
+
+def test_layer_norm_within_a_channel_is_invariant_to_each_filter() -> None:
+    across = nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm(8))  # over the width of an image
+    verdict = verdicts(across, torch.randn(2, 3, 8, 8))["0.weight"]
+    assert verdict.scale_invariant and verdict.selected and verdict.norm_layers == ("1",)
+
+
+def test_layer_norm_over_a_head_takes_the_filters_of_each_head_together() -> None:
+    class Heads(nn.Module):
+        def __init__(self, bias: bool) -> None:
+            super().__init__()
+            self.query, self.norm = nn.Linear(5, 6, bias=bias), nn.LayerNorm(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(self.query(x).unflatten(-1, (3, 2)).transpose(1, 2))
+
+    x = torch.randn(4, 7, 5)
+    verdict = verdicts(Heads(bias=False), x, granularity="group")["query.weight"]
+    assert verdict.scale_invariant and verdict.groups == (0, 0, 1, 1, 2, 2)
+    assert verdict.reason == "feeds only norm; its 6 filters are scaled in 3 groups"
+    with_bias = verdicts(Heads(bias=True), x, granularity="group")["query.weight"]
+    assert not with_bias.scale_invariant and "with a bias" in with_bias.reason
+
+
+class Joined(nn.Module):
+    """Two convolutions side by side before one GroupNorm."""
+
+    def __init__(self, groups: int, second: bool = True) -> None:
+        super().__init__()
+        self.a, self.b = (nn.Conv2d(3, width, 1, bias=False) for width in (4, 8))
+        self.norm, self.second = nn.GroupNorm(groups, 12), second
+
+    def forward(self, x: Tensor) -> Tensor:
+        b = self.b(x)
+        return self.norm(torch.cat([self.a(x), b if self.second else torch.ones_like(b)], dim=1))
+
+
+def test_a_group_that_two_weights_fill_rules_both_out_and_one_that_one_fills_does_not() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    apart = verdicts(Joined(3), x, granularity="group")
+    assert apart["a.weight"].groups == (0,) * 4 and apart["b.weight"].groups == (0,) * 4 + (1,) * 4
+    assert all(v.scale_invariant for v in apart.values())
+    mixed = verdicts(Joined(2), x, granularity="group")  # a and two filters of b, six of b
+    assert not any(v.scale_invariant for v in mixed.values())
+    assert "together with another weight's filters" in mixed["a.weight"].reason
+    beside = verdicts(Joined(2, second=False), x, granularity="group")["a.weight"]
+    assert not beside.scale_invariant and "values that no filter scales" in beside.reason
 
 
 class _Distilled(nn.Module):

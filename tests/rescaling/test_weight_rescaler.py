@@ -172,6 +172,106 @@ def test_layer_granularity_rescales_the_whole_weight() -> None:
         assert float(weight.norm()) == pytest.approx(1, rel=1e-6)
 
 
+def grouped(dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    """BN after one weight, GroupNorm after another, LayerNorm after the last."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 6, 3, bias=False), nn.GroupNorm(2, 6), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4, bias=False), nn.LayerNorm(4), nn.Linear(4, 3),
+    ).to(dtype)  # fmt: skip
+
+
+def group_norms_of(model: nn.Module) -> Tensor:
+    """Root mean square norms of the groups' filters: eight of one, two of three, one of four."""
+    filters = [model.get_parameter(f"{i}.weight").detach().flatten(1).norm(dim=1) for i in (0, 3, 8)]
+    squares = [*filters[0].square(), *filters[1].square().view(2, 3).mean(1), filters[2].square().mean()]
+    return torch.stack(squares).sqrt()
+
+
+@pytest.mark.parametrize("target", ["unit", 2.0, "init", "init_rms"])
+def test_group_granularity_is_one_option_for_networks_with_several_kinds_of_norm_layers(
+    target: str | float,
+) -> None:
+    """Filters of a group have the target as the root mean square of their norms."""
+    model = grouped(torch.float64)
+    optimizer = optimizer_of(model)
+    rescaler = WeightRescaler(model, optimizer, granularity="group", target=target)
+    start = group_norms_of(model)
+    directions = [model[i].weight.detach().clone() for i in (3, 8)]
+    train(model, optimizer, rescaler, 3)
+    assert [v.groups for v in rescaler.rescaled] == [None, (0, 0, 0, 1, 1, 1), (0, 0, 0, 0)]
+    sizes = torch.tensor([1.0] * 8 + [3, 3, 4], dtype=torch.float64)
+    mean = (start.square() * sizes).sum().div(sizes.sum()).sqrt()
+    expected = {"unit": 1.0, "init": start, "init_rms": mean}.get(target, target)
+    torch.testing.assert_close(group_norms_of(model), torch.as_tensor(expected).expand(11).to(start))
+    for i, before in zip((3, 8), directions, strict=True):  # filters of a group stay free against each other
+        ratio = model[i].weight.detach().flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1)
+        assert float(ratio.max() / ratio.min()) > 1 + 1e-6
+
+
+def test_a_rescale_of_groups_keeps_the_function_up_to_epsilon_in_training_and_exactly_in_eval() -> None:
+    model = grouped(torch.float64)
+    optimizer = optimizer_of(model)
+    rescaler = WeightRescaler(model, optimizer, granularity="group", target=3.0, interval=1000)
+    train(model, optimizer, rescaler, 3)
+    for module in model:
+        if isinstance(module, (nn.GroupNorm, nn.LayerNorm)):
+            module.eps = 1e-30
+    x = images(torch.float64)
+    with torch.no_grad():
+        before = model.eval()(x)
+        model.train()
+        rescaler.rescale()
+        torch.testing.assert_close(model.eval()(x), before, rtol=1e-9, atol=1e-12)
+
+
+def test_a_group_rescale_can_be_resumed() -> None:
+    model, other = grouped(), grouped()
+    options = {"granularity": "group", "target": "init_rms", "target_schedule": "decay_and_growth"}
+    optimizer, again = optimizer_of(model), optimizer_of(other)
+    rescaler, resumed = WeightRescaler(model, optimizer, **options), WeightRescaler(other, again, **options)
+    train(model, optimizer, rescaler, 2)
+    resumed.load_state_dict(copy.deepcopy(rescaler.state_dict()))
+    other.load_state_dict(model.state_dict())
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    train(model, optimizer, rescaler, 2)
+    train(other, again, resumed, 2)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("frozen_bn", ["skip", "fold"])
+def test_instance_norm_in_eval_mode_is_frozen_only_where_it_keeps_statistics(
+    tracked: bool, frozen_bn: str
+) -> None:
+    torch.manual_seed(0)
+    norm = nn.InstanceNorm2d(4, track_running_stats=tracked, eps=1e-30)
+    last = nn.BatchNorm2d(2, eps=1e-30)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.ReLU(), nn.Conv2d(4, 2, 3), last).double()
+    optimizer = optimizer_of(model)
+    x = images(torch.float64)
+    model(x)
+    rescaler = WeightRescaler(model, optimizer, frozen_bn=frozen_bn, target=2.0, interval=1000)
+    norm.eval()
+    train(model, optimizer, rescaler, 1)
+    with torch.no_grad():
+        before = model(x)
+        rescaler.rescale()
+        torch.testing.assert_close(model(x), before, rtol=1e-9, atol=1e-9)
+    rescaled = not tracked or frozen_bn == "fold"
+    assert [v.name for v in rescaler.rescaled] == ["0.weight", "3.weight"][not rescaled :]
+    assert rescaled == torch.allclose(filter_norms(model[0].weight), torch.full((4,), 2.0).double())
+    if not tracked or frozen_bn == "skip":
+        return
+    norm.train()  # with the image's own statistics the same weights are scale-invariant
+    with torch.no_grad():
+        before = model(x)
+        model[0].weight *= 3
+        torch.testing.assert_close(model(x), before, rtol=1e-9, atol=1e-9)
+
+
 class Child(torch.optim.SGD):
     def step(self, closure=None):  # type: ignore[no-untyped-def, override]
         return super().step(closure)

@@ -1,4 +1,7 @@
-"""Verdicts held against brute force: multiply filters by random factors, and compare the losses."""
+"""Verdicts held against brute force: multiply filters by random factors, and compare the losses.
+
+Filters that a verdict speaks of as one (its ``groups``) are multiplied by one factor.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.synthetic import seeded
 from wrs_mm.rescaling import Verdict
+from wrs_mm.rescaling.filter_groups import number_of_groups
 from wrs_mm.rescaling.functional import filter_view, number_of_filters, rescale_
 from wrs_mm.rescaling.labels import map_tensors
 
@@ -79,7 +83,6 @@ def verify(
     model: nn.Module,
     batch: dict[str, Any],
     verdicts: Sequence[Verdict],
-    granularity: str = "filter",
     seed: int = 0,
     quick: bool = False,
     progress: Callable[[list[str]], Iterable[str]] = iter,
@@ -87,14 +90,13 @@ def verify(
     """Hold verdicts against brute force; works on a copy of the model.
 
     In float64 where the model can (some mix float32 priors into their losses), with the ε of every norm
-    layer made negligible, its γ and β random and weights that start at zero no longer zero: a branch whose
-    γ is 0 affects no loss.
+    layer made negligible, its γ and β random, weights that start at zero no longer zero, and biases no longer
+    negligible: a branch whose γ is 0 affects no loss, and a bias of 0 follows any scale.
 
     Args:
         model: The model of the verdicts.
         batch: The batch to compute the loss of.
         verdicts: What to check.
-        granularity: Multiply each filter by a factor of its own, or the whole weight by one.
         seed: Of γ, β and the factors.
         quick: Multiply a weight that is not scale-invariant only where the loss's gradient does not show
             already that the loss changes with its scale.
@@ -108,6 +110,7 @@ def verify(
         try:
             with _default_dtype(dtype):
                 loss = _repeatable_loss(subject, batch, dtype)
+                _wake_biases(subject, loss)
                 reference = float(loss().detach())
         except (RuntimeError, TypeError, IndexError) as error:
             if dtype is torch.float64:
@@ -121,11 +124,11 @@ def verify(
             raise ConfigError(
                 f"the loss is not repeatable ({reference!r}, then {again!r}), so nothing can be verified"
             )
-        radial = _radial_shares(subject, loss, verdicts, granularity)
+        radial = _radial_shares(subject, loss, verdicts)
         parameters = dict(subject.named_parameters())
 
         def change_of_loss(chosen: Sequence[Verdict]) -> float:
-            with _multiplied(parameters, chosen, granularity, generator), torch.no_grad():
+            with _multiplied(parameters, chosen, generator), torch.no_grad():
                 change = abs(float(loss()) - reference) / max(abs(reference), 1e-12)
             return change if math.isfinite(change) else math.inf
 
@@ -159,6 +162,27 @@ def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
             if parameter.dim() > 1 and not parameter.any():
                 parameter.normal_(0.0, 0.01)
     return subject
+
+
+@torch.no_grad()
+def _wake_biases(model: nn.Module, loss: Callable[[], Tensor]) -> None:
+    """Make each bias that is next to nothing beside what its layer computes a tenth of that, at random."""
+
+    def wake(module: nn.Module, args: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.numel():
+            return
+        size = output.square().mean().sqrt()
+        if bool(torch.isfinite(size)) and bool(module.bias.abs().max() < 1e-2 * size):
+            module.bias.copy_(torch.randn(module.bias.shape) * 0.1 * size)
+
+    hooks = [
+        module.register_forward_hook(wake)
+        for module in model.modules()
+        if isinstance(getattr(module, "bias", None), nn.Parameter) and not isinstance(module, _NORM_LAYERS)
+    ]
+    loss()
+    for hook in hooks:
+        hook.remove()
 
 
 class _Detached(TorchFunctionMode):
@@ -231,12 +255,12 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def _radial_shares(
-    model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict], granularity: str
+    model: nn.Module, loss: Callable[[], Tensor], verdicts: Sequence[Verdict]
 ) -> dict[str, float | None]:
-    """By weight, how much of the loss's gradient changes the scale of its filters.
+    """By weight, how much of the loss's gradient changes the scale of its filters, or groups of filters.
 
-    That is ‖(⟨w_i, g_i⟩ / ‖w_i‖)_i‖ / ‖g‖ over its filters w_i and their gradients g_i: 0 where the loss
-    does not change with the scale of any filter, 1 where it changes with nothing else; None without a
+    That is ‖(⟨w_i, g_i⟩ / ‖w_i‖)_i‖ / ‖g‖ over its filters (groups) w_i and their gradients g_i: 0 where the
+    loss does not change with the scale of any of them, 1 where it changes with nothing else; None without a
     gradient.
     """
     parameters = dict(model.named_parameters())
@@ -252,23 +276,32 @@ def _radial_shares(
             continue
         w, inside = filter_view(weight.detach(), verdict.transposed_groups)
         g, _ = filter_view(weight.grad, verdict.transposed_groups)
-        dims = tuple(range(w.dim())) if granularity == "layer" else inside
-        norms = torch.linalg.vector_norm(w, dim=dims).clamp(min=torch.finfo(w.dtype).tiny)
-        shares[verdict.name] = float(((w * g).sum(dim=dims) / norms).norm() / g.norm())
+        products = _by_group((w * g).sum(dim=inside).flatten(), verdict)
+        norms = _by_group(w.square().sum(dim=inside).flatten(), verdict).sqrt()
+        shares[verdict.name] = float(
+            (products / norms.clamp(min=torch.finfo(w.dtype).tiny)).norm() / g.norm()
+        )
     model.zero_grad()
     for name, parameter in parameters.items():
         parameter.requires_grad_(trained[name])
     return shares
 
 
+def _by_group(values: Tensor, verdict: Verdict) -> Tensor:
+    """Sums over the filters of each group; ``(out,)`` becomes ``(groups,)``."""
+    if verdict.groups is None:
+        return values
+    index = torch.tensor(verdict.groups, device=values.device)
+    return values.new_zeros(number_of_groups(verdict.groups)).index_add_(0, index, values)
+
+
 @contextmanager
 def _multiplied(
     parameters: dict[str, nn.Parameter],
     chosen: Sequence[Verdict],
-    granularity: str,
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """The filters of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
+    """The filters, or groups of them, of some weights multiplied by 1/4, 1/2, 2 or 4 at random, for a while.
 
     Powers of two round nothing: rounding alone may flip which of two equal pixels or boxes a loss picks
     (online hard example mining does), and a loss that jumps says nothing about the scale.
@@ -276,8 +309,11 @@ def _multiplied(
     saved = {v.name: parameters[v.name].detach().clone() for v in chosen}
     for verdict in chosen:
         weight = parameters[verdict.name]
-        count = 1 if granularity == "layer" else number_of_filters(weight.shape, verdict.transposed_groups)
-        factors = _FACTORS[torch.randint(len(_FACTORS), (count,), generator=generator)]
+        own = range(number_of_filters(weight.shape, verdict.transposed_groups))
+        groups = list(own if verdict.groups is None else verdict.groups)
+        # Few groups get different factors, so that one which should be larger shows.
+        drawn = torch.randperm(max(groups, default=-1) + 1, generator=generator) % len(_FACTORS)
+        factors = _FACTORS[drawn][groups]
         rescale_(weight, factors.to(weight), verdict.transposed_groups)
     try:
         yield

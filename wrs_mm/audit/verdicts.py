@@ -18,7 +18,7 @@ def audit_model(
     Args:
         model: A detector or segmentor in training mode.
         batch: See :func:`wrs_mm.openmmlab.synthetic.random_batch`.
-        granularity: ``'filter'`` or ``'layer'``.
+        granularity: ``'filter'``, ``'group'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``.
     """
     with observe(model) as observation:

@@ -22,7 +22,7 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.rescaling import RescaleOptions, Verdict
-from wrs_mm.rescaling.options import SELECTION
+from wrs_mm.rescaling.options import GRANULARITIES, SELECTION
 from wrs_mm.terminal import Column, Section, console_width, fits, print_lines, table_lines
 
 _STACKED_BELOW = 120
@@ -32,6 +32,12 @@ _STACKED_BELOW = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm audit``."""
     add_config_argument(parser)
+    parser.add_argument(
+        "--granularity",
+        choices=GRANULARITIES,
+        help="judge each filter, each group of filters that norm layers take together, or the whole weight "
+        "(default: what the config's optim_wrapper says)",
+    )
     parser.add_argument("--verify", action="store_true", help="also multiply filters and look at the loss")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts to a file")
     parser.add_argument(
@@ -57,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--json: there is no folder {args.json.parent}")
     config = load_config(args.config)
     options = wrs_options_of(config)
+    if args.granularity is not None:
+        options["granularity"] = args.granularity
     model = build_model(config, seed=args.seed)
     try:
         with packages_named(config):
@@ -75,7 +83,6 @@ def run(args: argparse.Namespace) -> int:
             model,
             batch,
             verdicts,
-            options["granularity"],
             args.seed,
             progress=lambda names: track(names, "multiplying filters", console=Console(stderr=True)),
         )

@@ -12,6 +12,13 @@ from wrs_mm.rescale_checkpoint import rescale_checkpoint
 from wrs_mm.rescaling.options import GRANULARITIES
 from wrs_mm.rescaling.verdicts import shorten
 
+_UNITS = {
+    "filter": "filters",
+    "group": "filters, those that norm layers take together in root mean square,",
+    "layer": "filters, whole weights at a time,",
+}
+"""What is said to have the target norm, by granularity."""
+
 
 def _target_norm(text: str) -> str | float:
     """``unit`` or a number > 0, from the command line."""
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     done = rescale_checkpoint(**vars(args))
     console = Console(soft_wrap=True, highlight=False, markup=False)
     norm = 1 if args.target == "unit" else args.target
-    unit = "filters" if args.granularity == "filter" else "filters, whole weights at a time,"
+    unit = _UNITS[args.granularity]
     console.print(
         f"Rescaled {len(done.rescaled)} of {done.num_weights} convolution and linear weights: "
         f"{done.filters} {unit} to norm {norm:g}; batch normalization folded."

@@ -127,7 +127,7 @@ class ScaleInvariantOptimWrapper(MethodOptimWrapper):
 
     Raises:
         OptionError: The constructor is another, an option is unknown, or a value out of its range.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded otherwise than along its filters.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class WRSOptimWrapper(MethodOptimWrapper):
 
     Raises:
         OptionError: The constructor is another, an option is unknown, or a value out of its range.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded otherwise than along its filters.
     """
 
     @classmethod

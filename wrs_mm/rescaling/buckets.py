@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wrs_mm.rescaling.filter_groups import number_of_groups
 from wrs_mm.rescaling.functional import (
     filter_view,
     fold,
@@ -17,6 +18,8 @@ from wrs_mm.rescaling.functional import (
     rescale_factors,
 )
 from wrs_mm.rescaling.observation import NormFacts
+from wrs_mm.rescaling.sharding import shard_of, smallest_over, sum_over, whole
+from wrs_mm.rescaling.spread_weight import SpreadWeight, is_spread
 from wrs_mm.rescaling.verdicts import Verdict
 
 CACHED_NUMBERS = 1 << 19
@@ -26,19 +29,22 @@ CACHED_NUMBERS = 1 << 19
 class Bucket:
     """The rescaled weights of one device and precision, with the BN statistics that go with them.
 
-    All numbers of filters stand in flat vectors of *slots*, weight after weight: one slot a filter, or one a
-    weight where granularity is ``'layer'``. A rescale is then a few operations on them, beside one reduction
-    and one multiplication per weight. Likewise the *channels* of all BNs with statistics that the weights
-    feed stand one after another. Floating vectors are float32, or float64 for float64 weights.
+    All numbers of filters stand in flat vectors of *slots*, weight after weight: one slot for each group of
+    filters that is scaled as one, mostly a single one. A rescale is then a few operations on them, beside
+    one reduction and one multiplication for each weight. Likewise the *channels* of all BNs with statistics
+    that the weights feed stand one after another. Floating vectors are float32, or float64 for float64
+    weights.
+
+    Of weights that are split over processes each has all slots and all channels: what the processes tell each
+    other is the norms, and the limits that the statistics of each set to them.
 
     Args:
         verdicts: On the weights.
         parameters: The model's, by name.
         modules: The model's, by name.
         norms: Facts about the model's norm layers, by name.
-        targets: Of each weight the target norm: a number, or ``(out,)`` (``(1,)`` for ``'layer'``).
+        targets: Of each weight the target norm: a number, or one for each slot.
         min_norm: A filter whose norm is at most this share of its target is dead.
-        granularity: ``'filter'`` or ``'layer'``.
 
     Attributes:
         norms: ``(slots,)`` ``‖w_i‖₂`` before the last rescale.
@@ -57,15 +63,18 @@ class Bucket:
         norms: Mapping[str, NormFacts],
         targets: Sequence[Tensor | float],
         min_norm: float,
-        granularity: str,
     ) -> None:
-        self._layer = granularity == "layer"
         self._names = [verdict.name for verdict in verdicts]
-        self._weights = [(parameters[v.name], v.transposed_groups) for v in verdicts]
+        self._weights = [(parameters[v.name], v.transposed_groups, v.groups) for v in verdicts]
         self._slots = [
-            1 if self._layer else number_of_filters(w.shape, groups) for w, groups in self._weights
+            number_of_filters(v.shape, v.transposed_groups)
+            if v.groups is None
+            else number_of_groups(v.groups)
+            for v in verdicts
         ]
-        first, _ = self._weights[0]
+        first = self._weights[0][0]
+        shard = shard_of(first)
+        self._processes = None if shard is None else shard.group
         kind: dict[str, Any] = {"dtype": norm_dtype(first.dtype), "device": first.device}
         self.targets = torch.cat(
             [torch.as_tensor(t, **kind).expand(n) for t, n in zip(targets, self._slots, strict=True)]
@@ -112,7 +121,8 @@ class Bucket:
                     first_bias += self._biases[-1].numel()
                 for channel, filter_index in enumerate(feed.filters):
                     if filter_index >= 0:
-                        channels[channel] = first_slot + (0 if self._layer else filter_index)
+                        groups = verdict.groups
+                        channels[channel] = first_slot + (groups[filter_index] if groups else filter_index)
                         if feed.bias is not None:
                             shifts[channel] = biases[feed.bias] + filter_index
             first_slot += slots
@@ -137,21 +147,31 @@ class Bucket:
 
     def _make_chunks(self) -> list[_Chunk]:
         """Weights in their order, as many in a chunk as CACHED_NUMBERS allows; elsewhere all in one."""
-        chunks: list[list[_RescaledWeight]] = []
+        chunks: list[list[_RescaledWeight | SpreadWeight]] = []
         # A GPU waits for kernels to be launched rather than for memory: the fewer, the better.
         most = (
-            CACHED_NUMBERS if self.targets.device.type == "cpu" else sum(w.numel() for w, _ in self._weights)
+            CACHED_NUMBERS if self.targets.device.type == "cpu" else sum(w.numel() for w, *_ in self._weights)
         )
-        numbers, start = most, 0
-        for (weight, groups), count in zip(self._weights, self._slots, strict=True):
+        ends: list[int] = []  # where the slots of each chunk end
+        numbers, end = most, 0
+        for (weight, transposed_groups, groups), count in zip(self._weights, self._slots, strict=True):
             numbers += weight.numel()
             if numbers > most:
-                weights: list[_RescaledWeight] = []
+                weights: list[_RescaledWeight | SpreadWeight] = []
                 chunks.append(weights)
+                ends.append(end)
                 numbers = weight.numel()
-            weights.append(_RescaledWeight(self, weight, groups, slice(start, start + count)))
-            start += count
-        return [_Chunk(self, weights) for weights in chunks]
+            norms, factors = self.norms[end : end + count], self.factors[end : end + count]
+            if is_spread(weight, groups):
+                weights.append(SpreadWeight(weight, transposed_groups, groups, norms, factors))
+            else:
+                weights.append(_RescaledWeight(weight, transposed_groups, groups is not None, norms, factors))
+            end += count
+            ends[-1] = end
+        starts = [0, *ends[:-1]]
+        return [
+            _Chunk(self, weights, slice(*slots)) for weights, *slots in zip(chunks, starts, ends, strict=True)
+        ]
 
     def left_by_weight(self) -> Iterator[tuple[str, Tensor]]:
         """Each weight's name, and a view of its part of ``left``."""
@@ -167,6 +187,10 @@ class Bucket:
         """Write all norms; a rescale of what is measured need not do it again."""
         for chunk in self._chunks:
             chunk.measure()
+        if self._processes is not None:
+            sum_over(self._processes, self.norms)
+        for chunk in self._chunks:
+            chunk.finish()
 
     def sums_of_squares(self) -> Tensor:
         """Of the norms that were measured, and of those that the last rescale left: ``(2,)`` float64.
@@ -190,10 +214,14 @@ class Bucket:
             joined = torch.cat(buffers).to(self.norms.dtype)
             mean, var = joined.chunk(2)
             self._limit_norms(var)
+        if self._processes is not None and not measured:
+            self.measure()  # the others' norms are awaited once
+            measured = True
         for chunk in self._chunks:
             # Norms and multiplication of a few weights at a time: they stay in the cache in between.
             if not measured:
                 chunk.measure()
+                chunk.finish()
             chunk.decide()
             for weight in chunk.weights:
                 weight.multiply()
@@ -207,6 +235,8 @@ class Bucket:
         targets = torch.cat([self.targets, self.targets[:1]]).index_select(0, self._index)
         self.largest.fill_(torch.finfo(self.largest.dtype).max)
         self.largest.scatter_reduce_(0, self._index, largest_foldable_norm(var, self._eps, targets), "amin")
+        if self._processes is not None:
+            smallest_over(self._processes, self.largest)
 
     def _fold_(self, mean: Tensor, var: Tensor) -> None:
         """Fold, in place, the joined statistics of every BN that the bucket's weights feed."""
@@ -214,7 +244,7 @@ class Bucket:
         bias: Tensor | float = 0.0
         if self._biases:
             nothing = torch.zeros(1, dtype=mean.dtype, device=mean.device)
-            bias = torch.cat([*[b.to(mean.dtype) for b in self._biases], nothing])[self._bias_index]
+            bias = torch.cat([*[whole(b).to(mean.dtype) for b in self._biases], nothing])[self._bias_index]
         new_mean, new_var = fold(mean, var, self._eps, c, bias)
         # A factor of exactly 1 must leave its channel exactly as it is.
         same = c == 1
@@ -234,17 +264,24 @@ class _Chunk:
         factors: ``(n,)``.
     """
 
-    def __init__(self, bucket: Bucket, weights: list[_RescaledWeight]) -> None:
+    def __init__(
+        self, bucket: Bucket, weights: Sequence[_RescaledWeight | SpreadWeight], slots: slice
+    ) -> None:
         self.weights = weights
-        slots = slice(weights[0].slots.start, weights[-1].slots.stop)
+        self._spread = [weight for weight in weights if isinstance(weight, SpreadWeight)]
         self.norms, self.targets = bucket.norms[slots], bucket.targets[slots]
         self.smallest, self.largest = bucket.smallest[slots], bucket.largest[slots]
         self.factors = bucket.factors[slots]
 
     def measure(self) -> None:
-        """Write ``‖w_i‖₂``."""
+        """Write ``‖w_i‖₂``, or the sums of squares of spread weights."""
         for weight in self.weights:
             weight.measure()
+
+    def finish(self) -> None:
+        """Make norms of the sums of squares."""
+        for weight in self._spread:
+            weight.finish()
 
     def decide(self) -> None:
         """Write ``c_i``."""
@@ -259,24 +296,24 @@ class _RescaledWeight:
     Attributes:
         weight: Of any floating dtype, in any memory format; for its shape see :func:`filter_view`.
         transposed_groups: The number of groups of a transposed convolution; 0 for all others.
-        slots: Where its filters stand in the bucket's vectors.
         norms: A view of the bucket's: ``(out,)``, ``(G, out/G)`` of a transposed convolution, or ``()`` of
             the whole weight.
         factors: A view of the bucket's, broadcastable to the weight's filters: ``(out, 1, …)``,
             ``(G, 1, out/G, 1, …)``, or ``(1, 1, …)``.
     """
 
-    def __init__(self, bucket: Bucket, weight: Tensor, transposed_groups: int, slots: slice) -> None:
+    def __init__(
+        self, weight: Tensor, transposed_groups: int, as_one: bool, norms: Tensor, factors: Tensor
+    ) -> None:
         self.weight = weight
         self.transposed_groups = transposed_groups
-        self.slots = slots
         filters, self.inside = filter_view(weight.detach(), transposed_groups)
-        if bucket._layer:
+        if as_one:
             self.inside = tuple(range(filters.dim()))
         outside = [size for d, size in enumerate(filters.shape) if d not in self.inside]
         beside = [1 if d in self.inside else size for d, size in enumerate(filters.shape)]
-        self.norms = bucket.norms[slots].view(outside)
-        self.factors = bucket.factors[slots].view(beside)
+        self.norms = norms.view(outside)
+        self.factors = factors.view(beside)
 
     def filters(self) -> Tensor:
         """The weight as :func:`filter_view` sees it."""

@@ -10,10 +10,11 @@ import torch.distributed as dist
 from torch import nn
 
 from wrs_mm.errors import ModelError
-from wrs_mm.rescaling.models import refuse_sharded, unwrap
+from wrs_mm.rescaling.models import unwrap
 from wrs_mm.rescaling.observation import Observation, from_plain, merge, to_plain
 from wrs_mm.rescaling.observer import observe
 from wrs_mm.rescaling.options import RescaleOptions
+from wrs_mm.rescaling.sharding import refuse_unusable_shards, split_again
 from wrs_mm.rescaling.verdicts import Verdict, judge
 
 
@@ -22,14 +23,15 @@ class ScaleInvariantWeights:
 
     Args:
         model: The model that trains; DDP and the like are looked through.
-        granularity: ``'filter'``, each output channel on its own, or ``'layer'``, the whole weight.
+        granularity: ``'filter'``, each output channel on its own, ``'group'``, those that norm layers
+            normalize together, or ``'layer'``, the whole weight.
         frozen_bn: What becomes of weights that feed a frozen BN: ``'skip'`` leaves them out, ``'fold'``
             takes them in (whoever rescales them must fold).
         then: Called as soon as the weights are known, be it from a forward or from a saved state.
 
     Raises:
         OptionError: An option's value is unknown.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded otherwise than along its filters.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class ScaleInvariantWeights:
         then: Callable[[], None] = lambda: None,
     ) -> None:
         RescaleOptions(granularity=granularity, frozen_bn=frozen_bn)
-        refuse_sharded(model)
+        refuse_unusable_shards(model)
         self.model = unwrap(model)
         self.granularity = granularity
         self.frozen_bn = frozen_bn
@@ -80,6 +82,7 @@ class ScaleInvariantWeights:
             raise ModelError("the model is in eval mode: call model.train() before the observed forward")
         with observe(self.model) as observation:
             yield
+        split_again(self.model)
         self._conclude(merge(_gather(observation)))
 
     def _conclude(self, observation: Observation) -> None:

@@ -56,6 +56,11 @@ def weights_in(labels: Tensor) -> list[int]:
     return [number - 1 for number in (labels // _MOST_FILTERS).unique().tolist() if number]
 
 
+def weight_of(label: int) -> int | None:
+    """The number of the weight whose filter has a label; None for the label of no filter."""
+    return label // _MOST_FILTERS - 1 if label else None
+
+
 def filter_of(label: int, weight: int) -> int:
     """The filter that has a label, or -1 where that is none of this weight's."""
     number, index = divmod(label, _MOST_FILTERS)
@@ -91,6 +96,22 @@ def channel_labels(labels: Tensor, channels: int) -> list[int] | None:
     if any(d != 1 for d in varying(labels)):
         return None
     return list(labels.flatten().expand(channels).tolist())
+
+
+def labels_by_slice(labels: Tensor, inside: int) -> list[list[int]]:
+    """The labels that a norm layer takes together.
+
+    Args:
+        labels: (Compressed) labels of its input; the dimensions that it normalizes over are the last ones.
+        inside: How many these are.
+
+    Returns:
+        The different labels of each slice, in order; of slices that hold the same only one.
+    """
+    outside = max(0, labels.dim() - inside)
+    rows = labels.reshape(labels.shape[:outside].numel(), -1)
+    found = {tuple(row.unique().tolist()) for row in rows}
+    return [list(row) for row in sorted(found)]
 
 
 def join_biases(flows: Sequence[Flow]) -> dict[int, str] | None:

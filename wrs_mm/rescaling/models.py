@@ -1,10 +1,8 @@
-"""What is asked of a model: what is inside its wrapper, whether it is sharded, which weights it has."""
+"""What is asked of a model: what is inside its wrapper, and which weights it has."""
 
 from __future__ import annotations
 
 from torch import nn
-
-from wrs_mm.errors import ModelError
 
 DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
 """Deformable convolutions go through autograd.Function, which the mode does not see; compiled ones not even
@@ -46,15 +44,3 @@ def _is_parallel(model: nn.Module) -> bool:
     """Whether the module is a (Distributed)DataParallel wrapper of torch or of mmengine."""
     parallel = (nn.parallel.DataParallel, nn.parallel.DistributedDataParallel)
     return isinstance(model, parallel) or has_class_name(model, {"MMSeparateDistributedDataParallel"})
-
-
-def refuse_sharded(model: nn.Module) -> None:
-    """Raise ModelError for a model whose parameters are split over processes: a norm needs a whole filter."""
-    sharded = any(has_class_name(module, {"FullyShardedDataParallel"}) for module in model.modules()) or any(
-        hasattr(p, "device_mesh") or getattr(p, "_is_flat_param", False) for p in model.parameters()
-    )
-    if sharded:
-        raise ModelError(
-            "the model is sharded (FSDP or DTensor), and no process holds whole filters: "
-            "use DistributedDataParallel with weight rescaling"
-        )

@@ -57,7 +57,8 @@ class WeightFacts:
         feeds: The norm layers that it feeds.
         reasons: Why it is not scale-invariant, at any granularity.
         filter_reasons: Why its filters are not scale-invariant each on its own.
-        grouped_norms: Norm layers that are invariant to the scale of the whole weight only.
+        grouped_norms: Norm layers that it feeds, where they normalize several channels together.
+        tied: Sets of filters that those can only be scaled together for.
     """
 
     shape: tuple[int, ...]
@@ -69,6 +70,7 @@ class WeightFacts:
     reasons: list[str] = field(default_factory=list)
     filter_reasons: list[str] = field(default_factory=list)
     grouped_norms: list[str] = field(default_factory=list)
+    tied: list[tuple[int, ...]] = field(default_factory=list)
 
 
 @dataclass
@@ -128,7 +130,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
     return merged
 
 
-_WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms")
+_WEIGHT_LISTS = ("feeds", "reasons", "filter_reasons", "grouped_norms", "tied")
 
 
 def _parameters_only(observation: Observation) -> dict[str, tuple]:
@@ -142,7 +144,11 @@ def _parameters_only(observation: Observation) -> dict[str, tuple]:
 
 def to_plain(observation: Observation) -> dict[str, Any]:
     """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
-    return asdict(observation)
+    plain = asdict(observation)
+    for facts in plain["weights"].values():
+        if not facts["tied"]:
+            del facts["tied"]  # as in checkpoints that know of none
+    return plain
 
 
 def from_plain(plain: Mapping[str, Any]) -> Observation:
@@ -150,5 +156,7 @@ def from_plain(plain: Mapping[str, Any]) -> Observation:
     weights = {}
     for name, facts in plain["weights"].items():
         feeds = [Feed(**{**feed, "filters": tuple(feed["filters"])}) for feed in facts["feeds"]]
-        weights[name] = WeightFacts(**{**facts, "feeds": feeds, "shape": tuple(facts["shape"])})
+        tied = [tuple(filters) for filters in facts.get("tied", ())]
+        own = {"feeds": feeds, "shape": tuple(facts["shape"]), "tied": tied}
+        weights[name] = WeightFacts(**{**facts, **own})
     return Observation(weights, {name: NormFacts(**facts) for name, facts in plain["norms"].items()})

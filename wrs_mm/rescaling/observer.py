@@ -24,17 +24,21 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 
-from wrs_mm.rescaling.labels import tensors_in, varying
+from wrs_mm.rescaling.labels import labels_by_slice, tensors_in
 from wrs_mm.rescaling.models import DEFORMABLE, has_class_name, unwrap
 from wrs_mm.rescaling.observation import Observation
 from wrs_mm.rescaling.recorder import Recorder
 from wrs_mm.rescaling.rules import RULES, Operation
+from wrs_mm.rescaling.sharding import gathered
 
 _SYNCHRONIZED = {"SyncBatchNorm"}
 """Synchronized norms go through autograd.Function, where nobody sees (torch's own, and mmcv's)."""
 
 _CHECKPOINTING = {"CheckpointFunction"}
 """Only runs a part of the model, which the mode sees."""
+
+_IDENTITIES = {"RegisterPostBackwardFunction", "RegisterPreBackwardFunction"}
+"""Return the tensors that they are given: by them ``fully_shard`` learns of the backward."""
 
 
 class Observer(TorchFunctionMode):
@@ -83,11 +87,19 @@ class Observer(TorchFunctionMode):
 
     def before_function(self, function: type, args: tuple) -> None:
         """Before every ``autograd.Function``: what it does with its arguments, nobody sees."""
-        if self._synchronized or function.__name__ in _CHECKPOINTING:
+        if self._synchronized or function.__name__ in _CHECKPOINTING | _IDENTITIES:
             return
         for tensor in tensors_in(args):
             if not (self._deformable and self._recorder.is_parameter(tensor)):
                 self._recorder.rule_out(tensor, self._in_module(function.__name__))
+
+    def after_function(self, function: type, args: tuple, result: Any) -> None:
+        """After every ``autograd.Function``."""
+        if function.__name__ in _IDENTITIES:
+            for tensor, same in zip(tensors_in(args), tensors_in(result), strict=True):
+                flow = self._recorder.flow_of(tensor)
+                if flow is not None:
+                    self._recorder.label(same, flow)
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -163,13 +175,16 @@ class Observer(TorchFunctionMode):
     def _group_norm(self, operation: Operation, result: Tensor) -> None:
         x, groups = operation.argument(0, "input"), operation.argument(1, "num_groups")
         self._rule_out_all_but(x, operation)
-        if operation.flow_of(x) is None:
+        flow = operation.flow_of(x)
+        if flow is None:
             return
         if x.size(1) == groups:
             self._recorder.normalize(x, None, None, 0.0, False, self._module)
-        else:
-            norm = f"GroupNorm with {x.size(1) // groups} channels a group"
-            self._recorder.normalize_jointly(x, norm, self._module)
+            return
+        channels = flow.labels.expand(-1, x.size(1), *flow.labels.shape[2:])
+        slices = labels_by_slice(channels.unflatten(1, (groups, -1)), x.dim() - 1)
+        norm = f"GroupNorm with {x.size(1) // groups} channels a group"
+        self._recorder.normalize_jointly(x, slices, norm, self._module)
 
     def _layer_norm(self, operation: Operation, result: Tensor) -> None:
         x, shape = operation.argument(0, "input"), operation.argument(1, "normalized_shape")
@@ -177,10 +192,10 @@ class Observer(TorchFunctionMode):
         flow = operation.flow_of(x)
         if flow is None:
             return
-        if all(d >= x.dim() - len(shape) for d in varying(flow.labels)):
-            self._recorder.normalize_jointly(x, "LayerNorm over its channels", self._module)
-        else:
-            self._recorder.rule_out(x, self._in_module(operation.name))
+        slices = labels_by_slice(flow.labels, len(shape))
+        together = any(len(labels) > 1 for labels in slices)
+        norm = "LayerNorm over its channels" if together else "LayerNorm of each channel"
+        self._recorder.normalize_jointly(x, slices, norm, self._module)
 
     def _rule_out_all_but(self, x: Tensor, operation: Operation) -> None:
         """A norm layer's γ and β, where they are computed, are not normalized."""
@@ -224,7 +239,8 @@ def observe(model: nn.Module) -> Iterator[Observation]:
         [True]
     """
     model = unwrap(model)
-    observer = Observer(model)
+    with gathered(model):
+        observer = Observer(model)
     with ExitStack() as stack:
         for module in model.modules():
             before = module.register_forward_pre_hook(observer.before_module)
@@ -234,22 +250,26 @@ def observe(model: nn.Module) -> Iterator[Observation]:
         if "torch._dynamo" in sys.modules:
             # Compiled code hides its operations.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(_functions_announced(observer.before_function))
+        stack.enter_context(_functions_announced(observer.before_function, observer.after_function))
         stack.enter_context(observer)
         yield observer.observation
 
 
 @contextmanager
-def _functions_announced(announce: Callable[[type, tuple], None]) -> Iterator[None]:
-    """Call ``announce`` with class and arguments of each ``autograd.Function`` that is applied.
+def _functions_announced(
+    before: Callable[[type, tuple], None], after: Callable[[type, tuple, Any], None]
+) -> Iterator[None]:
+    """Call two functions around each ``autograd.Function``, with its class, arguments and result.
 
     A TorchFunctionMode does not see them, and neither do module hooks.
     """
     apply = Function.__dict__["apply"]
 
     def announced(cls: type, *args: Any, **kwargs: Any) -> Any:
-        announce(cls, args)
-        return apply.__get__(None, cls)(*args, **kwargs)
+        before(cls, args)
+        result = apply.__get__(None, cls)(*args, **kwargs)
+        after(cls, args, result)
+        return result
 
     Function.apply = classmethod(announced)
     try:

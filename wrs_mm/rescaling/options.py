@@ -10,8 +10,8 @@ from typing import Any
 from wrs_mm.errors import OptionError
 from wrs_mm.values import is_number, is_whole_number
 
-GRANULARITIES = ("filter", "layer")
-"""What has one norm: each filter, or the whole weight."""
+GRANULARITIES = ("filter", "group", "layer")
+"""What has one norm: each filter, the filters that norm layers normalize together, or the whole weight."""
 
 _TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth")
 
@@ -31,8 +31,9 @@ class RescaleOptions:
     """How the selected weights are rescaled. Whatever takes, saves or lists options does it by these fields.
 
     Attributes:
-        granularity: Each output channel's norm (``'filter'``, the paper's weight vector), or the whole
-            weight's (``'layer'``).
+        granularity: Each output channel's norm (``'filter'``, the paper's weight vector), that of the filters
+            which GroupNorm or LayerNorm normalize together (``'group'``; ``√m`` times the target for ``m`` of
+            them, so that their norms' root mean square is it), or the whole weight's (``'layer'``).
         target: Norm 1 (``'unit'``), the filter's norm when training began (``'init'``), the root mean square
             of all filters' then (``'init_rms'``), or a number > 0.
         target_schedule: How the target goes on from there: not at all (``'constant'``, the paper), as weight

@@ -7,6 +7,7 @@ does, which is a *reason* why the weight is not scale-invariant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from wrs_mm.rescaling.labels import (
     filter_of,
     output_labels,
     weight_labels,
+    weight_of,
     weights_in,
 )
 from wrs_mm.rescaling.models import weights_of
@@ -159,18 +161,38 @@ class Recorder:
             if mean is not None and (mean_name is None or var_name is None):
                 weight.reasons.append(f"the statistics of {norm} are no buffers of the model")
 
-    def normalize_jointly(self, x: Tensor, norm: str, module: str) -> None:
-        """A norm layer, described as ``norm``, that normalizes several channels together."""
+    def normalize_jointly(self, x: Tensor, slices: Sequence[Sequence[int]], norm: str, module: str) -> None:
+        """A norm layer that normalizes several channels together; see :mod:`~.filter_groups`.
+
+        Args:
+            x: Its input.
+            slices: The labels of each slice that it normalizes on its own.
+            norm: Describes it.
+            module: Its name.
+        """
         flow = self.flow_of(x)
         if flow is None:
             return
-        numbers = weights_in(flow.labels)
-        if len(numbers) > 1 or not bool(flow.labels.all()) or flow.biases:
-            self.rule_out(x, norm)
-            return
-        facts = self._facts[numbers[0]]
-        add_once(facts.filter_reasons, f"it feeds {norm} ({module}): invariant as a group, not as a filter")
-        add_once(facts.grouped_norms, module)
+        for labels in slices:
+            numbers = sorted({number for number in map(weight_of, labels) if number is not None})
+            obstacle = None
+            if len(numbers) > 1:
+                obstacle = "together with another weight's filters"
+            elif 0 in labels:
+                obstacle = "together with values that no filter scales"
+            elif len(labels) > 1 and numbers[0] in flow.biases:
+                obstacle = (
+                    "with a bias, which is not scaled along and which no mean of several channels removes"
+                )
+            for number in numbers:
+                facts = self._facts[number]
+                add_once(facts.grouped_norms, module)
+                if obstacle is not None:
+                    add_once(facts.reasons, f"it feeds {norm} ({module}) {obstacle}")
+                elif len(labels) > 1:
+                    by_group = "invariant as a group (granularity='group'), not as a filter"
+                    add_once(facts.filter_reasons, f"it feeds {norm} ({module}): {by_group}")
+                    add_once(facts.tied, tuple(filter_of(label, number) for label in labels))
 
     # -- labels end in anything else --------------------------------------------------------------------
 

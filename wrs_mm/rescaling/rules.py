@@ -259,7 +259,7 @@ RULES: Mapping[str, Rule] = {
         requires_grad requires_grad_ is_leaf grad grad_fn _backward_hooks retain_grad register_hook
         retains_grad is_cuda is_cpu is_mps is_xpu is_npu is_meta is_sparse is_quantized is_nested is_complex
         is_floating_point is_signed is_inference is_same_size is_conj is_neg get_device element_size itemsize
-        nbytes data_ptr untyped_storage storage _version output_nr names has_names name __hash__ __len__
+        nbytes data_ptr untyped_storage storage _version _base output_nr names has_names name __hash__ __len__
         __id__ zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty
         new_full new_tensor new result_type _is_view is_tensor can_cast size_hint __class__ __dict__
         __delattr__

@@ -32,7 +32,7 @@ class ScaleInvariantDecay:
 
     Raises:
         OptionError: An option's value is out of its range.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded otherwise than along its filters.
     """
 
     def __init__(

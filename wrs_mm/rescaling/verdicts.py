@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wrs_mm.rescaling.filter_groups import Groups, join, number_of_groups
+from wrs_mm.rescaling.functional import number_of_filters
 from wrs_mm.rescaling.observation import Feed, NormFacts, Observation, WeightFacts
 
 
@@ -15,8 +17,8 @@ class Verdict:
     Attributes:
         name: As in ``model.named_parameters()``.
         shape: The parameter's shape.
-        scale_invariant: The training loss does not change when a filter (or, for granularity ``'layer'``,
-            the whole weight) is multiplied by a positive number.
+        scale_invariant: The training loss does not change when a filter (for granularity ``'group'`` the
+            filters of a group, for ``'layer'`` the whole weight) is multiplied by a positive number.
         selected: WRS rescales it, other arms set its decay apart: it is scale-invariant, or frozen BN after
             it can be folded and that was asked for; every norm layer it feeds can be folded; and it is
             trained.
@@ -25,6 +27,8 @@ class Verdict:
         transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
         feeds: How it feeds them.
         used: The loss used it at all.
+        groups: The filters that the verdict speaks of as one; None for each on its own. A «no» of granularity
+            ``'group'`` speaks of the whole weight: not even that may be scaled.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Verdict:
     transposed_groups: int = 0
     feeds: tuple[Feed, ...] = ()
     used: bool = True
+    groups: Groups | None = None
 
 
 def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
@@ -44,7 +49,7 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
     Args:
         observation: From :func:`wrs_mm.rescaling.observer.observe`, or
             :func:`wrs_mm.rescaling.observation.merge`.
-        granularity: ``'filter'`` or ``'layer'``.
+        granularity: ``'filter'``, ``'group'`` or ``'layer'``.
         frozen_bn: ``'skip'`` or ``'fold'``: whether weights that feed a frozen BN are rescaled.
     """
     conflicts = _shared_channels(observation)
@@ -109,6 +114,8 @@ def _judge_weight(
     invariant, selected = False, False
     frozen = [layer for layer in layers if layer in norms and norms[layer].frozen]
     conflict = next((conflicts[layer] for layer in layers if layer in conflicts), None)
+    count = number_of_filters(facts.shape, facts.transposed_groups)
+    groups = None if granularity == "filter" else (0,) * count
     reasons = facts.reasons + (facts.filter_reasons if granularity == "filter" else [])
     if not facts.used:
         reason = "not used in this loss"
@@ -118,7 +125,11 @@ def _judge_weight(
         reason = "its output reaches no norm layer"
     else:
         invariant = not frozen
+        if granularity == "group":
+            groups = join(facts.tied, count)
         reason = f"feeds only {shorten(layers)}"
+        if granularity == "group" and groups is not None:
+            reason += f"; {_described(groups)}"
         if frozen:
             reason = f"feeds {shorten(frozen)}, frozen (normalizes with stored statistics)"
             if frozen_bn == "skip" and facts.trained:
@@ -138,7 +149,14 @@ def _judge_weight(
         facts.transposed_groups,
         tuple(facts.feeds),
         facts.used,
+        groups,
     )
+
+
+def _described(groups: Groups) -> str:
+    """Groups in words."""
+    number = number_of_groups(groups)
+    return f"its {len(groups)} filters are scaled " + ("as one" if number == 1 else f"in {number} groups")
 
 
 def shorten(names: Sequence[str], most: int = 3) -> str:

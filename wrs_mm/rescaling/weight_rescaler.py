@@ -25,13 +25,13 @@ from torch.optim import Optimizer
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.after_step import after_step
 from wrs_mm.rescaling.buckets import Bucket
-from wrs_mm.rescaling.functional import (
-    filter_norms,
-    norm_dtype,
-)
+from wrs_mm.rescaling.filter_groups import group_sizes
+from wrs_mm.rescaling.functional import norm_dtype
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, RescaleOptions, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
+from wrs_mm.rescaling.sharding import shard_of
+from wrs_mm.rescaling.spread_weight import norms_of
 from wrs_mm.rescaling.target_schedule import SCHEDULES
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
 
@@ -55,7 +55,7 @@ class WeightRescaler:
     Raises:
         OptionError: An option is unknown, its value out of its range, or there is no weight decay that
             targets could follow.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded otherwise than along its filters.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
@@ -115,7 +115,8 @@ class WeightRescaler:
         weights = self.invariant_weights.selected_parameters
         if self._starts_from_norms and not self.targets:
             norms = {verdict.name: self._norms_of(verdict) for verdict in self.rescaled}
-            self.targets = norms if self.options.target == "init" else _root_mean_square(norms)
+            sizes = {verdict.name: self._sizes_of(verdict) for verdict in self.rescaled}
+            self.targets = norms if self.options.target == "init" else _root_mean_square(norms, sizes)
         move_to_partner_groups(self.optimizer, weights)
         if self.schedule is not None:
             self.schedule.begin(weights)
@@ -126,9 +127,14 @@ class WeightRescaler:
         return self.options.target in ("init", "init_rms")
 
     def _norms_of(self, verdict: Verdict) -> Tensor:
-        """``(out,)``, or ``(1,)`` for ``'layer'``."""
-        weight = self._parameters[verdict.name]
-        return filter_norms(weight, verdict.transposed_groups, self.options.granularity)
+        """``(groups,)`` of a weight."""
+        return norms_of(self._parameters[verdict.name], verdict.transposed_groups, verdict.groups)
+
+    def _sizes_of(self, verdict: Verdict) -> Tensor | int:
+        """How many filters share a target, ``(groups,)``: with ``'layer'`` the whole weight counts as one."""
+        if verdict.groups is None or self.options.granularity != "group":
+            return 1
+        return group_sizes(verdict.groups).to(self._parameters[verdict.name].device)
 
     def _after_update(self) -> None:
         if not self.invariant_weights.found:
@@ -157,7 +163,15 @@ class WeightRescaler:
             return False
         if self.options.frozen_bn == "fold":
             return True
-        return all(self._modules[norm].training for norm in verdict.norm_layers if norm in self._modules)
+        # A norm layer without statistics normalizes in eval mode as it does in training.
+        return all(self._modules[norm].training for norm in self._with_statistics(verdict))
+
+    def _with_statistics(self, verdict: Verdict) -> list[str]:
+        """Names of the norm layers with statistics that a weight feeds."""
+        observation = self.invariant_weights.observation
+        assert observation is not None  # there is a verdict
+        known = [norm for norm in verdict.norm_layers if norm in observation.norms]
+        return [n for n in known if observation.norms[n].mean is not None and n in self._modules]
 
     @functools.cached_property
     def _modules(self) -> dict[str, nn.Module]:
@@ -173,7 +187,10 @@ class WeightRescaler:
         for verdict in verdicts:
             parameter = self._parameters[verdict.name]
             group = 0 if self.schedule is None else self.schedule.group_of(parameter)
-            kinds.setdefault((group, parameter.device, norm_dtype(parameter.dtype)), []).append(verdict)
+            shard = shard_of(parameter)
+            processes = None if shard is None else shard.group
+            kind = (group, parameter.device, norm_dtype(parameter.dtype), processes)
+            kinds.setdefault(kind, []).append(verdict)
         buckets: dict[int, list[Bucket]] = {}
         for (group, *_), its in kinds.items():
             buckets.setdefault(group, []).append(self._make_bucket(its))
@@ -189,7 +206,6 @@ class WeightRescaler:
             observation.norms,
             [self._target_of(verdict) for verdict in verdicts],
             self.options.min_norm,
-            self.options.granularity,
         )
         if self.schedule is not None:
             # A weight that was out for a while has moved since: it begins again with the norm that it has.
@@ -203,9 +219,15 @@ class WeightRescaler:
         return self._left | {name: left.clone() for bucket in held for name, left in bucket.left_by_weight()}
 
     def _target_of(self, verdict: Verdict) -> Tensor | float:
-        if self._starts_from_norms:
+        """The target norm of a weight's groups; of ``m`` filters √m times that of one."""
+        if self.options.target == "init":
             return self.targets[verdict.name]
-        return 1.0 if self.options.target == "unit" else float(self.options.target)
+        if self.options.target == "init_rms":
+            target: Tensor | float = self.targets[verdict.name]
+        else:
+            target = 1.0 if self.options.target == "unit" else float(self.options.target)
+        sizes = self._sizes_of(verdict)
+        return target if isinstance(sizes, int) else target * sizes.sqrt()
 
     def detach(self) -> None:
         """Give the optimizer its own ``step`` back."""
@@ -248,10 +270,16 @@ class WeightRescaler:
         self.invariant_weights.load_state_dict(state["found"])
 
 
-def _root_mean_square(norms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of all filters that are not zero, one number for each weight: ``(1,)`` on its device."""
+def _root_mean_square(norms: Mapping[str, Tensor], sizes: Mapping[str, Tensor | int]) -> dict[str, Tensor]:
+    """Of all filters that are not zero, one number for each weight: ``(1,)`` on its device.
+
+    Args:
+        norms: ``(groups,)`` by weight.
+        sizes: How many filters a norm is of.
+    """
     squares = torch.cat([n.double().square().cpu() for n in norms.values()])
-    mean = squares[squares > 0].mean().sqrt()
+    counts = torch.cat([torch.as_tensor(sizes[name]).cpu().expand(len(n)) for name, n in norms.items()])
+    mean = (squares.sum() / torch.where(squares > 0, counts, 0).sum()).sqrt()
     return {name: mean.to(n.device).reshape(1) for name, n in norms.items()}
 
 
