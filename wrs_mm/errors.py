@@ -45,3 +45,7 @@ class CheckpointError(UsageError):
 
 class PlanError(UsageError):
     """A benchmark plan is malformed, or does not belong to this work dir."""
+
+
+class NotFiniteError(ArithmeticError):
+    """A training has left the numbers that it could go on with: nobody's mistake, but its end."""
