@@ -1,4 +1,4 @@
-"""Projection-based weight normalization (Huang et al., arXiv 1710.02338): every filter to norm 1, now and then."""
+"""Projection-based weight normalization (Huang et al., arXiv 1710.02338): filters to norm 1, now and then."""
 
 from __future__ import annotations
 

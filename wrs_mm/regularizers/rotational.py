@@ -1,4 +1,4 @@
-"""Rotational variants (Kosson et al., arXiv 2305.17212): filters turn as weight decay would have them turn."""
+"""Rotational variants (Kosson et al., arXiv 2305.17212): filters turn as weight decay makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each filter's learning rate grows with its norm (Liu et al., arXiv 2102.03497, version 1): no weight decay."""
+"""Learning rates that grow with norms, and no weight decay (Liu et al., arXiv 2102.03497, version 1)."""
 
 from __future__ import annotations
 

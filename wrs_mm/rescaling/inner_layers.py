@@ -1,4 +1,4 @@
-"""Which weights have another layer with a weight after them, in one forward; the last ones are classifiers."""
+"""Which weights another layer with a weight comes after, in one forward; the last ones are classifiers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from wrs_mm.rescaling.labels import tensors_in
 from wrs_mm.rescaling.models import weights_of
@@ -40,12 +40,9 @@ def inner_weights(model: nn.Module) -> Iterator[set[str]]:
 
     handles = []
     for module in model.modules():
-        weight = (
-            module.in_proj_weight
-            if isinstance(module, nn.MultiheadAttention)
-            else module._parameters.get("weight")
-        )
-        if isinstance(weight, Tensor) and id(weight) in names:
+        key = "in_proj_weight" if isinstance(module, nn.MultiheadAttention) else "weight"
+        weight = module._parameters.get(key)
+        if weight is not None and id(weight) in names:
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(functools.partial(after, name=names[id(weight)])))
     try:

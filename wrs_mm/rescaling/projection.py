@@ -1,4 +1,4 @@
-"""Projection-based weight normalization (Huang et al., arXiv 1710.02338): every filter to norm 1, now and then.
+"""Projection-based weight normalization (Huang et al., arXiv 1710.02338): filters to norm 1, now and then.
 
 After every few updates of the optimizer, with weight decay left on, each filter of each convolution goes to
 norm 1, whether or not a norm layer follows; the classifier's do not. Of scale-invariant weights that is the

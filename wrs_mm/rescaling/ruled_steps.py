@@ -29,8 +29,8 @@ class RuledSteps:
     Make it after the optimizer and before the learning rate scheduler, and let it observe the first forward.
 
     What the rule's ``move`` is given as the update is exact: the weight stands at zero while one of torch's
-    plain optimizers makes its step, so that no digit of a small update is lost beside a large weight. Of other
-    optimizers, and where the weights have decay, it is the difference of the weight after and before.
+    plain optimizers makes its step, so that no digit of a small update is lost beside a large weight. Of
+    other optimizers, and where the weights have decay, it is the difference of the weight after and before.
 
     Args:
         model: The model that trains.
@@ -103,14 +103,14 @@ class RuledSteps:
                     self.states[weight.name] = self.rule.begin(weight, groups[id(weight.parameter)])
 
     def _refuse_unusable(self) -> None:
-        """Raise ModelError where the rule has nothing to act on, or would act on a weight that is computed."""
+        """Raise ModelError where the rule has nothing to act on, or a weight is computed."""
         rule = type(self.rule).__name__
         found = self.invariant_weights
         assert found.observation is not None
         if computed := computed_weights(found.observation):
             raise ModelError(
-                f"the weight of {shorten(computed)} is computed (weight_norm, weight standardization or another "
-                f"parametrization): remove that before using {rule}"
+                f"the weight of {shorten(computed)} is computed (weight_norm, weight standardization or "
+                f"another parametrization): remove that before using {rule}"
             )
         if not found.selected:
             why = why_unselected(found.verdicts) or "no weight of this model is scale-invariant"
@@ -148,12 +148,12 @@ class RuledSteps:
         """The context of one update.
 
         Raises:
-            OptionError: The step has a closure, which computes gradients only after the rule has acted on them.
+            OptionError: The step has a closure, which computes gradients after the rule has acted on them.
         """
         if closure is not None:
             raise OptionError(
-                f"{type(self.rule).__name__} acts on gradients that are there: call optimizer.step() without a "
-                "closure"
+                f"{type(self.rule).__name__} acts on gradients that are there: call optimizer.step() "
+                "without a closure"
             )
         if not self.invariant_weights.found:
             yield

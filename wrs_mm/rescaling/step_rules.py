@@ -183,7 +183,7 @@ class ScaledRate(StepRule):
             if not bool((largest <= LARGEST_GROWTH).all()):
                 worst = int(largest.nan_to_num(torch.inf).argmax())
                 raise NotFiniteError(
-                    f"scale_lr: the norm of a filter of {own[worst][0]} has grown {float(largest[worst]):.1e} "
+                    f"scale_lr: a filter's norm in {own[worst][0]} has grown {float(largest[worst]):.1e} "
                     "times, and its learning rate with it: beyond float32"
                 )
 
