@@ -139,6 +139,19 @@ def test_a_scaled_rate_turns_a_weight_as_if_its_norm_had_not_grown(optimizer: st
         torch.testing.assert_close(small / norms(small), large / norms(large), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("turn", [0.01, 0.1])
+def test_a_norm_grows_with_every_update_by_what_the_card_says(turn: float) -> None:
+    training, generator = Training(ScaledRate(), "sgd"), torch.Generator().manual_seed(3)
+    for _ in range(50):
+        w = training.filters
+        g = torch.randn(3, 8, generator=generator, dtype=torch.float64)
+        g = g - (g * w).sum(1, keepdim=True) / norms(w) ** 2 * w
+        # Of a scale-invariant filter: at a right angle to it, and the longer the shorter it is.
+        training.step(turn * norms(training.start) ** 2 * g / norms(g) / norms(w), 1.0)
+    grown = norms(training.filters) / norms(training.start)
+    torch.testing.assert_close(grown, torch.full_like(grown, (1 + turn**2) ** 25))
+
+
 def test_a_norm_that_has_grown_beyond_float32_ends_the_training_with_finite_weights() -> None:
     training = Training(ScaledRate(), "sgd")
     with torch.no_grad():
