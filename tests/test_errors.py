@@ -1,4 +1,4 @@
-"""Whatever is the caller's mistake is one line and exit status 2; a defect is neither, a divergence one line."""
+"""The caller's mistake is one line and exit status 2, a divergence one line; a defect is neither."""
 
 from __future__ import annotations
 
