@@ -1,7 +1,8 @@
 """The exceptions that mean «the caller has to change something».
 
-The command line turns every :class:`UsageError` into one line on stderr and exit status 2; any
-other exception is a defect and keeps its traceback (exit status 1).
+The command line turns every :class:`UsageError` into one line on stderr and exit status 2, a
+:class:`NotFiniteError` into one and exit status 1; any other exception is a defect and keeps its traceback
+(exit status 1).
 """
 
 from __future__ import annotations
@@ -45,3 +46,7 @@ class CheckpointError(UsageError):
 
 class PlanError(UsageError):
     """A benchmark plan is malformed, or does not belong to this work dir."""
+
+
+class NotFiniteError(ArithmeticError):
+    """A training has left the numbers that it could go on with: nobody's mistake, but its end."""

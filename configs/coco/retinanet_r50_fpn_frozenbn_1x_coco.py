@@ -8,4 +8,9 @@ regularizers = dict(
     none=dict(frozen_bn='fold'),
     wd=dict(frozen_bn='fold'),
     wrs=dict(frozen_bn='fold', target='init'),
-    wrs_matched=dict(frozen_bn='fold', target='init'))
+    wrs_matched=dict(frozen_bn='fold', target='init'),
+    scale_lr=dict(frozen_bn='fold'),
+    pbwn=dict(frozen_bn='fold'),
+    hyperball=dict(frozen_bn='fold'),
+    rotational=dict(frozen_bn='fold'),
+    shifted=dict(frozen_bn='fold'))

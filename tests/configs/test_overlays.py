@@ -19,7 +19,7 @@ from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.recipes import find_recipe
 from wrs_mm.bench.plan.resolve import resolve
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer
+from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer, names
 from wrs_mm.regularizers.overlay import overlay
 
 RECIPES = [(folder, r) for folder in ("coco", "cityscapes", "mini", "real") for r in recipes_in(folder)]
@@ -82,6 +82,7 @@ def test_arms_of_a_recipe_with_frozen_bn_mean_the_weights_before_it(folder: str,
         "wd": {"frozen_bn": "fold"},
         "wrs": {"frozen_bn": "fold", "target": "init"},
         "wrs_matched": {"frozen_bn": "fold", "target": "init"},
+        **{name: {"frozen_bn": "fold"} for name in names() if name not in ARMS},
     }
 
 

@@ -132,7 +132,7 @@ class CallsOfOurs:
             return
         self.all.add(frame.f_code.co_name)
         caller: FrameType | None = frame
-        while caller is not None and caller.f_code.co_name != "step_and_then":
+        while caller is not None and caller.f_code.co_name != "step_within":
             caller = caller.f_back
         if caller is None:
             self.outside_the_step.add(frame.f_code.co_name)

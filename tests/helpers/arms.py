@@ -25,6 +25,7 @@ from wrs_mm.rescaling.functional import filter_norms
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 ARMS = ("none", "wd", "wrs", "wrs_matched")
+"""Those that ship as overlays; `wrs-mm config RECIPE --arm ARM --overlay` writes that of any other."""
 SIZE = (64, 64)
 STEPS = 2
 MOVED = 1e-6

@@ -1,11 +1,12 @@
 """Run by test_ranks under torchrun: RTMDet on two processes, whose first batches differ as they can.
 
-Its argument is a target_schedule.
+Its argument is a target_schedule of weight rescaling, ``rotational`` or ``projection``.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,16 @@ import wrs_mm  # noqa: F401
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.distributed import end_process
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
-from wrs_mm.rescaling import WeightRescaler
+from wrs_mm.rescaling import RuledSteps, WeightProjection, WeightRescaler
+from wrs_mm.rescaling.step_rules import Rotational
+
+
+def method(model: torch.nn.Module, optimizer: torch.optim.Optimizer, name: str) -> Any:
+    if name == "rotational":
+        return RuledSteps(model, optimizer, Rotational(1e-2))
+    if name == "projection":
+        return WeightProjection(model, optimizer, interval=1)
+    return WeightRescaler(model, optimizer, target_schedule=name)
 
 
 def main() -> None:
@@ -22,7 +32,7 @@ def main() -> None:
     rank = dist.get_rank()
     model = build_model(load_config("mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-2)
-    rescaler = WeightRescaler(model, optimizer, target_schedule=sys.argv[1])
+    rescaler = method(model, optimizer, sys.argv[1])
     for step in range(3):
         batch = random_batch(model, size=(64, 64), seed=10 * step + rank, empty="all" if rank else False)
         with rescaler.observing():
@@ -38,8 +48,11 @@ def main() -> None:
     gathered = [torch.empty_like(weights) for _ in range(2)]
     dist.all_gather(gathered, weights)
     names = [None, None]
-    dist.all_gather_object(names, [v.name for v in rescaler.rescaled])
-    factors = torch.stack(list(rescaler.schedule.factors.values())) if rescaler.schedule else torch.ones(1)
+    dist.all_gather_object(
+        names, [v.name for v in getattr(rescaler, "rescaled", rescaler.invariant_weights.selected)]
+    )
+    schedule = getattr(rescaler, "schedule", None)
+    factors = torch.stack(list(schedule.factors.values())) if schedule else torch.ones(1)
     both = [torch.empty_like(factors) for _ in range(2)]
     dist.all_gather(both, factors)
     if rank == 0:

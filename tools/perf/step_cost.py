@@ -3,7 +3,8 @@
 Interleaved, medians: a rescale with fold against a plain copy of the same bytes; an SGD step without weight
 decay plus the rescale against an SGD step with weight decay, and the latter plus a rescale whose targets
 follow weight decay. ``--detector`` also times the observed first forward of Faster R-CNN R50-FPN against an
-unobserved one.
+unobserved one. ``--arms`` instead times the step of every arm beside that of SGD with weight decay, on the
+weights of ResNet-50 and of Mask R-CNN, at one and two threads; ``--cards`` writes it into docs/regularizers.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Callable
 
 import torch
 import torchvision
+from arm_costs import CARDS, RECIPES, measure, write_card
 from torch import nn
 
+from wrs_mm import regularizers
 from wrs_mm.rescaling import WeightRescaler, observe
 
 
@@ -87,12 +90,42 @@ def observing_costs(repeats: int) -> dict[str, float]:
     return interleaved({"forward": plain, "observed forward": observed}, repeats)
 
 
+def arm_costs(args: argparse.Namespace) -> None:
+    """Measure the arms, print the figures, and write them into the cards."""
+    arms = args.arms or regularizers.names()
+    rows = []
+    for model in args.models:
+        rows += measure(model, arms, args.threads, args.repeats, args.size, interleaved)
+    print(f"torch {torch.__version__}, medians of {args.repeats}")
+    for row in rows:
+        figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} of the weights' memory"
+        print(f"{row['model']:24} {row['threads']} threads  {row['arm']:14} {figures}")
+    if args.cards:
+        where = f"torch {torch.__version__} on a CPU"
+        for arm in arms:
+            own = [row for row in rows if row["arm"] == arm]
+            if own and not write_card(CARDS / f"{arm}.md", own, where):
+                print(f"{CARDS / arm}.md has no place for it: <!-- step_cost --> and <!-- /step_cost -->")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=50, help="counted calls of each (default: 50)")
     parser.add_argument("--detector", action="store_true", help="also time the observed forward")
+    parser.add_argument("--arms", nargs="*", metavar="ARM", help="time the steps of arms (default: of all)")
+    parser.add_argument("--cards", action="store_true", help="with --arms: write the figures into the cards")
+    parser.add_argument(
+        "--models", nargs="+", default=list(RECIPES), help="with --arms: names in torchvision, or recipes"
+    )
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="with --arms (default: 1 2)")
+    parser.add_argument(
+        "--size", type=int, default=64, help="with --arms: pixels of the images (default: 64)"
+    )
     args = parser.parse_args()
+    if args.arms is not None:
+        arm_costs(args)
+        return
     costs = step_costs(args.repeats)
     ratios = [("rescale", "copy"), ("SGD with WRS", "SGD with weight decay")]
     ratios.append(("SGD with matched WRS", "SGD with WRS"))

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from wrs_mm import __version__
-from wrs_mm.errors import EXIT_INTERRUPTED, UsageError
+from wrs_mm.errors import EXIT_INTERRUPTED, NotFiniteError, UsageError
 from wrs_mm.openmmlab.distributed import end_process, report_mistake
 from wrs_mm.values import did_you_mean, one_line
 
@@ -123,6 +123,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         report_mistake(f"{program}: error: {one_line(error)}")
         return 2
+    except NotFiniteError as error:
+        report_mistake(f"{program}: the training diverged: {one_line(error)}")
+        return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

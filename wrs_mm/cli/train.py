@@ -76,7 +76,7 @@ def load_arm(recipe: str, name: str) -> Config:
     """
     config = regularizers.apply_regularizer(load_config(recipe), name)
     if config.get("work_dir") is None:
-        config.work_dir = str(Path("work_dirs") / f"{config_path(recipe).stem}_{name}")
+        config.work_dir = str(Path("work_dirs") / f"{config_path(recipe).stem}_{name.rpartition('.')[2]}")
     return config
 
 
@@ -89,9 +89,21 @@ def add_arm_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--arm``."""
     parser.add_argument(
         "--arm",
-        choices=regularizers.names(),
-        help="take the config as a recipe, and this arm of it; --cfg-options come after it",
+        type=_arm,
+        metavar="ARM",
+        help="take the config as a recipe, and this arm of it, "
+        f"{', '.join(regularizers.names())} or package.module.function; --cfg-options come after it",
     )
+
+
+def _arm(name: str) -> str:
+    """The name of a regularizer, or an import path."""
+    if name not in regularizers.names() and "." not in name:
+        choices = ", ".join(regularizers.names())
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {name!r} (choose from {choices}, or one of yours: package.module.function)"
+        )
+    return name
 
 
 def add_options_argument(parser: argparse.ArgumentParser) -> None:

@@ -10,12 +10,24 @@ from wrs_mm.engine.optim_wrapper import (
     ScaleInvariantOptimWrapper,
     WRSOptimWrapper,
 )
+from wrs_mm.engine.step_rules import (
+    STEP_RULES,
+    AmpPBWNOptimWrapper,
+    AmpStepRuleOptimWrapper,
+    PBWNOptimWrapper,
+    StepRuleOptimWrapper,
+)
 
 __all__ = [
+    "STEP_RULES",
+    "AmpPBWNOptimWrapper",
     "AmpScaleInvariantOptimWrapper",
+    "AmpStepRuleOptimWrapper",
     "AmpWRSOptimWrapper",
+    "PBWNOptimWrapper",
     "ScaleInvariantOptimWrapper",
     "ScaleInvariantOptimWrapperConstructor",
+    "StepRuleOptimWrapper",
     "WRSOptimWrapper",
     "hooks",
 ]

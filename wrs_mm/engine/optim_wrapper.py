@@ -7,6 +7,7 @@ full precision       ``ScaleInvariantOptimWrapper``           ``WRSOptimWrapper`
 mixed precision      ``AmpScaleInvariantOptimWrapper``        ``AmpWRSOptimWrapper``
 ===================  =======================================  ==========================
 
+The wrappers of other methods are in :mod:`wrs_mm.engine.step_rules`.
 All need ``constructor='ScaleInvariantOptimWrapperConstructor'``, which tells them the model.
 
 One training step, from the Runner to the equations:
@@ -141,7 +142,7 @@ class ScaleInvariantOptimWrapper(MethodOptimWrapper):
     ) -> None:
         options = RescaleOptions.from_dict(scale_invariance or {}, "scale_invariance", SELECTION)
         method = ScaleInvariantDecay(
-            _given(model, type(self)),
+            given_model(model, type(self)),
             optimizer,
             granularity=options.granularity,
             frozen_bn=options.frozen_bn,
@@ -183,12 +184,12 @@ class WRSOptimWrapper(MethodOptimWrapper):
     ) -> None:
         options = _wrs_options(wrs)
         method = WeightRescaler(
-            _given(model, type(self)), optimizer, decay_mult=decay_mult, **asdict(options)
+            given_model(model, type(self)), optimizer, decay_mult=decay_mult, **asdict(options)
         )
         super().__init__(method, optimizer=optimizer, **kwargs)
 
 
-class _NeedsGPU:
+class NeedsGPU:
     """Mixin: mixed precision without an accelerator is the caller's mistake, not an assertion."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -202,12 +203,12 @@ class _NeedsGPU:
 
 
 @OPTIM_WRAPPERS.register_module()
-class AmpScaleInvariantOptimWrapper(_NeedsGPU, ScaleInvariantOptimWrapper, AmpOptimWrapper):
+class AmpScaleInvariantOptimWrapper(NeedsGPU, ScaleInvariantOptimWrapper, AmpOptimWrapper):
     """:class:`ScaleInvariantOptimWrapper` in mixed precision."""
 
 
 @OPTIM_WRAPPERS.register_module()
-class AmpWRSOptimWrapper(_NeedsGPU, WRSOptimWrapper, AmpOptimWrapper):
+class AmpWRSOptimWrapper(NeedsGPU, WRSOptimWrapper, AmpOptimWrapper):
     """:class:`WRSOptimWrapper` in mixed precision."""
 
 
@@ -221,7 +222,7 @@ def _wrs_options(wrs: object) -> RescaleOptions:
     return RescaleOptions.from_dict(wrs or {}, "wrs")
 
 
-def _given(model: nn.Module | None, wrapper: type) -> nn.Module:
+def given_model(model: nn.Module | None, wrapper: type) -> nn.Module:
     """The model that the constructor gave; mmengine's own constructor gives none."""
     if model is None:
         raise OptionError(

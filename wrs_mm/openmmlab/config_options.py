@@ -21,6 +21,8 @@ AMP_WRAPPERS = {
     "OptimWrapper": "AmpOptimWrapper",
     "ScaleInvariantOptimWrapper": "AmpScaleInvariantOptimWrapper",
     "WRSOptimWrapper": "AmpWRSOptimWrapper",
+    "StepRuleOptimWrapper": "AmpStepRuleOptimWrapper",
+    "PBWNOptimWrapper": "AmpPBWNOptimWrapper",
 }
 """What mixed precision makes of each optimizer wrapper."""
 

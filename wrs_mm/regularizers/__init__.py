@@ -3,7 +3,8 @@
 One file each, with one function, whose first parameter says what of the recipe it takes and returns anew:
 ``optim_wrapper``, or ``cfg``, the whole config as a dictionary, of which it returns the top-level keys that
 change. The other parameters are the arm's options. Nothing else that trains changes, so a difference between
-two arms is the regularizer's.
+two arms is the regularizer's. Somebody else's is such a function in a package of theirs, named by its import
+path (docs/add-your-method.md).
 
 What suits a recipe, it says itself, by a key of its own: ``regularizers = dict(wrs=dict(frozen_bn='fold'))``.
 There, an arm may also have a learning rate of its own, ``wrs=dict(lr=0.05)``: each arm as it was tuned.
@@ -12,6 +13,7 @@ There, an arm may also have a learning rate of its own, ``wrs=dict(lr=0.05)``: e
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -19,11 +21,17 @@ from typing import Any, TypeAlias
 from mmengine.config import Config
 
 from wrs_mm.errors import OptionError
+from wrs_mm.regularizers._optim_wrapper import with_step_rule
+from wrs_mm.regularizers.hyperball import hyperball
 from wrs_mm.regularizers.none import none
+from wrs_mm.regularizers.pbwn import pbwn
+from wrs_mm.regularizers.rotational import rotational
+from wrs_mm.regularizers.scale_lr import scale_lr
+from wrs_mm.regularizers.shifted import shifted
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 from wrs_mm.regularizers.wrs_matched import wrs_matched
-from wrs_mm.values import is_number
+from wrs_mm.values import did_you_mean, error_line, is_number
 
 Regularizer: TypeAlias = "Callable[..., dict[str, Any]]"
 """``f(optim_wrapper, **options)`` or ``f(cfg, **options)``; see the head of this module."""
@@ -33,6 +41,11 @@ REGULARIZERS: Mapping[str, Regularizer] = {
     "wd": wd,
     "wrs": wrs,
     "wrs_matched": wrs_matched,
+    "scale_lr": scale_lr,
+    "pbwn": pbwn,
+    "hyperball": hyperball,
+    "rotational": rotational,
+    "shifted": shifted,
 }
 """By name, what makes an arm of a recipe and the regularizer's options."""
 
@@ -43,6 +56,18 @@ _PLAIN = {
     "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
 }
 """A recipe to try options on where there is none."""
+
+__all__ = [
+    "RECIPE_KEY",
+    "REGULARIZERS",
+    "Regularizer",
+    "apply_regularizer",
+    "check",
+    "find",
+    "names",
+    "recipe_options",
+    "with_step_rule",
+]
 
 RECIPE_KEY = "regularizers"
 """The key of a config that says the options of its arms, by regularizer; no Runner reads it."""
@@ -56,15 +81,55 @@ def names() -> tuple[str, ...]:
 def find(name: str) -> Regularizer:
     """The regularizer of a name.
 
+    Args:
+        name: One of :func:`names`, or the import path of somebody else's (``package.module.function``).
+
     Raises:
         OptionError: There is no such regularizer, or it takes neither ``optim_wrapper`` nor ``cfg``.
     """
-    if name not in REGULARIZERS:
-        raise OptionError(f"there is no regularizer {name!r}; there are {', '.join(REGULARIZERS)}")
-    takes, *_ = inspect.signature(REGULARIZERS[name]).parameters
+    if not isinstance(name, str):
+        raise OptionError(f"{name!r} is not the name of a regularizer")
+    regularizer = REGULARIZERS.get(name) or _imported(name)
+    takes, *_ = (*inspect.signature(regularizer).parameters, "")
     if takes not in _TAKES:
         raise OptionError(f"the first parameter of the regularizer {name!r} must be {' or '.join(_TAKES)}")
-    return REGULARIZERS[name]
+    return regularizer
+
+
+def _imported(name: str) -> Regularizer:
+    """Somebody else's regularizer.
+
+    Raises:
+        OptionError: There is none at that path; the line says how far it leads.
+    """
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        raise OptionError(
+            f"there is no regularizer {name!r}; there are {', '.join(REGULARIZERS)} (one that a package of "
+            "yours brings: package.module.function)"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise OptionError(
+                f"regularizer {name!r}: {module_name} needs {error.name}: install it"
+            ) from error
+        raise OptionError(
+            f"regularizer {name!r}: there is no module {error.name}: install its package, or put the folder "
+            "that it lies in on PYTHONPATH"
+        ) from error
+    except Exception as error:  # whatever a file of somebody else's raises
+        raise OptionError(
+            f"regularizer {name!r}: importing {module_name} fails: {error_line(error)}"
+        ) from error
+    if not hasattr(module, attribute):
+        hint = did_you_mean(attribute, [word for word in vars(module) if not word.startswith("_")])
+        raise OptionError(f"regularizer {name!r}: {module_name} has no {attribute!r}{hint}")
+    regularizer = getattr(module, attribute)
+    if not callable(regularizer):
+        raise OptionError(f"regularizer {name!r} is no function, but {regularizer!r}")
+    return regularizer
 
 
 def _changes(name: str, cfg: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +211,9 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     for key, value in _changes(name, arm.to_dict(), options).items():
         arm[key] = value
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
-    if "wrs_mm" not in imports["imports"]:
-        arm.custom_imports = {**imports, "imports": [*imports["imports"], "wrs_mm"]}
+    # Whatever else registers what the arm is made of is in the file that makes it.
+    needed = ["wrs_mm", *([] if name in REGULARIZERS else [name.rpartition(".")[0]])]
+    missing = [module for module in needed if module not in imports["imports"]]
+    if missing:
+        arm.custom_imports = {**imports, "imports": [*imports["imports"], *missing]}
     return arm

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from wrs_mm.engine.constructor import DECAY_MULT
+from wrs_mm.engine.step_rules import build_rule
 from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import RescaleOptions
 from wrs_mm.values import is_number, type_name
 
 _CONSTRUCTOR = "ScaleInvariantOptimWrapperConstructor"
 _DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
-_FAMILIES = ("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper")
+_FAMILIES = (
+    *("OptimWrapper", "ScaleInvariantOptimWrapper", "WRSOptimWrapper"),
+    *("StepRuleOptimWrapper", "PBWNOptimWrapper"),
+)
+
+_OWN = ("wrs", "scale_invariance", "rule", "pbwn")
+"""What our wrappers have beside mmengine's arguments; another arm's goes."""
 
 
 def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -30,7 +37,7 @@ def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
             f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
             "remove it, or say the same by keys of paramwise_cfg"
         )
-    rest = {key: value for key, value in optim_wrapper.items() if key not in ("wrs", "scale_invariance")}
+    rest = {key: value for key, value in optim_wrapper.items() if key not in _OWN}
     return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}
 
 
@@ -64,3 +71,36 @@ def with_frozen_bn(optim_wrapper: dict[str, Any], frozen_bn: str) -> dict[str, A
     """
     changes = RescaleOptions(frozen_bn=frozen_bn).changes()
     return {**optim_wrapper, "scale_invariance": changes} if changes else optim_wrapper
+
+
+def with_step_rule(
+    optim_wrapper: dict[str, Any], rule: str, frozen_bn: str = "skip", **options: Any
+) -> dict[str, Any]:
+    """The same optim_wrapper with a step rule on the scale-invariant weights, and no weight decay on them.
+
+    Args:
+        optim_wrapper: The recipe's.
+        rule: A registered step rule's name, or an import path.
+        frozen_bn: ``'fold'`` counts weights before frozen BN as scale-invariant.
+        **options: The rule's.
+
+    Raises:
+        OptionError: There is no such rule, or an option's name or value is wrong.
+    """
+    said = {"type": rule, **options}
+    build_rule(said)
+    return with_frozen_bn({**with_type(optim_wrapper, "StepRuleOptimWrapper"), "rule": said}, frozen_bn)
+
+
+def strength_of(optim_wrapper: dict[str, Any], weight_decay: float | None, arm: str) -> float:
+    """The strength of weight decay that an arm was given, or else the recipe's.
+
+    Raises:
+        OptionError: It is no number > 0.
+    """
+    strength = optim_wrapper["optimizer"].get("weight_decay") if weight_decay is None else weight_decay
+    if weight_decay is None and not strength:
+        raise OptionError(f"{arm}: the recipe's optimizer has no weight_decay to go by: give {arm} one")
+    if not (is_number(strength) and strength > 0):
+        raise OptionError(f"{arm}: weight_decay must be a number > 0, not {strength!r}")
+    return float(strength)

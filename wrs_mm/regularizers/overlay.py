@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 
 from wrs_mm.errors import OptionError
-from wrs_mm.regularizers import REGULARIZERS, apply_regularizer
+from wrs_mm.regularizers import apply_regularizer, find
 
 
 def overlay(cfg: Config, name: str, source: str | Path) -> str:
@@ -40,7 +40,7 @@ def overlay(cfg: Config, name: str, source: str | Path) -> str:
     # The recipe's own options for its arms go with nothing else; a child need not take them out.
     changes = _change({key: value for key, value in before.items() if key in after}, after)
     return (
-        f"# {inspect.cleandoc(REGULARIZERS[name].__doc__ or name).splitlines()[0]}\n"
+        f"# {inspect.cleandoc(find(name).__doc__ or name).splitlines()[0]}\n"
         f"# Written by `wrs-mm config {file} --arm {name} --overlay`.\n"
         f"_base_ = {file if '::' in file else f'./{file}'!r}\n"
         f"{Config(changes).pretty_text if changes else ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 from torch import nn
@@ -16,6 +16,8 @@ from wrs_mm.rescaling.observer import observe
 from wrs_mm.rescaling.options import RescaleOptions
 from wrs_mm.rescaling.sharding import refuse_unusable_shards, split_again
 from wrs_mm.rescaling.verdicts import Verdict, judge
+
+_Seen = TypeVar("_Seen")
 
 
 class ScaleInvariantWeights:
@@ -83,7 +85,7 @@ class ScaleInvariantWeights:
         with observe(self.model) as observation:
             yield
         split_again(self.model)
-        self._conclude(merge(_gather(observation)))
+        self._conclude(merge(gather(observation)))
 
     def _conclude(self, observation: Observation) -> None:
         self.observation = observation
@@ -114,10 +116,10 @@ class ScaleInvariantWeights:
         self._conclude(observation)
 
 
-def _gather(observation: Observation) -> list[Observation]:
-    """The observations of all processes."""
+def gather(value: _Seen) -> list[_Seen]:
+    """What all processes have of something picklable; this one's alone where there is one."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return [observation]
-    observations: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(observations, observation)
-    return observations
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values

@@ -185,7 +185,9 @@ def _frozen_bn(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterator
 def _part(arm: ResolvedArm) -> str:
     """Where one of our optimizer wrappers has its ``frozen_bn``; empty for mmengine's own."""
     kind = type_name(arm.values.get("optim_wrapper.type", "")).removeprefix("Amp")
-    return {"WRSOptimWrapper": "wrs", "ScaleInvariantOptimWrapper": "scale_invariance"}.get(kind, "")
+    parts = {"WRSOptimWrapper": "wrs", "PBWNOptimWrapper": "pbwn"}
+    parts |= dict.fromkeys(("ScaleInvariantOptimWrapper", "StepRuleOptimWrapper"), "scale_invariance")
+    return parts.get(kind, "")
 
 
 def _frozen_bn_of(arm: ResolvedArm) -> str:

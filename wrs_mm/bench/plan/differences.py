@@ -18,7 +18,8 @@ MISSING = "—"
 
 _DECLARED = {
     "regularizer": re.compile(
-        r"optim_wrapper\.(type|constructor|(wrs|scale_invariance)(\..*)?|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
+        r"optim_wrapper\.(type|constructor|(wrs|pbwn|rule|scale_invariance)(\..*)?"
+        r"|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
         r"|custom_imports\..*"
     ),
     "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),

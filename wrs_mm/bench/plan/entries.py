@@ -184,9 +184,15 @@ class Regularizer(_NamedEntry):
 
     def check(self, folder: Path) -> None:
         """Check the name, every value of the options, and the learning rate."""
-        if self.name not in regularizers.names():
+        if self.name not in regularizers.names() and "." not in self.name:
             known = ", ".join(regularizers.names())
-            raise Mistake(f"regularizer {self.name!r} is not known; write one of {known}", *self.location)
+            raise Mistake(
+                f"regularizer {self.name!r} is not known; write one of {known}, or the import path of one of "
+                "yours (package.module.function)",
+                *self.location,
+            )
+        with located(*self.location):
+            regularizers.find(self.name)
         self.settings()
         for options in self.arms():
             with located(*self.location):

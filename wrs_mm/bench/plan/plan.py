@@ -30,7 +30,7 @@ from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.recipes import find_plan
 from wrs_mm.bench.plan.search import LR
-from wrs_mm.bench.plan.spec import Split, arm_label
+from wrs_mm.bench.plan.spec import Split, arm_label, short_name
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.plan.yaml_lines import PlanFile
 from wrs_mm.errors import PlanError
@@ -242,6 +242,10 @@ def _check(plan: Plan) -> None:
         lambda arm: f"the arm {arm_label(*arm)} is listed twice; keep one",
     )
     _check_distinct(
+        [(entry, short_name(entry.name)) for entry in _first_of_each_name(plan.regularizers)],
+        lambda name: f"two regularizers would be called {name} in tables; rename one's function",
+    )
+    _check_distinct(
         [(entry, (entry.name, entry.other_options())) for entry in plan.optimizers],
         lambda optimizer: (
             f"the optimizer {arm_label(*optimizer)} is listed twice; "
@@ -295,6 +299,11 @@ def _check_own_rates(plan: Plan) -> None:
         raise Mistake(
             f"no arm {plan.baseline.name} has lr={own['lr']:g}; leave lr out of baseline", "baseline"
         )
+
+
+def _first_of_each_name(entries: Sequence[Regularizer]) -> list[Regularizer]:
+    """A regularizer may be listed several times, with other options."""
+    return list({entry.name: entry for entry in reversed(entries)}.values())[::-1]
 
 
 def _check_distinct(listed: Sequence[tuple[Entry, Any]], message: Callable[[Any], str]) -> None:

@@ -25,13 +25,21 @@ def arm_label(name: str, options: Mapping[str, Any]) -> str:
     return f"{name} ({listed})" if listed else name
 
 
+def short_name(regularizer: str) -> str:
+    """What folders and tables call a regularizer: of one that is named by its import path, the function.
+
+    The arms of a plan must differ in it (:func:`wrs_mm.bench.plan.plan.load_plan`).
+    """
+    return regularizer.rpartition(".")[2]
+
+
 class RunSpec(BaseModel):
     """One training. Its :attr:`id` names its folder.
 
     Attributes:
         recipe: What the plan calls it.
         config: The recipe's config as the plan names it; None where that is ``recipe``.
-        regularizer: The arm's regularizer.
+        regularizer: The arm's regularizer: a name, or an import path.
         options: The arm's options.
         settings: What it has beside its options: ``lr``, in place of ``learning_rate``, and options of the
             regularizer that tuning found. Arms at different settings are compared within one scenario.
@@ -81,7 +89,7 @@ class RunSpec(BaseModel):
     @property
     def name_in_recipe(self) -> str:
         """What tells it from the recipe's other runs, as in :attr:`id`: arm, optimizer, rate, seed, …"""
-        arm = "-".join([self.regularizer, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
+        arm = "-".join([short_name(self.regularizer), *(f"{k}={v}" for k, v in sorted(self.options.items()))])
         options = [f"{key}={value}" for key, value in sorted(self.optimizer_options.items())]
         optimizer = "-".join([self.optimizer, *options])
         settings = "-".join(["at", *(f"{key}={value}" for key, value in sorted(self.settings.items()))])
@@ -110,7 +118,7 @@ class RunSpec(BaseModel):
     @property
     def arm_label(self) -> str:
         """The arm as people read it."""
-        return arm_label(self.regularizer, self.options)
+        return arm_label(short_name(self.regularizer), self.options)
 
     @property
     def optimizer_label(self) -> str:

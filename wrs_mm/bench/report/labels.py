@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.plan.spec import RunSpec, arm_label
+from wrs_mm.bench.plan.spec import RunSpec, arm_label, short_name
 from wrs_mm.bench.statistics.over_seeds import SCENARIO
 from wrs_mm.bench.statistics.results import is_missing
 
@@ -55,7 +55,7 @@ def splits(frame: pd.DataFrame) -> str:
 
 def label(row: Mapping[str, Any]) -> str:
     """The arm of a row of results as people read it."""
-    return arm_label(row["regularizer"], json.loads(row["options"]))
+    return arm_label(short_name(row["regularizer"]), json.loads(row["options"]))
 
 
 def scenario_label(row: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from wrs_mm.bench.runs.machine import (
 from wrs_mm.bench.runs.metrics import in_percent
 from wrs_mm.bench.runs.records import Best, Identity, Progress, Result, Status
 from wrs_mm.bench.runs.signals import Stopped
-from wrs_mm.errors import UsageError
+from wrs_mm.errors import NotFiniteError, UsageError
 from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.values import error_line, one_line
 
@@ -89,6 +89,8 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     try:
         with packages_named(config):
             runner.train()
+    except NotFiniteError as error:
+        raise Diverged(runner.iter + 1, str(error)) from error
     except Exception as error:
         # Weights that are not finite make a model fail in many ways before any loss shows it.
         if not isinstance(error, (Diverged, Paused)) and not all_finite(runner):

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from wrs_mm.bench.plan.spec import short_name
 from wrs_mm.bench.report.figures.base import Figure, colors, make_figure, of_arm, text
 from wrs_mm.bench.report.labels import AXES, plain
 from wrs_mm.bench.statistics.over_sweeps import SweepPoint, SweptPoints, sweep_key
@@ -43,10 +44,10 @@ def _sweep_figure(points: SweptPoints, rows: Sequence[Mapping[str, Any]], axis: 
     traces: list[Any] = []
     for arm in arms:
         if arm in swept:
-            traces += _line(arm, swept[arm], palette[arm])
+            traces += _line(short_name(arm), swept[arm], palette[arm])
         else:
             mean = next(row["mean"] for row in rows if row["regularizer"] == arm)
-            traces.append(_level(arm, mean, [values[0], values[-1]], palette[arm]))
+            traces.append(_level(short_name(arm), mean, [values[0], values[-1]], palette[arm]))
     wide = values[0] > 0 and values[-1] / values[0] > 5
     first = rows[0]
     recipe, optimizer, name = first["recipe"], first["optimizer"], AXES.get(axis, axis)

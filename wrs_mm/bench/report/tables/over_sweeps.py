@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from wrs_mm.bench.plan.spec import short_name
 from wrs_mm.bench.report.labels import AXES, CHECKPOINTS, NONE, bracket, number, plain, splits
 from wrs_mm.bench.report.tables.base import Column, Record, Row, Table, TableCell
 from wrs_mm.bench.report.tables.over_seeds import SAME
@@ -28,13 +29,14 @@ def sweep_tables(sweeps: pd.DataFrame, same_as_best: Collection[str] = ()) -> li
     optimizers = len({row["optimizer"] for row in rows}) > 1
     body = []
     for row in rows:
-        cells = [TableCell(row["regularizer"])]
+        name = short_name(row["regularizer"])
+        cells = [TableCell(name)]
         cells += [TableCell(row["optimizer"])] if optimizers else []
         cells += [TableCell(AXES.get(row["axis"], row["axis"]) or "nothing to tune")]
         cells += [TableCell(plain(row["best"]), row["best"]), TableCell(row["metric"])]
         cells += [TableCell(f"{number(row['mean'])} ± {number(row['sd'])}", row["mean"])]
         cells += [_step_cell(row, side) for side in ("below", "above")]
-        body.append(Row(row["regularizer"], cells, row["recipe"]))
+        body.append(Row(name, cells, row["recipe"]))
     keys = [Column("regularizer"), *([Column("optimizer")] if optimizers else []), Column("option")]
     columns = [*keys, Column("best value", numeric=True), Column("metric")]
     columns += [Column(name, numeric=True) for name in ("at the best", "one step below", "one step above")]

@@ -1,0 +1,59 @@
+"""tools/perf/arm_costs.py: what it measures of an arm, and what it writes into a card."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def arm_costs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "tools" / "perf")
+    import arm_costs
+
+    yield arm_costs
+    sys.modules.pop("arm_costs", None)
+
+
+def test_a_copy_of_the_weights_is_seen_in_the_memory_and_gradients_are_there(arm_costs: Any) -> None:
+    recipe = "mini/fcn_r18-narrow_mini-cityscapes"
+    subject = arm_costs._Subject(recipe, 32)
+    step = subject.stepping("hyperball")
+    assert all(p.grad is not None for p in subject.model.parameters() if p.requires_grad)
+    step()
+    seen: dict[str, float] = {}
+
+    def timed(steps: dict[str, Any], repeats: int) -> dict[str, float]:
+        return dict.fromkeys(steps, 1.0)
+
+    rows = arm_costs.measure(recipe, ["none", "hyperball"], [1], 1, 32, timed)
+    assert [row["arm"] for row in rows] == ["wd", "none", "hyperball"]
+    seen = {row["arm"]: row["memory"] for row in rows}
+    assert seen["wd"] == 0 and abs(seen["none"]) < 0.02 and 0.9 < seen["hyperball"] < 1.05
+
+
+def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(
+    arm_costs: Any, tmp_path: Path
+) -> None:
+    card = tmp_path / "hyperball.md"
+    card.write_text("# a\n<!-- step_cost -->\nNot measured yet.\n<!-- /step_cost -->\nrest\n")
+    rows = [{"model": "ResNet-50", "threads": n, "ratio": 1.5 * n, "memory": 1.0} for n in (1, 2)]
+    for _ in range(2):
+        assert arm_costs.write_card(card, rows, "here")
+        text = card.read_text()
+        assert text.startswith(
+            "# a\n<!-- step_cost -->\nBy `python tools/perf/step_cost.py --arms --cards`, here;"
+        )
+        assert text.endswith("| ResNet-50 | 2 | 3.00 | 1.00 |\n<!-- /step_cost -->\nrest\n")
+    assert not arm_costs.write_card(tmp_path / "nothing.md", rows, "here")
+
+
+def test_every_arm_of_a_step_rule_has_a_place_for_its_cost(arm_costs: Any) -> None:
+    for arm in ("scale_lr", "pbwn", "hyperball", "rotational", "shifted"):
+        text = (ROOT / "docs" / "regularizers" / f"{arm}.md").read_text(encoding="utf-8")
+        assert arm_costs.BETWEEN.search(text), arm

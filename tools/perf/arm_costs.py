@@ -1,0 +1,144 @@
+"""What each arm's step costs beside that of the arm ``wd``, in one process; used by step_cost.py.
+
+Every arm acts on the same weights with the same made-up gradients, in turn; what is compared are medians of
+one run, and the bytes of tensors that stay between two steps. Forward and backward are not in it.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+
+from wrs_mm import regularizers
+from wrs_mm.errors import UsageError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
+
+CARDS = Path(__file__).resolve().parents[2] / "docs" / "regularizers"
+BETWEEN = re.compile(r"(<!-- step_cost -->\n).*?(<!-- /step_cost -->)", re.S)
+"""The part of a card that is written here."""
+
+BASELINE = "wd"
+RECIPES = {
+    "resnet50": "ResNet-50",
+    "coco/mask-rcnn_r50_fpn_syncbn_1x_coco": "Mask R-CNN R50-FPN",
+}
+"""What is measured unless said otherwise, and what cards call it."""
+
+Row = dict[str, Any]
+"""``arm``, ``model``, ``threads``, ``ratio`` to the baseline's step, ``memory`` beside it in weights."""
+
+
+def held_bytes() -> int:
+    """Of all tensors that Python holds, each storage once."""
+    gc.collect()
+    storages: dict[int, int] = {}
+    for thing in gc.get_objects():
+        if type(thing) in (Tensor, nn.Parameter) and thing.layout is torch.strided:
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    return sum(storages.values())
+
+
+class _Subject:
+    """A model with gradients, its recipe, and its loss on a made-up batch."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.size = size
+        if hasattr(torchvision.models, name):
+            sgd = {"type": "SGD", "lr": 1e-4, "momentum": 0.9, "weight_decay": 1e-4}
+            self.config = Config({"optim_wrapper": {"type": "OptimWrapper", "optimizer": sgd}})
+            self.model = getattr(torchvision.models, name)()
+        else:
+            self.config = load_config(name)
+            self.config.optim_wrapper.optimizer.lr = 1e-4
+            self.model = build_model(self.config)
+
+    def loss(self) -> Tensor:
+        if "model" in self.config:
+            return train_loss(self.model, random_batch(self.model, size=(self.size, self.size)), seed=0)
+        return self.model(torch.randn(2, 3, self.size, self.size)).sum()
+
+    def give_gradients(self) -> None:
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.randn_like(parameter) * 1e-3
+
+    def stepping(self, arm: str) -> Callable[[], Any]:
+        """The optimizer's step of an arm that has found its weights."""
+        config = regularizers.apply_regularizer(self.config, arm)
+        if config.get("model") != self.config.get("model"):
+            raise UsageError("it changes the model, and with it more than the step")
+        wrapper = build_optim_wrapper(self.model, copy.deepcopy(config.optim_wrapper))
+        with wrapper.optim_context(self.model):
+            self.loss()
+        self.give_gradients()  # a detector's or segmentor's loss leaves none
+        return wrapper.optimizer.step
+
+
+def measure(
+    name: str,
+    arms: Sequence[str],
+    threads: Sequence[int],
+    repeats: int,
+    size: int,
+    interleaved: Callable[[dict[str, Callable[[], None]], int], dict[str, float]],
+) -> list[Row]:
+    """All arms on one model, the baseline first; one that cannot be measured is printed with its reason."""
+    subject = _Subject(name, size)
+    subject.give_gradients()
+    weights = sum(p.numel() * p.element_size() for p in subject.model.parameters())
+    steps: dict[str, Callable[[], None]] = {}
+    memory: dict[str, float] = {}
+    for arm in dict.fromkeys((BASELINE, *arms)):
+        before = held_bytes()
+        try:
+            steps[arm] = subject.stepping(arm)
+        except UsageError as error:
+            print(f"{arm}: not measured on {name}: {error}")
+            continue
+        for _ in range(12):  # the interval of pbwn is 10
+            steps[arm]()
+        memory[arm] = (held_bytes() - before) / weights
+    rows = []
+    usual = torch.get_num_threads()
+    for count in threads:
+        torch.set_num_threads(count)
+        seconds = interleaved(steps, repeats)
+        for arm in steps:
+            row = {"arm": arm, "model": RECIPES.get(name, name), "threads": count}
+            row["ratio"] = seconds[arm] / seconds[BASELINE]
+            row["memory"] = memory[arm] - memory[BASELINE]
+            rows.append(row)
+    torch.set_num_threads(usual)
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows of one arm, as Markdown."""
+    lines = ["| weights of | threads | step, of that with WD | memory held beside it, of the weights' |"]
+    lines.append("|---|--:|--:|--:|")
+    lines += [f"| {r['model']} | {r['threads']} | {r['ratio']:.2f} | {r['memory']:.2f} |" for r in rows]
+    return "\n".join(lines)
+
+
+def write_card(card: Path, rows: Sequence[Row], where: str) -> bool:
+    """Put an arm's rows into its card; False where there is no card, or no place for them in it."""
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    if not BETWEEN.search(text):
+        return False
+    written = (
+        f"By `python tools/perf/step_cost.py --arms --cards`, {where}; medians of one run:\n\n{table(rows)}\n"
+    )
+    card.write_text(BETWEEN.sub(lambda found: found[1] + written + found[2], text), encoding="utf-8")
+    return True
