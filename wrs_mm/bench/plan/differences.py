@@ -18,7 +18,7 @@ MISSING = "—"
 
 _DECLARED = {
     "regularizer": re.compile(
-        r"optim_wrapper\.(type|constructor|(wrs|scale_invariance)(\..*)?|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
+        r"optim_wrapper\.(type|(base_)?constructor|(wrs|scale_invariance)(\..*)?|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
         r"|custom_imports\..*"
     ),
     "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),
