@@ -50,22 +50,17 @@ def run(args: argparse.Namespace) -> int:
         f"wrs-mm apply {shlex.quote(args.config)} --regularizer {args.regularizer}{as_arguments(options)} "
         f"--out {shlex.quote(str(out))}"
     )
-    head, why = heading(args.regularizer, command), ""
-    text = head + child(config, arm, base_from(out.parent, inheritable(args.config)))
+    text, whole = heading(args.regularizer, command), ""
     if is_new_style(config):
-        why = "it is in mmengine's new style, from which no file of assignments inherits"
-    elif not _reads_as(arm, text, out):
-        why = "what differs cannot be said by a child of it"
-    if why:
-        text = f"{head}# The whole config: {why}.\n{arm.pretty_text.rstrip()}\n"
-        if not _reads_as(arm, text, out):
-            raise ConfigError(
-                f"config {args.config} holds values that no config file can say, such as functions"
-            )
+        whole = "the whole config, because nothing can inherit from one in mmengine's new style and change it"
+        text += f"# This is {whole}.\n{arm.pretty_text.rstrip()}\n"
+    else:
+        text += child(config, arm, base_from(out.parent, inheritable(args.config)))
+    if not _reads_as(arm, text, out):
+        raise ConfigError(f"config {args.config} holds values that a config's file cannot say, such as inf")
     write_text(out, text)
     _print_changes(config, arm)
-    whole = f", the whole config: {why}" if why else ""
-    Console(soft_wrap=True, highlight=False, markup=False).print(f"Wrote {out}{whole}.")
+    Console(soft_wrap=True, highlight=False, markup=False).print(f"Wrote {out}{whole and f', {whole}'}.")
     return 0
 
 

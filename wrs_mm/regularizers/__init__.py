@@ -147,6 +147,8 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     for key, value in _changes(name, arm.to_dict(), options).items():
         arm[key] = value
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
+    if isinstance(imports["imports"], str):
+        imports = {**imports, "imports": [imports["imports"]]}
     if "wrs_mm" not in imports["imports"]:
         arm.custom_imports = {**imports, "imports": [*imports["imports"], "wrs_mm"]}
     return arm

@@ -104,10 +104,15 @@ def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
     """What a config that inherits ``before`` has to say to be ``after``."""
     if before.keys() - after.keys():
         return {"_delete_": True, **after}
-    return {
-        key: _change(before[key], value)
-        if isinstance(value, Mapping) and isinstance(before.get(key), Mapping)
-        else value
-        for key, value in after.items()
-        if key not in before or before[key] != value
-    }
+    changes: dict[str, Any] = {}
+    for key, value in after.items():
+        if key in before and before[key] == value:
+            continue
+        if isinstance(value, Mapping) and isinstance(before.get(key), Mapping):
+            changes[key] = _change(before[key], value)
+        elif isinstance(value, Mapping) and key in before:
+            # mmengine adds to no None, and to no list.
+            changes[key] = {"_delete_": True, **value}
+        else:
+            changes[key] = value
+    return changes
