@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    of_arm = arm_options(args)
     options = vars(args)
-    config, arm, of_arm = options.pop("config"), options.pop("arm"), arm_options(args)
-    del options["options"]
+    config, arm, _ = (options.pop(name) for name in ("config", "arm", "options"))
     options["protected"] = not options.pop("unprotected")
     if options["protected"]:
         options["check"] = _check_data

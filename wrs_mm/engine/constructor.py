@@ -21,6 +21,12 @@ DECAY_MULT = "scale_invariant_decay_mult"
 OTHER_DECAY_MULT = "other_decay_mult"
 """The key for the factor on that of all other parameters."""
 
+_READ = frozenset(
+    "custom_keys bias_lr_mult bias_decay_mult norm_decay_mult dwconv_decay_mult flat_decay_mult "
+    "dcn_offset_lr_mult bypass_duplicate".split()
+)
+"""The keys of ``paramwise_cfg`` that mmengine's default constructor reads; it passes over all others."""
+
 BASE_CONSTRUCTOR = "base_constructor"
 """The key of ``optim_wrapper`` for a recipe's own constructor, which goes on making the groups."""
 
@@ -44,8 +50,9 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     two factors.
 
     Raises:
-        OptionError: A factor is no number ≥ 0, the wrapper does not know scale-invariant weights, or the base
-            constructor does not exist or makes more than an optimizer.
+        OptionError: A factor is no number ≥ 0, the wrapper does not know scale-invariant weights, the base
+            constructor does not exist or makes more than an optimizer, or ``paramwise_cfg`` has keys that
+            nobody would read.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -58,6 +65,13 @@ class ScaleInvariantOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for key, mult in ((DECAY_MULT, self.decay_mult), (OTHER_DECAY_MULT, self.other_decay_mult)):
             if not (is_number(mult) and mult >= 0) and (key, mult) != (DECAY_MULT, None):
                 raise OptionError(f"paramwise_cfg: {key} must be a number ≥ 0, not {mult!r}")
+        unread = [key for key in self.paramwise_cfg if key not in _READ and not str(key).startswith("_")]
+        if unread and self.base_constructor is None:
+            # A config that takes ours in place of a layer-decay constructor would lose its learning rates.
+            raise OptionError(
+                f"paramwise_cfg has {', '.join(unread)}, for another constructor: name that one too, by "
+                "base_constructor='…' beside constructor in optim_wrapper"
+            )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper, with its optimizer, for the model's parameters."""
