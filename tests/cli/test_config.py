@@ -44,6 +44,16 @@ def test_options_come_after_the_arm(tmp_path, capsys):
     assert config.optim_wrapper.optimizer.lr == 0.5
 
 
+def test_options_are_the_arms(tmp_path, capsys):
+    config = printed([RECIPE, "--arm", "wrs", "--options", "target=unit", "interval=3"], tmp_path, capsys)
+    expected = apply_regularizer(load("coco", NAME), "wrs", target="unit", interval=3)
+    assert plain(config) == plain(expected)
+    assert main.main(["config", RECIPE, "--arm", "wrs", "--options", "interval=3", "--overlay"]) == 0
+    text = capsys.readouterr().out
+    assert f"# Written by `wrs-mm config {NAME}.py --arm wrs --options interval=3 --overlay`." in text
+    assert "wrs=dict(frozen_bn='fold', interval=3, target='init')" in text
+
+
 def test_an_overlay_beside_its_recipe_is_the_arm(tmp_path, capsys):
     recipe = tmp_path / "mine.py"
     recipe.write_text("_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n")
@@ -87,6 +97,8 @@ def test_stdout_of_the_program_is_the_config_alone(tmp_path):
     [
         (["--overlay"], "--overlay prints what an arm changes: give --arm"),
         (["--overlay", "--arm", "wd", "--cfg-options", "a=1"], "--overlay prints what an arm changes"),
+        (["--options", "target=init"], "--options are the arm's: give --arm"),
+        (["--arm", "wrs", "--options", "interval=0"], "interval must be"),
         (["--cfg-options", "optim_wraper.type=X"], "did you mean optim_wrapper?"),
         (["--arm", "wrs", "--cfg-options", "regularizers.wrs.target=unit"], "has no 'regularizers'"),
     ],

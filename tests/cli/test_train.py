@@ -42,6 +42,24 @@ def test_an_arm_is_that_of_the_recipe_in_the_work_dir_of_its_overlay():
     assert plain(config) == {**plain(arm), "work_dir": config.work_dir}
 
 
+def test_an_arm_with_options_trains_in_a_work_dir_of_its_own():
+    options = {"target": "a/b", "interval": 5}
+    with pytest.raises(OptionError, match="target must be"):
+        train.load_arm(str(RECIPE), "wrs", options)
+    config = train.load_arm(str(RECIPE), "wrs", {"target": 2.0, "interval": 5})
+    assert config.work_dir == "work_dirs/retinanet_r50_fpn_frozenbn_1x_coco_wrs-interval=5-target=2.0"
+    assert config.optim_wrapper.wrs == {"frozen_bn": "fold", "target": 2.0, "interval": 5}
+
+
+def test_train_takes_options_of_the_arm(monkeypatch, capsys):
+    got = {}
+    monkeypatch.setattr(train, "train", lambda config, **options: got.update(options, config=config))
+    assert main.main(["train", str(RECIPE), "--arm", "wrs", "--options", "interval=5"]) == 0
+    assert got["config"].optim_wrapper.wrs.interval == 5 and "options" not in got
+    assert main.main(["train", str(RECIPE), "--options", "interval=5"]) == 2
+    assert "--options are the arm's: give --arm" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arm", "kind"), [("none", Config), ("wrs", Config), (None, str)])
 def test_train_gets_the_arm_and_every_other_argument(arm: str | None, kind: type, monkeypatch):
     got = {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
 from toy_training import INVARIANT, Network, build, decay_by_name, filter_norms, step, wrapper_config
 
 from wrs_mm import regularizers
+from wrs_mm.engine import constructor
 from wrs_mm.errors import OptionError
 
 
@@ -88,3 +91,17 @@ def test_a_factor_that_is_no_number_from_0_up_is_refused(key: str, value: Any) -
 def test_a_wrapper_that_knows_no_scale_invariant_weights_is_refused() -> None:
     with pytest.raises(OptionError, match="needs type='WRSOptimWrapper' or 'ScaleInvariantOptimWrapper'"):
         build(Network(), "OptimWrapper")
+
+
+def test_keys_for_a_constructor_that_ours_took_the_place_of_are_refused() -> None:
+    message = (
+        "paramwise_cfg has decay_rate, num_layers, for another constructor: name that one too, by base_c"
+    )
+    with pytest.raises(OptionError, match=message):
+        build(Network(), paramwise_cfg={"decay_rate": 0.9, "num_layers": 6, "norm_decay_mult": 0})
+    build(Network(), base_constructor="DefaultOptimWrapperConstructor", paramwise_cfg={"my_note": 1})
+
+
+def test_mmengines_own_constructor_reads_the_keys_that_ours_takes() -> None:
+    source = inspect.getsource(DefaultOptimWrapperConstructor.add_params)
+    assert set(re.findall(r"paramwise_cfg\.get\('(\w+)'", source)) == constructor._READ

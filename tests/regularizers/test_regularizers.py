@@ -45,6 +45,12 @@ def test_an_arm_imports_what_it_is_made_of():
     assert apply_regularizer(recipe(), "wrs").custom_imports.imports == ["wrs_mm"]
 
 
+def test_a_recipe_that_imports_one_package_may_name_it_without_a_list():
+    said = {"imports": "mmpretrain.models", "allow_failed_imports": False}
+    arm = apply_regularizer(recipe(custom_imports=said), "wrs")
+    assert arm.custom_imports == {**said, "imports": ["mmpretrain.models", "wrs_mm"]}
+
+
 def test_a_recipe_without_the_key_has_the_regularizers_defaults():
     assert apply_regularizer(recipe(), "wrs").optim_wrapper.wrs == {}
     assert "scale_invariance" not in apply_regularizer(recipe(), "none").optim_wrapper
@@ -118,12 +124,44 @@ def test_a_mistake_in_the_options_given_does_not_blame_the_recipe(name: str, opt
     ("wrapper", "message"),
     [
         ({"type": "ApexOptimWrapper"}, "is a ApexOptimWrapper, which WRSOptimWrapper cannot stand in for"),
-        ({"constructor": "LearningRateDecayOptimizerConstructor"}, "WRSOptimWrapper needs its own"),
+        (
+            {"type": "mine.LookaheadWrapper"},
+            "is a LookaheadWrapper, which WRSOptimWrapper cannot stand in for",
+        ),
     ],
 )
 def test_a_recipe_whose_wrapper_does_more_is_refused(wrapper: dict, message: str):
     with pytest.raises(OptionError, match=message):
         apply_regularizer(recipe(optim_wrapper={"optimizer": SGD, **wrapper}), "wrs")
+
+
+@pytest.mark.parametrize("name", regularizers.names())
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"optim_wrapper": {"generator": {"optimizer": SGD}, "critic": {"optimizer": SGD}}},
+            r"several optimizers \(generator, critic\); arms are for one optimizer, not for an Opt",
+        ),
+        ({"optim_wrapper": {"type": "OptimWrapper"}}, r"has no optimizer=dict\(...\); arms are for one"),
+        ({"optim_wrapper": None}, "it trains nothing: an arm needs optim_wrapper=dict"),
+    ],
+)
+def test_a_recipe_without_one_optimizer_has_no_arms(name: str, keys: dict, message: str):
+    with pytest.raises(OptionError, match=f"^the config: .*{message}") as caught:
+        apply_regularizer(recipe(**keys), name, lr=0.1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("constructor", ["LearningRateDecayOptimizerConstructor", "mine.Constructor"])
+def test_a_recipes_own_constructor_goes_on_making_the_groups(constructor: str):
+    own = {"optimizer": SGD, "constructor": constructor, "paramwise_cfg": {"decay_rate": 0.9}}
+    arm = apply_regularizer(recipe(optim_wrapper=own), "wrs").optim_wrapper
+    assert arm.base_constructor == constructor and arm.paramwise_cfg == {"decay_rate": 0.9}
+    # An arm of an arm, and mmengine's own constructor, which ours is one of.
+    assert apply_regularizer(recipe(optim_wrapper=arm), "none").optim_wrapper.base_constructor == constructor
+    default = {"optimizer": SGD, "constructor": "DefaultOptimWrapperConstructor"}
+    assert "base_constructor" not in apply_regularizer(recipe(optim_wrapper=default), "wrs").optim_wrapper
 
 
 @pytest.mark.parametrize("name", regularizers.names())

@@ -75,3 +75,21 @@ def test_without_partner_groups_nothing_moves() -> None:
     optimizer = two_groups(ps)
     move_to_partner_groups(optimizer, ps)
     assert shape_of(optimizer) == shape_of(two_groups(parameters()))
+
+
+def test_names_move_with_their_parameters_and_lists_are_nobody_elses() -> None:
+    ps = parameters()
+    named = [{"params": [("a", ps[0]), ("b", ps[1]), ("c", ps[2])], "tags": ["x"]}]
+    optimizer = torch.optim.SGD(named, lr=0.5, weight_decay=0.1)
+    add_partner_groups(optimizer, 0)
+    move_to_partner_groups(optimizer, [ps[1]])
+    group, partner = optimizer.param_groups
+    assert (group["param_names"], partner["param_names"]) == (["a", "c"], ["b"])
+    assert partner["tags"] == ["x"] and partner["tags"] is not group["tags"]
+
+
+def test_a_learning_rate_in_a_tensor_is_each_groups_own() -> None:
+    optimizer = torch.optim.SGD(parameters(), lr=torch.tensor(0.5), weight_decay=0.1)
+    add_partner_groups(optimizer, 0)
+    optimizer.param_groups[0]["lr"] *= 0.1
+    assert float(optimizer.param_groups[1]["lr"]) == 0.5

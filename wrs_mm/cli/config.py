@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from wrs_mm.cli.train import add_arm_argument, add_config_argument, add_options_argument
+from wrs_mm.cli.train import add_arm_argument, add_cfg_options_argument, add_config_argument, arm_options
 from wrs_mm.errors import OptionError
 from wrs_mm.openmmlab.carried import inheritable
 from wrs_mm.openmmlab.config_options import check_option_names
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``wrs-mm config``."""
     add_config_argument(parser)
     add_arm_argument(parser)
-    add_options_argument(parser)
+    add_cfg_options_argument(parser)
     parser.add_argument(
         "--overlay",
         action="store_true",
@@ -32,14 +32,15 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The config cannot be read, or an option does not fit into it.
         OptionError: The arm does not go with the recipe; an overlay of no arm.
     """
+    options = arm_options(args)
     config = load_config(args.config)
     if args.overlay:
         if args.arm is None or args.cfg_options:
             raise OptionError("--overlay prints what an arm changes: give --arm, and no --cfg-options")
-        print(overlay(config, args.arm, inheritable(args.config)), end="")
+        print(overlay(config, args.arm, inheritable(args.config), options), end="")
         return 0
     if args.arm:
-        config = apply_regularizer(config, args.arm)
+        config = apply_regularizer(config, args.arm, **options)
     if args.cfg_options:
         check_option_names(config, args.cfg_options)
         merge_options(config, args.cfg_options)

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command("wrs_mm.cli.train", "train a detector or a segmentor"),
     "test": Command("wrs_mm.cli.test", "evaluate a checkpoint"),
     "config": Command("wrs_mm.cli.config", "print a config, or an arm of a recipe, in one piece"),
+    "apply": Command("wrs_mm.cli.apply", "write a config with a regularizer, and say what changes"),
     "audit": Command("wrs_mm.cli.audit", "which weights are scale-invariant, and why"),
     "rescale-checkpoint": Command("wrs_mm.cli.rescale", "put a checkpoint's filters to a norm"),
     "data": Command("wrs_mm.cli.data", "make the small datasets, check and split the large ones"),

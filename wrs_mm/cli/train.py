@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import DictAction
 
 from wrs_mm import regularizers
-from wrs_mm.errors import DatasetError
+from wrs_mm.errors import DatasetError, OptionError
 from wrs_mm.openmmlab.configs import config_path, load_config
 from wrs_mm.openmmlab.training import LAUNCHERS, train
 
@@ -46,13 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    of_arm = arm_options(args)
     options = vars(args)
-    config, arm = options.pop("config"), options.pop("arm")
+    config, arm, _ = (options.pop(name) for name in ("config", "arm", "options"))
     options["protected"] = not options.pop("unprotected")
     if options["protected"]:
         options["check"] = _check_data
     with remedies():
-        train(load_arm(config, arm) if arm else config, **options)
+        train(load_arm(config, arm, of_arm) if arm else config, **options)
     return 0
 
 
@@ -67,16 +69,27 @@ def _check_data(config: Config) -> None:
     require_dataset(config, ("train", "val"))
 
 
-def load_arm(recipe: str, name: str) -> Config:
+def load_arm(recipe: str, name: str, options: Mapping[str, Any] | None = None) -> Config:
     """Read a recipe and make it the arm, which trains where its overlay would: in ``work_dirs/RECIPE_ARM``.
+
+    Args:
+        recipe: The recipe.
+        name: The regularizer.
+        options: Its options; an arm that has some trains in a folder of its own.
 
     Raises:
         ConfigError: The recipe cannot be read.
         OptionError: The arm does not go with the recipe, or the recipe's own options for it do not exist.
     """
-    config = regularizers.apply_regularizer(load_config(recipe), name)
+    options = options or {}
+    config = regularizers.apply_regularizer(load_config(recipe), name, **options)
     if config.get("work_dir") is None:
-        config.work_dir = str(Path("work_dirs") / f"{config_path(recipe).stem}_{name.rpartition('.')[2]}")
+        # Of an import path the function's name, as tables call it.
+        arm = "-".join(
+            [name.rpartition(".")[2], *(f"{key}={value}" for key, value in sorted(options.items()))]
+        )
+        safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", f"{config_path(recipe).stem}_{arm}")
+        config.work_dir = str(Path("work_dirs") / safe)
     return config
 
 
@@ -86,7 +99,7 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arm_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--arm``."""
+    """Add ``--arm`` and its ``--options``."""
     parser.add_argument(
         "--arm",
         type=_arm,
@@ -94,6 +107,7 @@ def add_arm_argument(parser: argparse.ArgumentParser) -> None:
         help="take the config as a recipe, and this arm of it, "
         f"{', '.join(regularizers.names())} or package.module.function; --cfg-options come after it",
     )
+    add_options_argument(parser)
 
 
 def _arm(name: str) -> str:
@@ -107,6 +121,28 @@ def _arm(name: str) -> str:
 
 
 def add_options_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--options``."""
+    parser.add_argument(
+        "--options",
+        nargs="+",
+        action=_OptionAction,
+        metavar="NAME=VALUE",
+        help="options of the regularizer, such as target=init, and lr; over those that the recipe gives it",
+    )
+
+
+def arm_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that the command line gives an arm.
+
+    Raises:
+        OptionError: It names no arm.
+    """
+    if args.options and args.arm is None:
+        raise OptionError("--options are the arm's: give --arm (for keys of the config: --cfg-options)")
+    return args.options or {}
+
+
+def add_cfg_options_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     parser.add_argument(
         "--cfg-options",
@@ -123,7 +159,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         "--work-dir",
         help="folder for logs and checkpoints (default: the config's, or work_dirs/CONFIG)",
     )
-    add_options_argument(parser)
+    add_cfg_options_argument(parser)
     parser.add_argument(
         "--launcher", choices=list(LAUNCHERS), default="none", help="how processes are started"
     )

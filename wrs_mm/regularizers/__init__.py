@@ -200,6 +200,7 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     Raises:
         OptionError: The regularizer or an option does not exist, or does not go with this recipe.
     """
+    _require_one_optimizer(cfg)
     options = {**recipe_options(cfg).get(name, {}), **options}
     check(name, **options)
     lr = options.pop("lr", None)
@@ -211,9 +212,27 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     for key, value in _changes(name, arm.to_dict(), options).items():
         arm[key] = value
     imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
+    if isinstance(imports["imports"], str):
+        imports = {**imports, "imports": [imports["imports"]]}
     # Whatever else registers what the arm is made of is in the file that makes it.
     needed = ["wrs_mm", *([] if name in REGULARIZERS else [name.rpartition(".")[0]])]
     missing = [module for module in needed if module not in imports["imports"]]
     if missing:
         arm.custom_imports = {**imports, "imports": [*imports["imports"], *missing]}
     return arm
+
+
+def _require_one_optimizer(cfg: Config) -> None:
+    """Check that a recipe has one optimizer, whose weight decay an arm can be about."""
+    file = cfg.filename or "the config"
+    optim_wrapper = cfg.get("optim_wrapper")
+    if not isinstance(optim_wrapper, Mapping):
+        raise OptionError(f"{file}: it trains nothing: an arm needs optim_wrapper=dict(optimizer=dict(...))")
+    if not isinstance(optim_wrapper.get("optimizer"), Mapping):
+        several = [
+            key for key, value in optim_wrapper.items() if isinstance(value, Mapping) and "optimizer" in value
+        ]
+        has = f"several optimizers ({', '.join(several)})" if several else "no optimizer=dict(...)"
+        raise OptionError(
+            f"{file}: its optim_wrapper has {has}; arms are for one optimizer, not for an OptimWrapperDict"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrs_mm.engine.constructor import DECAY_MULT
+from wrs_mm.engine.constructor import BASE_CONSTRUCTOR, DECAY_MULT
 from wrs_mm.engine.step_rules import build_rule
 from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import RescaleOptions
@@ -24,20 +24,19 @@ _OWN = ("wrs", "scale_invariance", "rule", "pbwn")
 def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
     """The same optim_wrapper as ``kind``, or as ``Amp<kind>`` where the recipe trains in mixed precision.
 
+    A constructor of the recipe's own goes on making the groups.
+
     Raises:
-        OptionError: The recipe's wrapper or constructor is one that ours cannot stand in for.
+        OptionError: The recipe's wrapper is one that ours cannot stand in for.
     """
     own = type_name(optim_wrapper.get("type", "OptimWrapper"))
     amp = "Amp" if own.startswith("Amp") else ""
     if own.removeprefix("Amp") not in _FAMILIES:
         raise OptionError(f"the recipe's optim_wrapper is a {own}, which {kind} cannot stand in for")
-    constructor = type_name(optim_wrapper.get("constructor", _DEFAULT_CONSTRUCTOR))
-    if constructor not in (_CONSTRUCTOR, _DEFAULT_CONSTRUCTOR):
-        raise OptionError(
-            f"the recipe's optim_wrapper has constructor={constructor!r}; {kind} needs its own: "
-            "remove it, or say the same by keys of paramwise_cfg"
-        )
     rest = {key: value for key, value in optim_wrapper.items() if key not in _OWN}
+    constructor = optim_wrapper.get("constructor", _DEFAULT_CONSTRUCTOR)
+    if type_name(constructor) not in (_CONSTRUCTOR, _DEFAULT_CONSTRUCTOR):
+        rest[BASE_CONSTRUCTOR] = constructor
     return {**rest, "type": amp + kind, "constructor": _CONSTRUCTOR}
 
 

@@ -7,6 +7,7 @@ weight decay, and the weights move over when they are found.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from torch.optim import Optimizer
 
 _MARK = "scale_invariant"
 """The key that distinguishes a partner group from the group that it was made for."""
+
+_NAMES = "param_names"
+"""The key of a group for its parameters' names, in their order; torch's, and some constructors'."""
 
 
 def add_partner_groups(optimizer: Optimizer, decay_mult: float, other_decay_mult: float = 1.0) -> None:
@@ -32,7 +36,10 @@ def add_partner_groups(optimizer: Optimizer, decay_mult: float, other_decay_mult
         return
     for group in [group for group in optimizer.param_groups if "weight_decay" in group]:
         decay = group["weight_decay"]
-        partner = {key: value for key, value in group.items() if key != "params"}
+        # A copy: a list, or a learning rate in a tensor, would be changed in both.
+        partner = copy.deepcopy({key: value for key, value in group.items() if key not in ("params", _NAMES)})
+        if _NAMES in group:
+            partner[_NAMES] = []
         optimizer.add_param_group({**partner, "params": [], "weight_decay": decay * decay_mult, _MARK: True})
         group.update({"weight_decay": decay * other_decay_mult, _MARK: False})
 
@@ -51,8 +58,11 @@ def move_to_partner_groups(optimizer: Optimizer, weights: Iterable[Tensor]) -> N
     groups = [group for group in optimizer.param_groups if group.get(_MARK) is False]
     partners = [group for group in optimizer.param_groups if group.get(_MARK) is True]
     for group, partner in zip(groups, partners, strict=True):
-        partner["params"] += [p for p in group["params"] if id(p) in moving]
-        group["params"] = [p for p in group["params"] if id(p) not in moving]
+        moves = [id(parameter) in moving for parameter in group["params"]]
+        for key in ("params", _NAMES):
+            if len(group.get(key, ())) == len(moves):
+                partner[key] += [value for value, move in zip(group[key], moves, strict=True) if move]
+                group[key] = [value for value, move in zip(group[key], moves, strict=True) if not move]
 
 
 def may_hold_selected(group: Mapping[str, Any]) -> bool:

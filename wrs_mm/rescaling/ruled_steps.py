@@ -71,8 +71,8 @@ class RuledSteps:
     ) -> None:
         if any(map(is_sharded, model.parameters())):
             raise ModelError(
-                f"{type(rule).__name__} needs whole weights on each process, and this model is sharded: train it "
-                "with DDP, or use weight rescaling, which knows fully_shard"
+                f"{type(rule).__name__} needs whole weights on each process, and this model is sharded: "
+                "train it with DDP, or use weight rescaling, which knows fully_shard"
             )
         self.invariant_weights = ScaleInvariantWeights(model, rule.granularity, frozen_bn, then=self._begin)
         self.optimizer = optimizer

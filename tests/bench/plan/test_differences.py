@@ -31,6 +31,11 @@ def test_an_arm_may_change_its_wrapper_and_decay_factors():
         "custom_imports.imports": ["wrs_mm"],
     }
     assert undeclared(arm, PLAIN, ["regularizer"]) == []
+    layer_decay = {**PLAIN, "optim_wrapper.constructor": "LayerDecay"}
+    assert (
+        undeclared({**arm, "optim_wrapper.base_constructor": "LayerDecay"}, layer_decay, ["regularizer"])
+        == []
+    )
 
 
 @pytest.mark.parametrize(

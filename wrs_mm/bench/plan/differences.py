@@ -18,7 +18,7 @@ MISSING = "—"
 
 _DECLARED = {
     "regularizer": re.compile(
-        r"optim_wrapper\.(type|constructor|(wrs|pbwn|rule|scale_invariance)(\..*)?"
+        r"optim_wrapper\.(type|(base_)?constructor|(wrs|pbwn|rule|scale_invariance)(\..*)?"
         r"|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
         r"|custom_imports\..*"
     ),

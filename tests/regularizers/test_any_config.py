@@ -1,0 +1,276 @@
+"""Arms of the toolboxes' own configs, across their families: only what an arm declares changes.
+
+The models are built as the configs say, with random weights (BEiT and MAE narrower), and train a step.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.machinery
+import importlib.util
+import re
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from arms import plain
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from wrs_mm.errors import ModelError, OptionError
+from wrs_mm.openmmlab.configs import config_reader
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.regularizers import apply_regularizer
+from wrs_mm.rescaling.functional import filter_norms
+from wrs_mm.values import type_name
+
+load_config = config_reader()
+
+ARMS = ("wd", "none", "wrs", "wrs_matched")
+
+NARROW_VIT = {
+    "model.backbone.embed_dims": 24,
+    "model.backbone.num_heads": 2,
+    "model.backbone.img_size": (64, 64),
+    "model.neck.embed_dim": 24,
+    "model.decode_head.in_channels": [24] * 4,
+    "model.decode_head.channels": 16,
+    "model.auxiliary_head.in_channels": 24,
+    "model.auxiliary_head.channels": 16,
+}
+"""Changes that make BEiT and MAE small, but not their layers fewer: layer decay counts those."""
+
+TRAINED: dict[str, dict[str, Any]] = {
+    "mmdet::yolox/yolox_nano_8xb8-300e_coco": {},
+    "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco": {},
+    "mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco": {},
+    "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco": {},
+    "mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco": {},
+    "mmseg::beit/beit-base_upernet_8xb2-160k_ade20k-640x640": NARROW_VIT,
+    "mmseg::beit/beit-large_upernet_8xb1-amp-160k_ade20k-640x640": NARROW_VIT,
+    "mmseg::mae/mae-base_upernet_8xb2-amp-160k_ade20k-512x512": NARROW_VIT,
+    "mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512": {},
+    "mmseg::segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512": {},
+    "mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes": {},
+    "mmseg::ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024": {},
+    "mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024": {},
+    "mmseg::mobilenet_v2/mobilenet-v2-d8_fcn_4xb2-80k_cityscapes-512x1024": {},
+    "mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024": {},
+}
+"""Configs whose models train a step within seconds, and what is changed to that end."""
+
+TRAINED_SLOWLY: dict[str, dict[str, Any]] = {
+    "mmdet::foveabox/fovea_r50_fpn_gn-head-align_4xb4-2x_coco": {},
+    "mmdet::efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco": {},
+    "mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco": {},
+    "mmseg::knet/knet-s3_r50-d8_fcn_8xb2-adamw-80k_ade20k-512x512": {},
+    "mmseg::swin/swin-tiny-patch4-window7_upernet_1xb8-20k_levir-256x256": {},
+}
+"""The same of larger models."""
+
+NOTHING_TO_ACT_ON = {
+    "mmdet::detr/detr_r18_8xb2-500e_coco": "every BN that a trained weight feeds is frozen: set norm_eval",
+    "mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco": "nothing in this model is scale-invariant: ",
+    "mmdet::pvt/retinanet_pvt-t_fpn_1x_coco": "nothing in this model is scale-invariant: ",
+}
+"""Configs in which no weight is scale-invariant, and why there is nothing to rescale."""
+
+READ_ONLY = (
+    "mmdet::rtmdet/rtmdet_l_convnext_b_4xb32-100e_coco",
+    "mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco",
+    "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco",
+    "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco",
+    "mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
+    "mmdet::dino/dino-4scale_r50_8xb2-12e_coco",
+    "mmdet::queryinst/queryinst_r50_fpn_1x_coco",
+    "mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512",
+    "mmseg::poolformer/fpn_poolformer_s12_8xb4-40k_ade20k-512x512",
+    "mmseg::setr/setr_vit-l_naive_8xb2-160k_ade20k-512x512",
+    "mmseg::vpd/vpd_sd_4xb8-25k_nyu-480x480",
+)
+"""Configs of which only the arms are made: their models are large, or need packages that may be missing."""
+
+FROZEN_BN = {
+    "mmdet::foveabox/fovea_r50_fpn_gn-head-align_4xb4-2x_coco",
+    "mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco",
+}
+"""Those whose BN is all frozen: their arms need ``frozen_bn='fold'``."""
+
+NO_WEIGHT_DECAY = {
+    "mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
+    "mmseg::setr/setr_vit-l_naive_8xb2-160k_ade20k-512x512",
+}
+"""Those whose optimizer has none, which ``wrs_matched`` could follow."""
+
+CONFIGS = (*TRAINED, *TRAINED_SLOWLY, *NOTHING_TO_ACT_ON, *READ_ONLY)
+
+
+@pytest.fixture(autouse=True)
+def mmpretrain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty package where mmpretrain is missing, so that configs that import it can be read."""
+    if importlib.util.find_spec("mmpretrain") is None:
+        for name in ("mmpretrain", "mmpretrain.models"):
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+            monkeypatch.setitem(sys.modules, name, module)
+
+
+def undone(arm: Config) -> dict[str, Any]:
+    """An arm without what it declares: the recipe, if nothing else has changed."""
+    content = plain(arm)
+    imports = content["custom_imports"]
+    assert imports["imports"][-1] == "wrs_mm"
+    imports["imports"].remove("wrs_mm")
+    if not imports["imports"]:
+        del content["custom_imports"]
+    wrapper = content["optim_wrapper"]
+    for key in ("wrs", "scale_invariance"):
+        wrapper.pop(key, None)
+    if "scale_invariant_decay_mult" in (wrapper.get("paramwise_cfg") or {}):
+        del wrapper["paramwise_cfg"]["scale_invariant_decay_mult"]
+    if type_name(wrapper.get("constructor", "")) == "ScaleInvariantOptimWrapperConstructor":
+        del wrapper["constructor"]
+    if "base_constructor" in wrapper:
+        wrapper["constructor"] = wrapper.pop("base_constructor")
+    wrapper["type"] = re.sub(r"(ScaleInvariant|WRS)OptimWrapper$", "OptimWrapper", wrapper["type"])
+    return content
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_arm_of_any_config_changes_what_it_declares_and_nothing_else(name: str) -> None:
+    recipe = load_config(name)
+    before = plain(recipe)
+    if name in NO_WEIGHT_DECAY:
+        with pytest.raises(OptionError, match="norms follow weight decay, and there is none"):
+            apply_regularizer(recipe, "wrs_matched")
+    for arm in ARMS[:-1] if name in NO_WEIGHT_DECAY else ARMS:
+        # A recipe without a paramwise_cfg, or with None, says the same with an empty one.
+        made, own = undone(apply_regularizer(recipe, arm)), copy.deepcopy(before)
+        for content in (made, own):
+            # One package may be named without a list.
+            imports = content.get("custom_imports", {})
+            if isinstance(imports.get("imports"), str):
+                imports["imports"] = [imports["imports"]]
+            content["optim_wrapper"].setdefault("type", "OptimWrapper")
+            content["optim_wrapper"]["paramwise_cfg"] = content["optim_wrapper"].get("paramwise_cfg") or {}
+        assert made == own, arm
+    assert plain(recipe) == before
+
+
+def test_the_configs_are_of_all_families() -> None:
+    wrappers = {name: load_config(name).optim_wrapper for name in CONFIGS}
+    assert len(wrappers) >= 30
+    assert {w.optimizer.type for w in wrappers.values()} >= {"SGD", "Adam", "AdamW"}
+    assert {w.get("constructor") for w in wrappers.values()} == {
+        None,
+        "LearningRateDecayOptimizerConstructor",
+        "LayerDecayOptimizerConstructor",
+        "ForceDefaultOptimWrapperConstructor",
+    }
+    assert {type_name(w.get("type", "OptimWrapper")) for w in wrappers.values()} == {
+        "OptimWrapper",
+        "AmpOptimWrapper",
+    }
+    for key in ("clip_grad", "accumulative_counts", "paramwise_cfg"):
+        assert any(w.get(key) for w in wrappers.values()), key
+    hooks = [hook.type for name in CONFIGS for hook in load_config(name).get("custom_hooks", [])]
+    assert "EMAHook" in hooks
+
+
+# -- on the models -------------------------------------------------------------------------------------
+
+
+def without_amp(config: Config) -> Config:
+    """The same in full precision: mixed precision needs a GPU."""
+    wrapper = config.optim_wrapper
+    wrapper.type = wrapper.get("type", "OptimWrapper").removeprefix("Amp")
+    for key in ("loss_scale", "dtype"):
+        wrapper.pop(key, None)
+    return config
+
+
+def settings(model: nn.Module, wrapper: Any) -> dict[str, dict[str, Any]]:
+    """By parameter, all that its group says but which others are in it."""
+    said = {
+        id(p): {k: v for k, v in group.items() if k not in ("params", "param_names", "scale_invariant")}
+        for group in wrapper.optimizer.param_groups
+        for p in group["params"]
+    }
+    return {name: said[id(p)] for name, p in model.named_parameters() if id(p) in said}
+
+
+class Subject:
+    """A config's model, fresh for each arm, and the settings that the recipe gives its parameters."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.config = without_amp(load_config(name))
+        self.config.merge_from_dict(options)
+        self.config.optim_wrapper.pop("accumulative_counts", None)  # the first step updates
+        self.model = build_model(self.config)
+        self.recipe = settings(self.model, self.wrapper(self.model, self.config))
+
+    def wrapper(self, model: nn.Module, config: Config) -> Any:
+        with DefaultScope.overwrite_default_scope(config.get("default_scope")):
+            return build_optim_wrapper(model, config.optim_wrapper)
+
+    def arms(self, **options: Any) -> Iterator[tuple[str, nn.Module, Any]]:
+        """Of ``none`` and ``wrs``: the name, a model, and its wrapper."""
+        for arm in ("none", "wrs"):
+            model = copy.deepcopy(self.model)
+            yield arm, model, self.wrapper(model, apply_regularizer(self.config, arm, **options))
+
+
+def train_step(model: nn.Module, wrapper: Any) -> None:
+    with seeded(1):
+        model.train_step(random_batch(model, size=(64, 64)), wrapper)
+
+
+def check(name: str, options: dict[str, Any]) -> None:
+    subject = Subject(name, options)
+    for arm, model, wrapper in subject.arms(**{"frozen_bn": "fold"} if name in FROZEN_BN else {}):
+        assert settings(model, wrapper) == subject.recipe
+        train_step(model, wrapper)
+        verdicts = [v for v in wrapper.method.invariant_weights.verdicts if v.selected]
+        selected = {v.name for v in verdicts}
+        assert selected and any(subject.recipe[name]["weight_decay"] for name in selected)
+        found = settings(model, wrapper)
+        assert found.keys() == subject.recipe.keys()
+        for parameter, its in subject.recipe.items():
+            decay = 0.0 if parameter in selected else its["weight_decay"]
+            assert found[parameter] == {**its, "weight_decay": decay}, parameter
+        weights = dict(model.named_parameters())
+        norms = torch.cat([filter_norms(weights[v.name].double(), v.transposed_groups) for v in verdicts])
+        alive = norms[norms > 1e-8]
+        one = torch.isclose(alive, torch.ones_like(alive), rtol=1e-5, atol=0)
+        assert bool(one.all()) == (arm == "wrs")
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_groups_on_the_model_are_the_recipes_but_for_the_decay_of_scale_invariant_weights(name: str) -> None:
+    check(name, TRAINED[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED_SLOWLY)
+def test_the_same_holds_for_larger_models(name: str) -> None:
+    check(name, TRAINED_SLOWLY[name])
+
+
+@pytest.mark.parametrize("name", NOTHING_TO_ACT_ON)
+def test_a_model_in_which_nothing_is_scale_invariant_is_refused_as_it_was(name: str) -> None:
+    subject = Subject(name, {})
+    for arm, model, wrapper in subject.arms():
+        why = (
+            NOTHING_TO_ACT_ON[name] if arm == "wrs" else "nothing to act on: no weight of this model is scale"
+        )
+        with pytest.raises(ModelError, match=why) as caught:
+            train_step(model, wrapper)
+        assert "\n" not in str(caught.value), arm
+        parameters = zip(model.parameters(), subject.model.parameters(), strict=True)
+        assert all(torch.equal(p, q) for p, q in parameters)
+        assert settings(model, wrapper) == subject.recipe
