@@ -1,4 +1,4 @@
-"""The method inside mmengine. Importing it registers wrappers and constructor."""
+"""The method inside mmengine. Importing it registers wrappers, constructor and timm's SGDP and AdamP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wrs_mm.engine.optim_wrapper import (
     ScaleInvariantOptimWrapper,
     WRSOptimWrapper,
 )
+from wrs_mm.engine.projected import adamp, sgdp
 
 __all__ = [
     "AmpScaleInvariantOptimWrapper",
@@ -16,4 +17,6 @@ __all__ = [
     "ScaleInvariantOptimWrapper",
     "ScaleInvariantOptimWrapperConstructor",
     "WRSOptimWrapper",
+    "adamp",
+    "sgdp",
 ]

@@ -19,10 +19,13 @@ from typing import Any, TypeAlias
 from mmengine.config import Config
 
 from wrs_mm.errors import OptionError
+from wrs_mm.regularizers.ic import ic
 from wrs_mm.regularizers.none import none
+from wrs_mm.regularizers.projected import projected
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 from wrs_mm.regularizers.wrs_matched import wrs_matched
+from wrs_mm.regularizers.ws import ws
 from wrs_mm.values import is_number
 
 Regularizer: TypeAlias = "Callable[..., dict[str, Any]]"
@@ -33,6 +36,9 @@ REGULARIZERS: Mapping[str, Regularizer] = {
     "wd": wd,
     "wrs": wrs,
     "wrs_matched": wrs_matched,
+    "ws": ws,
+    "projected": projected,
+    "ic": ic,
 }
 """By name, what makes an arm of a recipe and the regularizer's options."""
 

@@ -19,6 +19,8 @@ MISSING = "—"
 _DECLARED = {
     "regularizer": re.compile(
         r"optim_wrapper\.(type|constructor|(wrs|scale_invariance)(\..*)?|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
+        # Of timm's projected optimizers, and of the builders of models.
+        r"|optim_wrapper\.optimizer\.(type|delta|wd_ratio)|model\.(type|of|p)"
         r"|custom_imports\..*"
     ),
     "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),
