@@ -64,7 +64,7 @@ def test_where_weight_decay_does_not_mean_the_same_the_caption_says_so(results):
         frames.append(frame.assign(optimizer=optimizer))
     (table,) = comparison_tables(summarize(pd.concat(frames, ignore_index=True)))
     assert (
-        "of the gradient with sgd, adam (betas=[0.9, 0.95]) (L2), and taken off the weights with adamw"
+        "of the gradient with adam (betas=[0.9, 0.95]), sgd (L2), and taken off the weights with adamw"
         in (table.caption)
     )
     assert "With the arm projected it is decoupled always." in table.caption

@@ -76,11 +76,19 @@ def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
             if keys:
                 rows = differing([arm.values, baseline.values])
                 yield _says(arm.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
-        keys = undeclared(baseline.values, first.values, ["optimizer", "learning_rate"])
+        parts = ["optimizer", "learning_rate"]
+        # With an optimizer that is tuned elsewhere, a trial has other options of its regularizer.
+        parts += ["regularizer"] if _own_settings(baseline) != _own_settings(first) else []
+        keys = undeclared(baseline.values, first.values, parts)
         rows = differing([baseline.values, first.values])
         others = {key: rows[key] for key in keys if key not in baseline.spec.links}
         if others:
             yield _says(baseline.label, first.label, others)
+
+
+def _own_settings(arm: ResolvedArm) -> dict[str, Any]:
+    """The settings of an arm that are its regularizer's options."""
+    return {name: value for name, value in arm.spec.settings.items() if name != "lr"}
 
 
 def _baseline(arms: Sequence[ResolvedArm]) -> ResolvedArm:

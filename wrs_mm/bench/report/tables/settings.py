@@ -85,7 +85,7 @@ def decay_sentences(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """What weight decay means for each of several optimizers, where it does not mean the same for all."""
     by_meaning: dict[str, list[str]] = {}
     rows = list(rows)
-    for optimizer in dict.fromkeys(str(row["optimizer"]) for row in rows):
+    for optimizer in sorted({str(row["optimizer"]) for row in rows}):
         meaning = decay_meaning({"type": class_name(optimizer.partition(" ")[0])})
         if meaning is not None:
             by_meaning.setdefault(meaning, []).append(optimizer)
@@ -94,8 +94,8 @@ def decay_sentences(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     own = any(row["regularizer"] == "projected" for row in rows)
     return [
         f"Weight decay is a term of the gradient with {', '.join(by_meaning['L2'])} (L2), and taken off the "
-        f"weights with {', '.join(by_meaning['decoupled'])} (decoupled): equal numbers are not equal strengths."
-        + (" With the arm projected it is decoupled always." if own else "")
+        f"weights with {', '.join(by_meaning['decoupled'])} (decoupled): equal numbers are not equal "
+        "strengths." + (" With the arm projected it is decoupled always." if own else "")
     ]
 
 
