@@ -23,7 +23,8 @@ _DECLARED = {
         r"|optim_wrapper\.optimizer\.(type|delta|wd_ratio)|model\.(type|of|p)"
         r"|custom_imports\..*"
     ),
-    "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),
+    # An arm's own weight decay is a factor on the optimizer's.
+    "optimizer": re.compile(r"optim_wrapper\.(optimizer\..*|paramwise_cfg\.scale_invariant_decay_mult)"),
     "learning_rate": re.compile(r"optim_wrapper\.optimizer\.lr"),
 }
 """The keys that each part of a run may change."""
