@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 import wrs_mm
 from wrs_mm import regularizers
+from wrs_mm.errors import OptionError
 from wrs_mm.files import write_text
 from wrs_mm.openmmlab.carried import carried_recipes
 from wrs_mm.openmmlab.configs import load_config
@@ -284,6 +285,8 @@ def outcome(check: Check) -> str:
     """What came out, or how it failed."""
     try:
         return check.run()
+    except OptionError as error:
+        return f"not for this recipe: {error}"
     except Exception as error:  # whatever fails is a line of the page
         return f"**failed**: {error_line(error)}"
 

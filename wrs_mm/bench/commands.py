@@ -99,6 +99,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         for arm in arms:
             if arm.spec.recipe in undone:
                 resolve.require_data(arm.config, arm.spec.split)
+                resolve.require_packages(arm.config)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()

@@ -183,7 +183,7 @@ class Study:
         arm, choice = tuned
         tuning = self.plan.tuning
         assert tuning is not None, "arms are tuned where the plan says how"
-        keys = {name: tuning.key(arm.regularizer.name, name) for name in arm.space}
+        keys = {name: tuning.key(arm.regularizer.name, name, arm.optimizer.name) for name in arm.space}
         failed = self._failed(tuned)
         if failed:
             return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"

@@ -1,4 +1,4 @@
-"""The method inside mmengine. Importing it registers wrappers, constructor and hooks."""
+"""The methods inside mmengine. Importing it registers wrappers, constructor, hooks, timm's SGDP and AdamP."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from wrs_mm.engine.optim_wrapper import (
     ScaleInvariantOptimWrapper,
     WRSOptimWrapper,
 )
+from wrs_mm.engine.projected import adamp, sgdp
 from wrs_mm.engine.step_rules import (
     STEP_RULES,
     AmpPBWNOptimWrapper,
@@ -29,5 +30,7 @@ __all__ = [
     "ScaleInvariantOptimWrapperConstructor",
     "StepRuleOptimWrapper",
     "WRSOptimWrapper",
+    "adamp",
     "hooks",
+    "sgdp",
 ]

@@ -28,7 +28,15 @@ from wrs_mm.values import one_line
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-__all__ = ["Empty", "build_model", "random_batch", "seeded", "smallest_size", "train_loss"]
+__all__ = [
+    "Empty",
+    "build_model",
+    "names_pretrained",
+    "random_batch",
+    "seeded",
+    "smallest_size",
+    "train_loss",
+]
 
 
 @contextlib.contextmanager
@@ -168,6 +176,20 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 def _is_pretrained(init: Any) -> bool:
     # PVT's has a checkpoint and no type.
     return isinstance(init, dict) and ("Pretrained" in str(init.get("type")) or "checkpoint" in init)
+
+
+def names_pretrained(description: Any) -> bool:
+    """Whether a model's description refers to weights that were trained before.
+
+    Args:
+        description: The value of ``model`` in a config.
+    """
+    for node in _dicts(description):
+        init = node.get("init_cfg")
+        named = [node.get("pretrained"), node.get("teacher_ckpt"), node.get("load_from")]
+        if any(named) or any(map(_is_pretrained, init if isinstance(init, (list, tuple)) else [init])):
+            return True
+    return False
 
 
 def _drop_pretrained(description: Any) -> None:

@@ -23,14 +23,17 @@ from mmengine.config import Config
 from wrs_mm.errors import OptionError
 from wrs_mm.regularizers._optim_wrapper import with_step_rule
 from wrs_mm.regularizers.hyperball import hyperball
+from wrs_mm.regularizers.ic import ic
 from wrs_mm.regularizers.none import none
 from wrs_mm.regularizers.pbwn import pbwn
+from wrs_mm.regularizers.projected import projected
 from wrs_mm.regularizers.rotational import rotational
 from wrs_mm.regularizers.scale_lr import scale_lr
 from wrs_mm.regularizers.shifted import shifted
 from wrs_mm.regularizers.wd import wd
 from wrs_mm.regularizers.wrs import wrs
 from wrs_mm.regularizers.wrs_matched import wrs_matched
+from wrs_mm.regularizers.ws import ws
 from wrs_mm.values import did_you_mean, error_line, is_number
 
 Regularizer: TypeAlias = "Callable[..., dict[str, Any]]"
@@ -41,6 +44,9 @@ REGULARIZERS: Mapping[str, Regularizer] = {
     "wd": wd,
     "wrs": wrs,
     "wrs_matched": wrs_matched,
+    "ws": ws,
+    "projected": projected,
+    "ic": ic,
     "scale_lr": scale_lr,
     "pbwn": pbwn,
     "hyperball": hyperball,

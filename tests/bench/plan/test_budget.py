@@ -9,6 +9,7 @@ from small_recipe import RECIPE, write_recipe
 from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.recipes import find_plan
 from wrs_mm.bench.plan.search import Range
 from wrs_mm.errors import PlanError
 
@@ -35,6 +36,18 @@ def test_every_arm_has_the_same_budget_whatever_it_has_to_tune(write_small, tmp_
     line = equal_between_arms(plan, given)
     assert "seeds (100, 101); the values of lr" in line and "how long a run trains" in line
     assert "Not the same" not in line
+
+
+def test_the_plan_of_four_optimizers_gives_every_arm_the_same_with_each():
+    plan, given = _given(find_plan("mini_optimizers"))
+    assert [entry.name for entry in plan.optimizers] == ["sgd", "nesterov", "adam", "adamw"]
+    assert len(given) == 2 * 4 * 5 and len(plan.seeds) == 3
+    assert len({(budget.trials, budget.trial_runs, budget.finals) for budget in given}) == 1
+    # Ranges of learning rates are as wide with each optimizer, and the same for all arms.
+    rates = {(b.arm.spec.optimizer, b.space["lr"].low, b.space["lr"].high) for b in given}
+    assert {name for name, _, _ in rates} == {"sgd", "nesterov", "adam", "adamw"} and len(rates) == 4
+    assert all(high / low == pytest.approx(100) for _, low, high in rates)
+    assert "Not the same" not in equal_between_arms(plan, given)
 
 
 def test_what_is_not_equal_is_said(write_small, tmp_path):

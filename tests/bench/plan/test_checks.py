@@ -132,3 +132,23 @@ def test_missing_data_is_a_warning_because_a_plan_can_be_read_anywhere(write_sma
     monkeypatch.undo()
     (warning,) = _warnings(path)
     assert "dataset not found: somewhere/tiles" in warning
+
+
+def test_settings_that_an_optimizer_is_tuned_in_elsewhere_are_declared(write_small):
+    text = """
+name: small
+recipes: [small]
+regularizers: [wd, ws, projected]
+optimizers: [sgd, adamw: {weight_decay: 5.0e-4}]
+tuning:
+  trials: 2
+  search: {lr: [0.01, 1], wd: {weight_decay: [1.0e-4, 1.0e-1]}}
+  optimizers: {adamw: {lr: [0.001, 0.1], wd: {weight_decay: [0.1, 10]}}}
+  seeds: [100]
+seeds: [0]
+split: tune
+links: {param_scheduler.1.eta_min: recipe * lr}
+baseline: wd
+"""
+    # What the arms ws and projected change of model and optimizer is declared, too.
+    assert _warnings(write_small(plan=text)) == []

@@ -136,7 +136,7 @@ MISTAKES = {
     "no trials": (GOOD + TUNING.replace("trials: 4", "trials: 0"), "tuning.trials: ", 9),
     "unknown key of tuning": (
         GOOD + TUNING + "  rungs: 3\n",
-        "unknown key 'rungs'; tuning has trials, search, seeds",
+        "unknown key 'rungs'; tuning has trials, search, optimizers, seeds",
         15,
     ),
     "unknown key of halving": (

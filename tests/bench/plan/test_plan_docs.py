@@ -23,6 +23,7 @@ FILES = dict(re.findall(r"```(?:yaml|python)\n# ([\w.-]+)[^\n]*\n(.*?)```", TEXT
 RUNS = {
     "mini.yaml": 2 * 3 * 3,
     "tuning.yaml": 2 * 3 * 16,
+    "tuned-optimizers.yaml": 2 * 2 * 8,
     "sweep.yaml": (5 + 2 * 2) * 3,
     "optimizers.yaml": (3 + 3 + 2) * 2,
     "links.yaml": 3 * 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from small_recipe import RECIPE, write_recipe
 
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import load_plan
-from wrs_mm.bench.plan.resolve import resolve
+from wrs_mm.bench.plan.resolve import require_packages, resolve
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.errors import PlanError
+from wrs_mm.errors import ConfigError, PlanError
 
 PLAN = """name: small
 recipes: [small]
@@ -199,3 +200,13 @@ def test_recipes_that_cannot_be_compared_are_shown_with_their_line(configs, tmp_
         line = 4 if name == "apex" else 3
         assert f"plan.yaml, line {line}: recipe '{name}'" in str(caught.value), name
         assert expected in str(caught.value), name
+
+
+def test_an_optimizers_missing_package_is_noticed_before_runs_start(configs, monkeypatch):
+    wd, projected = configs(plan=PLAN.replace("[wd]", "[wd, projected]"))
+    require_packages(projected)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else found(name))
+    require_packages(wd)
+    with pytest.raises(ConfigError, match=r"needs timm, .*: pip install 'wrs-mm\[timm\]'"):
+        require_packages(projected)

@@ -1,6 +1,7 @@
 """What the report's tables say, and labels.py for them.
 
-They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py, tables/runs.py.
+They are tables/base.py, tables/over_images.py, tables/over_seeds.py, tables/over_sweeps.py, tables/runs.py,
+tables/settings.py.
 """
 
 from __future__ import annotations
@@ -54,6 +55,21 @@ def test_two_seeds_get_no_interval_and_the_caption_says_why(results):
 def test_the_best_arm_is_marked(results):
     (table,) = comparison_tables(summarize(results({"wd": {0: 60.0}, "wrs": {0: 61.5}, "none": {0: 59.0}})))
     assert [row.arm for row in table.rows if row.cells[1].best] == ["wrs"]
+
+
+def test_where_weight_decay_does_not_mean_the_same_the_caption_says_so(results):
+    frames = []
+    for optimizer in ("sgd", "adam (betas=[0.9, 0.95])", "adamw"):
+        frame = results({"wd": {0: 60.0}, "projected": {0: 61.0}})
+        frames.append(frame.assign(optimizer=optimizer))
+    (table,) = comparison_tables(summarize(pd.concat(frames, ignore_index=True)))
+    assert (
+        "of the gradient with adam (betas=[0.9, 0.95]), sgd (L2), and taken off the weights with adamw"
+        in (table.caption)
+    )
+    assert "With the arm projected it is decoupled always." in table.caption
+    (table,) = comparison_tables(summarize(pd.concat(frames[:2], ignore_index=True)))
+    assert "decoupled" not in table.caption
 
 
 def test_a_table_says_which_checkpoint_it_shows(results):

@@ -12,7 +12,7 @@ from typing import Any
 from wrs_mm.bench.plan.comparison import ResolvedArm, by_scenario
 from wrs_mm.bench.plan.differences import config_values, differing, undeclared
 from wrs_mm.bench.plan.links import LR
-from wrs_mm.bench.plan.optimizers import KEPT, RECIPE
+from wrs_mm.bench.plan.optimizers import KEPT, RECIPE, class_name
 from wrs_mm.bench.plan.resolve import require_data
 from wrs_mm.errors import DatasetError
 from wrs_mm.values import is_number, type_name
@@ -76,11 +76,19 @@ def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
             if keys:
                 rows = differing([arm.values, baseline.values])
                 yield _says(arm.spec.arm_label, baseline.spec.arm_label, {key: rows[key] for key in keys})
-        keys = undeclared(baseline.values, first.values, ["optimizer", "learning_rate"])
+        parts = ["optimizer", "learning_rate"]
+        # With an optimizer that is tuned elsewhere, a trial has other options of its regularizer.
+        parts += ["regularizer"] if _own_settings(baseline) != _own_settings(first) else []
+        keys = undeclared(baseline.values, first.values, parts)
         rows = differing([baseline.values, first.values])
         others = {key: rows[key] for key in keys if key not in baseline.spec.links}
         if others:
             yield _says(baseline.label, first.label, others)
+
+
+def _own_settings(arm: ResolvedArm) -> dict[str, Any]:
+    """The settings of an arm that are its regularizer's options."""
+    return {name: value for name, value in arm.spec.settings.items() if name != "lr"}
 
 
 def _baseline(arms: Sequence[ResolvedArm]) -> ResolvedArm:
@@ -142,13 +150,14 @@ def _optimizers(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterato
         name = arm.spec.optimizer
         if name == RECIPE:
             continue
+        kind = type_name(class_name(name))
         said = [*arm.spec.optimizer_options, *(["lr"] if arm.spec.lr is not None else [])]
         places = {key: f"optim_wrapper.optimizer.{key}" for key in KEPT}
         for key, place in places.items():
-            if type_name(name) != own and key not in said and place in base:
+            if kind != own and key not in said and place in base:
                 kept = f"{key}={base[place]}, chosen for {own}"
                 yield f"{name} keeps {kept}; say another if it does not suit {name}"
-        if type_name(name) == own:
+        if kind == own:
             prefix = "optim_wrapper.optimizer."
             dropped = [
                 f"{key.removeprefix(prefix)}={value}"

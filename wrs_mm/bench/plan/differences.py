@@ -20,9 +20,12 @@ _DECLARED = {
     "regularizer": re.compile(
         r"optim_wrapper\.(type|(base_)?constructor|(wrs|pbwn|rule|scale_invariance)(\..*)?"
         r"|paramwise_cfg(\.(.*\.)?\w*decay_mult)?)"
+        # Of timm's projected optimizers, and of the builders of models.
+        r"|optim_wrapper\.optimizer\.(type|delta|wd_ratio)|model\.(type|of|p)"
         r"|custom_imports\..*"
     ),
-    "optimizer": re.compile(r"optim_wrapper\.optimizer\..*"),
+    # An arm's own weight decay is a factor on the optimizer's.
+    "optimizer": re.compile(r"optim_wrapper\.(optimizer\..*|paramwise_cfg\.scale_invariant_decay_mult)"),
     "learning_rate": re.compile(r"optim_wrapper\.optimizer\.lr"),
 }
 """The keys that each part of a run may change."""

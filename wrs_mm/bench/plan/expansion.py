@@ -69,7 +69,8 @@ class PlannedArm:
     def space(self) -> dict[str, Values]:
         """Where it is tuned; empty where the plan leaves it nothing to tune."""
         tuning = self.plan.tuning
-        return tuning.space(self.regularizer.name, self.regularizer.settings()) if tuning else {}
+        own = self.regularizer
+        return tuning.space(own.name, own.settings(), self.optimizer.name) if tuning else {}
 
     @cached_property
     def points(self) -> list[dict[str, Any]]:

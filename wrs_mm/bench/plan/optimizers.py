@@ -2,19 +2,20 @@
 
 A name stands for that optimizer with its own defaults, the same one in every recipe; of the recipe's
 optimizer it keeps the learning rate and the weight decay, unless the plan says its own. ``recipe`` keeps
-everything of the recipe's and changes only the options that the plan says.
+everything of the recipe's and changes only the options that the plan says. The names of :data:`STANDARD`, in
+small letters, are the optimizers that are compared most often, with the momentum that is usual.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.registry import OPTIMIZERS
 
 from wrs_mm.errors import OptionError
-from wrs_mm.values import did_you_mean
+from wrs_mm.values import did_you_mean, type_name
 
 RECIPE = "recipe"
 """The recipe's own optimizer."""
@@ -22,9 +23,37 @@ RECIPE = "recipe"
 KEPT = ("lr", "weight_decay")
 """What a named optimizer keeps of the recipe's."""
 
+STANDARD: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("SGD", {"momentum": 0.9}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+}
+"""By standard name, the class and the options that are not the class's defaults."""
 
-def _optimizer_class(name: str) -> type:
-    """The class behind a name.
+_DECOUPLED = ("AdamW", "TimmAdamP", "TimmSGDP")
+"""Optimizers that take weight decay off the weights; torch's others add it to the gradient."""
+
+
+def class_name(name: str) -> str:
+    """The class that an optimizer's name stands for, as a config's ``type``; ``recipe`` stays as it is."""
+    return STANDARD[name][0] if name in STANDARD else name
+
+
+def decay_meaning(optimizer: Mapping[str, Any]) -> str | None:
+    """What weight decay means for a config's optimizer; None where that is not known.
+
+    Args:
+        optimizer: The value of ``optim_wrapper.optimizer``.
+    """
+    kind = type_name(optimizer.get("type", ""))
+    if kind in _DECOUPLED or optimizer.get("decoupled_weight_decay"):
+        return "decoupled"
+    return "L2" if kind in ("SGD", "Adam") else None
+
+
+def _optimizer_class(name: str) -> Callable[..., Any]:
+    """The class behind a name, or the function that builds one.
 
     Args:
         name: As a config's ``type``: registered with mmengine (``AdamW``), or its import path
@@ -33,13 +62,13 @@ def _optimizer_class(name: str) -> type:
     Raises:
         OptionError: There is none.
     """
-    found = OPTIMIZERS.get(name)
-    if inspect.isclass(found):
+    found: Callable[..., Any] | None = OPTIMIZERS.get(class_name(name))
+    if callable(found):
         return found
     known = [entry for entry in OPTIMIZERS.module_dict if entry != "Optimizer"]
     same = [entry for entry in known if entry.lower() == name.lower()]
     hint = f"; did you mean {same[0]}?" if same else did_you_mean(name, known)
-    hint = hint or f"; write {RECIPE} or one of {', '.join(sorted(known))}"
+    hint = hint or f"; write one of {', '.join([RECIPE, *STANDARD, *sorted(known)])}"
     raise OptionError(
         f"optimizer {name!r} is not known{hint} (one that a package of yours brings: package.module.Class)"
     )
@@ -85,7 +114,8 @@ def with_optimizer(
         check(name, options)
         known = _parameters(name)
         kept = {key: optimizer[key] for key in KEPT if key in optimizer and (known is None or key in known)}
-        made = {"type": name, **kept, **options}
+        kind, usual = STANDARD.get(name, (name, {}))
+        made = {"type": kind, **usual, **kept, **options}
     return made if learning_rate is None else {**made, "lr": learning_rate}
 
 

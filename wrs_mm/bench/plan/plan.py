@@ -261,13 +261,17 @@ def _check(plan: Plan) -> None:
         raise Mistake("baseline names one arm, and no list of values", "baseline")
     plan.baseline_arm()
     if plan.tuning is not None:
-        plan.tuning.check(plan.regularizers, plan.seeds)
+        plan.tuning.check(plan.regularizers, plan.seeds, [entry.name for entry in plan.optimizers])
         _check_learning_rates(plan, plan.tuning)
 
 
 def _check_learning_rates(plan: Plan, tuning: Tuning) -> None:
     """Check that where tuning looks for the learning rate, nothing else says it."""
-    if not any(LR in tuning.space(entry.name, entry.settings()) for entry in plan.regularizers):
+    if not any(
+        LR in tuning.space(entry.name, entry.settings(), optimizer.name)
+        for entry in plan.regularizers
+        for optimizer in plan.optimizers
+    ):
         return
     said: list[Location] = [("learning_rates",)] if plan.learning_rates != [None] else []
     said += [(*recipe.location, "learning_rates") for recipe in plan.recipes if recipe.learning_rates]

@@ -16,6 +16,7 @@ from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import check_test_split
 from wrs_mm.datasets.layout import require_dataset
+from wrs_mm.engine.projected import require_timm
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.regularizers import apply_regularizer, recipe_options
@@ -137,6 +138,15 @@ def require_data(config: Config, split: Split) -> None:
         DatasetError: It does not.
     """
     require_dataset(config, ("train", "val", "test") if split == "test" else ("train", "val"))
+
+
+def require_packages(config: Config) -> None:
+    """Check that the optional package that the optimizer is from is installed.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    require_timm(config.optim_wrapper.optimizer.type)
 
 
 def task(config: Config) -> str:

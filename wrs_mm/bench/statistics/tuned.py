@@ -157,7 +157,7 @@ def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], choice: Choice, search
     # What the plan gives an arm is among the settings of its trials, too: the same in all of them.
     space = {
         name: values
-        for name, values in tuning.space(spec.regularizer).items()
+        for name, values in tuning.space(spec.regularizer, optimizer=spec.optimizer).items()
         if any(run.spec.settings[name] != spec.settings[name] for run in trials)
     }
     lost: dict[int, Status] = {}
@@ -170,7 +170,10 @@ def _tuned_arm(tuning: Tuning, trials: Sequence[RunData], choice: Choice, search
         task=next((run.result.task for run in trials if run.result), ""),
         choice=choice,
         space=space,
-        border={name: tuning.key(spec.regularizer, name) for name in at_border(space, choice.settings or {})},
+        border={
+            name: tuning.key(spec.regularizer, name, spec.optimizer)
+            for name in at_border(space, choice.settings or {})
+        },
         search=None if Status.STOPPED in lost.values() else search,
         lost=lost,
     )

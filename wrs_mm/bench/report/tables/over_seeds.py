@@ -20,7 +20,7 @@ from wrs_mm.bench.report.labels import (
     splits,
 )
 from wrs_mm.bench.report.tables.base import Column, Record, Row, ScenarioColumns, Table, TableCell
-from wrs_mm.bench.report.tables.settings import SettingsColumns, row_of, warnings
+from wrs_mm.bench.report.tables.settings import SettingsColumns, decay_sentences, row_of, warnings
 from wrs_mm.bench.runs.metrics import MAIN
 from wrs_mm.bench.statistics.benchmark import arm_order
 from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, best_means, runs_by_state
@@ -77,7 +77,8 @@ def _comparison(task: str, summary: pd.DataFrame, tuned: Sequence[ArmTrials]) ->
     ]
     title = f"{task.capitalize()}: {CHECKPOINTS[str(summary['checkpoint'].iloc[0])]}"
     columns = [*keys, *measured, *settings.columns(), Column("runs")]
-    caption = " ".join([_caption(summary), *_tuning_sentences(tuned), *_power_sentences(rows, metrics[:1])])
+    sentences = [*decay_sentences(arms.values()), *_tuning_sentences(tuned)]
+    caption = " ".join([_caption(summary), *sentences, *_power_sentences(rows, metrics[:1])])
     return Table(title, caption, columns, made, keys=len(keys))
 
 

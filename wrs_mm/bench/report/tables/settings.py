@@ -1,4 +1,4 @@
-"""The columns that say at which settings an arm was trained, and how many trials looked for them."""
+"""The columns that say at which settings an arm was trained, and what a reader must know of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from wrs_mm.bench.plan.optimizers import class_name, decay_meaning
 from wrs_mm.bench.plan.search import setting_label
 from wrs_mm.bench.report.labels import NONE, label, scenario_label, scenario_of
 from wrs_mm.bench.report.tables.base import Column, Record, TableCell
@@ -78,6 +79,24 @@ def _trials_text(one: ArmTrials) -> str:
     text = str(one.planned) if one.through == one.planned else f"{one.through} of {one.planned}"
     counts = {status: one.count(status) for status in (Status.DIVERGED, Status.STOPPED)}
     return ", ".join([text, *(f"{count} {status}" for status, count in counts.items() if count)])
+
+
+def decay_sentences(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What weight decay means for each of several optimizers, where it does not mean the same for all."""
+    by_meaning: dict[str, list[str]] = {}
+    rows = list(rows)
+    for optimizer in sorted({str(row["optimizer"]) for row in rows}):
+        meaning = decay_meaning({"type": class_name(optimizer.partition(" ")[0])})
+        if meaning is not None:
+            by_meaning.setdefault(meaning, []).append(optimizer)
+    if len(by_meaning) < 2:
+        return []
+    own = any(row["regularizer"] == "projected" for row in rows)
+    return [
+        f"Weight decay is a term of the gradient with {', '.join(by_meaning['L2'])} (L2), and taken off the "
+        f"weights with {', '.join(by_meaning['decoupled'])} (decoupled): equal numbers are not equal "
+        "strengths." + (" With the arm projected it is decoupled always." if own else "")
+    ]
 
 
 def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
