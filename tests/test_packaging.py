@@ -17,7 +17,11 @@ PROJECT = PYPROJECT["project"]
 INSTALLED = packages_distributions()
 """The distributions that have a top-level package, by its name."""
 
-EXTRAS = {"slurm": ("bench/executors/slurm.py",), "report": ("bench/report/",)}
+EXTRAS = {
+    "slurm": ("bench/executors/slurm.py",),
+    "report": ("bench/report/",),
+    "timm": ("engine/projected.py",),
+}
 """Where in the package an extra's distributions may be imported."""
 
 

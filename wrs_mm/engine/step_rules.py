@@ -20,7 +20,7 @@ from wrs_mm.rescaling.step_rule import StepRule
 from wrs_mm.rescaling.step_rules import Hyperball, Rotational, ScaledRate, Shifted
 from wrs_mm.values import did_you_mean
 
-STEP_RULES = Registry("step rule", scope="wrs_mm")
+STEP_RULES = Registry("step rule", scope="wrs_mm", locations=["wrs_mm.engine.step_rules"])
 """Subclasses of :class:`~wrs_mm.rescaling.StepRule` by name; one's own is registered here, or named by its
 import path."""
 
