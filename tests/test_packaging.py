@@ -21,8 +21,9 @@ EXTRAS = {
     "slurm": ("bench/executors/slurm.py",),
     "report": ("bench/report/",),
     "timm": ("engine/projected.py",),
+    "lite": ("layers/",),
 }
-"""Where in the package an extra's distributions may be imported."""
+"""Where in the package an extra's distributions may be imported; mmcv-lite's mmcv may be the compiled one."""
 
 
 def normalized(requirement: str) -> str:
