@@ -48,6 +48,15 @@ def training(name: str) -> dict[str, Any]:
         AssertionError: A loss is not finite, a filter has another norm than it began with, or the evaluation
             has no result for an image.
     """
+    from mmengine.registry import DefaultScope
+
+    config = _read(name)
+    # As a Runner does: a toolbox's own constructors are looked up in it.
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        return _trained(config)
+
+
+def _trained(config: Config) -> dict[str, Any]:
     import torch
     from mmengine.optim import build_optim_wrapper
 
@@ -55,7 +64,6 @@ def training(name: str) -> dict[str, Any]:
     from wrs_mm.openmmlab.synthetic import random_batch
     from wrs_mm.regularizers import apply_regularizer
 
-    config = _read(name)
     _in_full_precision(config)
     config.optim_wrapper.optimizer.lr *= WARM_UP
     arm = apply_regularizer(config, "wrs", frozen_bn="fold", target="init")
