@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from group_settings import settings
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from mmengine.optim import (
@@ -73,16 +74,6 @@ def build(model: nn.Module, config: dict[str, Any], scope: str = "mmseg") -> Any
 
     with DefaultScope.overwrite_default_scope(scope):
         return build_optim_wrapper(model, ConfigDict(config))
-
-
-def settings(model: nn.Module, wrapper: Any) -> dict[str, dict[str, Any]]:
-    """By parameter, all that its group says but which others are in it."""
-    said = {
-        id(p): {k: v for k, v in group.items() if k not in ("params", "param_names", "scale_invariant")}
-        for group in wrapper.optimizer.param_groups
-        for p in group["params"]
-    }
-    return {name: said[id(p)] for name, p in model.named_parameters() if id(p) in said}
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmseg"])

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from arms import plain
+from group_settings import settings
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -192,16 +193,6 @@ def without_amp(config: Config) -> Config:
     for key in ("loss_scale", "dtype"):
         wrapper.pop(key, None)
     return config
-
-
-def settings(model: nn.Module, wrapper: Any) -> dict[str, dict[str, Any]]:
-    """By parameter, all that its group says but which others are in it."""
-    said = {
-        id(p): {k: v for k, v in group.items() if k not in ("params", "param_names", "scale_invariant")}
-        for group in wrapper.optimizer.param_groups
-        for p in group["params"]
-    }
-    return {name: said[id(p)] for name, p in model.named_parameters() if id(p) in said}
 
 
 class Subject:

@@ -56,7 +56,8 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     unknown = set(args.configs) - set(CONFIGS)
     if unknown:
-        parser.error(f"{min(unknown)} is not in tools/families/configs.py")
+        print(f"families: error: {min(unknown)} is not in tools/families/configs.py", file=sys.stderr)
+        return 2
     results = read(args.output)
     again = args.configs or (sample_of(datetime.date.today(), args.sample) if args.sample else [])
     todo = [(name, part) for name in again for part in args.parts] or missing(results, args.parts)

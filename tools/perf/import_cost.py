@@ -14,6 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wrs_mm.errors import UsageError
+from wrs_mm.openmmlab.configs import load_config
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "mini" / "faster-rcnn_r18-narrow_fpn_mini-coco.py"
 
@@ -59,12 +62,21 @@ def shares(log: str) -> dict[str, float]:
     return by_package
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print.
+
+    Returns:
+        0, or 2 where the config cannot be read.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("config", nargs="?", type=Path, default=CONFIG)
     parser.add_argument("--repeats", type=int, default=3, help="processes (default: 3)")
     args = parser.parse_args()
+    try:
+        load_config(args.config)
+    except UsageError as error:
+        print(f"import_cost: error: {error}", file=sys.stderr)
+        return 2
     by_package, imports, build = measure(args.config, args.repeats)
     print(
         f"{args.config.stem}: {imports + build:.1f} s of the CPU: imports {imports:.1f}, model {build:.1f}\n"
@@ -75,7 +87,8 @@ def main() -> None:
     for package, seconds in sorted(shown.items(), key=lambda item: -item[1]):
         print(f"| {package} | {seconds:.2f} |")
     print(f"| others | {imports - sum(shown.values()):.2f} |")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -173,6 +173,10 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
             yield from _dicts(value)
 
 
+_NAME_PRETRAINED = ("pretrained", "teacher_ckpt", "load_from")
+"""Keys of a model's description that name trained weights, beside ``init_cfg``."""
+
+
 def _is_pretrained(init: Any) -> bool:
     # PVT's has a checkpoint and no type.
     return isinstance(init, dict) and ("Pretrained" in str(init.get("type")) or "checkpoint" in init)
@@ -186,8 +190,9 @@ def names_pretrained(description: Any) -> bool:
     """
     for node in _dicts(description):
         init = node.get("init_cfg")
-        named = [node.get("pretrained"), node.get("teacher_ckpt"), node.get("load_from")]
-        if any(named) or any(map(_is_pretrained, init if isinstance(init, (list, tuple)) else [init])):
+        if any(map(node.get, _NAME_PRETRAINED)) or any(
+            map(_is_pretrained, init if isinstance(init, (list, tuple)) else [init])
+        ):
             return True
     return False
 
@@ -195,7 +200,7 @@ def names_pretrained(description: Any) -> bool:
 def _drop_pretrained(description: Any) -> None:
     """Drop every reference to pretrained weights, in place."""
     for node in _dicts(description):
-        for key in ("pretrained", "teacher_ckpt", "load_from"):
+        for key in _NAME_PRETRAINED:
             if isinstance(node.get(key), (str, bool)):
                 node[key] = False if node[key] is True else None
         init = node.get("init_cfg")

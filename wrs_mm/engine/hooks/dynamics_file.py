@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wrs_mm.files import write_json
+from wrs_mm.files import write_bytes, write_json
 
 NAME = "weight_dynamics"
 
@@ -65,16 +65,12 @@ class DynamicsFile:
         """
         header = {"version": 1, "weights": weights, "stages": stages, "quantities": list(quantities)}
         file = cls(folder, stages)
-        old = read(folder) if _header(folder) == header else None
         kept = b""
-        if old is not None:
-            kept = b"".join(
-                _record(iteration, values)
-                for iteration, values in zip(old.iterations, old.values, strict=True)
-                if iteration <= after
-            )
+        if _header(folder) == header and (old := read(folder)) is not None:
+            length = 4 * (1 + len(weights) * len(quantities))
+            kept = file._data.read_bytes()[: length * int((old.iterations <= after).sum())]
         write_json(folder / f"{NAME}.json", header)
-        file._data.write_bytes(kept)
+        write_bytes(file._data, kept)
         return file
 
     def append(self, iteration: int, values: np.ndarray[Any, Any]) -> None:

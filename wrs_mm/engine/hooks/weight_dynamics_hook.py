@@ -137,12 +137,13 @@ def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.n
         values: ``(weights, quantities)``.
         stages: Of each weight.
     """
-    return {
-        stage: np.nanmean(values[[s == stage for s in stages]], axis=0)
-        if not np.isnan(values[[s == stage for s in stages]]).all()
-        else np.full(values.shape[1], np.nan)
-        for stage in dict.fromkeys(stages)
-    }
+    means = {}
+    for stage in dict.fromkeys(stages):
+        its = values[[s == stage for s in stages]]
+        measured = ~np.isnan(its)
+        with np.errstate(invalid="ignore"):  # NaN of what no weight of the stage has
+            means[stage] = np.where(measured, its, 0).sum(0) / measured.sum(0)
+    return means
 
 
 def _observe_first_forward(wrapper: Any, found: ScaleInvariantWeights) -> None:
