@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from wrs_mm.openmmlab.distributed import end_process
 from wrs_mm.rescaling import WeightRescaler
 
 STEPS = 5
@@ -134,3 +135,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    end_process(0)

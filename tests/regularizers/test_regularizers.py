@@ -193,3 +193,15 @@ def test_an_overlay_of_a_toolboxs_recipe_inherits_it_by_name():
     text = overlay(recipe(), "wrs", "mmdet::retinanet/retinanet_r50_fpn_1x_coco")
     assert "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n" in text
     assert "wrs_mm" in text
+
+
+def test_a_regularizer_that_writes_into_its_recipe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubling(optim_wrapper: dict) -> dict:
+        optim_wrapper["optimizer"]["lr"] *= 2
+        return optim_wrapper
+
+    monkeypatch.setattr(regularizers, "REGULARIZERS", {"doubling": doubling})
+    cfg = recipe()
+    made = [apply_regularizer(cfg, "doubling").optim_wrapper.optimizer.lr for _ in range(2)]
+    assert made == [0.2, 0.2] and cfg.optim_wrapper.optimizer.lr == 0.1
+    assert regularizers._PLAIN["optim_wrapper"]["optimizer"]["lr"] == 0.1

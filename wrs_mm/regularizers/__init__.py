@@ -166,10 +166,11 @@ def check(name: str, *, lr: Any = None, **options: Any) -> None:
             raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}", option)
     for option, value in options.items():
         try:
-            _changes(name, _PLAIN, {option: value})
+            _changes(name, copy.deepcopy(_PLAIN), {option: value})
         except OptionError as error:
             raise OptionError(str(error), option) from None
-    _changes(name, _PLAIN, options)
+    # A copy each time: somebody else's regularizer may write into what it is given.
+    _changes(name, copy.deepcopy(_PLAIN), options)
     if lr is not None and not (is_number(lr) and lr > 0):
         raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", "lr")
 

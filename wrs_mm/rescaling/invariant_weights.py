@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -65,8 +66,32 @@ class ScaleInvariantWeights:
     @property
     def selected_parameters(self) -> list[nn.Parameter]:
         """The selected weights themselves, in the same order."""
-        parameters = dict(self.model.named_parameters())
-        return [parameters[verdict.name] for verdict in self.selected]
+        return [self.parameters[verdict.name] for verdict in self.selected]
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The model's, by name."""
+        return dict(self.model.named_parameters())
+
+    @functools.cached_property
+    def modules(self) -> dict[str, nn.Module]:
+        """The model's, by name."""
+        return dict(self.model.named_modules())
+
+    def still_trains(self, verdict: Verdict) -> bool:
+        """Not if the weight, or with ``frozen_bn='skip'`` a BN after it, was frozen in mid-training."""
+        assert self.observation is not None  # there is a verdict
+        if not self.parameters[verdict.name].requires_grad:
+            return False
+        if self.frozen_bn == "fold":
+            return True
+        norms = self.observation.norms
+        # A norm layer without statistics normalizes in eval mode as it does in training.
+        return all(
+            self.modules[norm].training
+            for norm in verdict.norm_layers
+            if norm in norms and norms[norm].mean is not None and norm in self.modules
+        )
 
     @contextmanager
     def observing(self) -> Iterator[None]:

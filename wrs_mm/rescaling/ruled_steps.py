@@ -126,28 +126,16 @@ class RuledSteps:
 
     @functools.cached_property
     def _weights(self) -> list[tuple[RuledWeight, Verdict]]:
-        parameters = dict(self.invariant_weights.model.named_parameters())
+        parameters = self.invariant_weights.parameters
         granularity = self.rule.granularity
         return [
             (RuledWeight(v.name, parameters[v.name], v.transposed_groups, granularity), v)
             for v in self.invariant_weights.selected
         ]
 
-    @functools.cached_property
-    def _modules(self) -> dict[str, nn.Module]:
-        return dict(self.invariant_weights.model.named_modules())
-
     def _groups(self) -> dict[int, dict[str, Any]]:
         """The parameter group of each parameter, by its id; loading a state makes new groups."""
         return {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
-
-    def _is_active(self, weight: RuledWeight, verdict: Verdict) -> bool:
-        """Not without a gradient, nor where a BN after it was frozen in mid-training."""
-        if not weight.parameter.requires_grad or weight.parameter.grad is None:
-            return False
-        if self.invariant_weights.frozen_bn == "fold":
-            return True
-        return all(self._modules[norm].training for norm in verdict.norm_layers if norm in self._modules)
 
     @contextmanager
     def _around(self, closure: Any = None) -> Iterator[None]:
@@ -168,7 +156,9 @@ class RuledSteps:
         active = [
             (weight, groups[id(weight.parameter)], self.states[weight.name])
             for weight, verdict in self._weights
-            if id(weight.parameter) in groups and self._is_active(weight, verdict)
+            if id(weight.parameter) in groups
+            and weight.parameter.grad is not None
+            and self.invariant_weights.still_trains(verdict)
         ]
         with torch.no_grad():
             for weight, group, state in active:
@@ -249,7 +239,7 @@ class RuledSteps:
             ModelError: The state is of another model.
         """
         check_same_run(state, self._shared())
-        devices = {n: p.device for n, p in self.invariant_weights.model.named_parameters()}
+        devices = {n: p.device for n, p in self.invariant_weights.parameters.items()}
         self.states = {
             # A copy: the rule goes on in place, and the state may be loaded twice.
             name: {key: value.to(devices.get(name, value.device), copy=True) for key, value in kept.items()}

@@ -12,7 +12,6 @@ equations that stand at the head of :mod:`~wrs_mm.rescaling.functional`: norms `
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -147,7 +146,7 @@ class WeightRescaler:
 
     def rescale(self) -> None:
         """``w_i ← c_i w_i`` and the fold, for all selected weights that still train."""
-        active = tuple(v.name for v in self.rescaled if self._is_active(v))
+        active = tuple(v.name for v in self.rescaled if self.invariant_weights.still_trains(v))
         if active != self._active:
             self._left = {name: norms for name, norms in self._norms_left().items() if name in active}
             self._active = active
@@ -157,29 +156,9 @@ class WeightRescaler:
             for bucket in buckets:
                 bucket.rescale(measured)
 
-    def _is_active(self, verdict: Verdict) -> bool:
-        """Not if the weight, or with ``frozen_bn='skip'`` a BN after it, was frozen in mid-training."""
-        if not self._parameters[verdict.name].requires_grad:
-            return False
-        if self.options.frozen_bn == "fold":
-            return True
-        # A norm layer without statistics normalizes in eval mode as it does in training.
-        return all(self._modules[norm].training for norm in self._with_statistics(verdict))
-
-    def _with_statistics(self, verdict: Verdict) -> list[str]:
-        """Names of the norm layers with statistics that a weight feeds."""
-        observation = self.invariant_weights.observation
-        assert observation is not None  # there is a verdict
-        known = [norm for norm in verdict.norm_layers if norm in observation.norms]
-        return [n for n in known if observation.norms[n].mean is not None and n in self._modules]
-
-    @functools.cached_property
-    def _modules(self) -> dict[str, nn.Module]:
-        return dict(self.invariant_weights.model.named_modules())
-
-    @functools.cached_property
-    def _parameters(self) -> dict[str, Tensor]:
-        return dict(self.invariant_weights.model.named_parameters())
+    @property
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return self.invariant_weights.parameters
 
     def _make_buckets(self, verdicts: list[Verdict]) -> dict[int, list[Bucket]]:
         """By parameter group where targets move (else one for all), a bucket a device and precision."""
@@ -202,7 +181,7 @@ class WeightRescaler:
         bucket = Bucket(
             verdicts,
             self._parameters,
-            self._modules,
+            self.invariant_weights.modules,
             observation.norms,
             [self._target_of(verdict) for verdict in verdicts],
             self.options.min_norm,
