@@ -74,8 +74,8 @@ class _Subject:
             if parameter.requires_grad:
                 parameter.grad = torch.randn_like(parameter) * 1e-3
 
-    def stepping(self, arm: str) -> Callable[[], Any]:
-        """The optimizer's step of an arm that has found its weights."""
+    def stepping(self, arm: str) -> tuple[Callable[[], None], int]:
+        """Steps of an arm that has found its weights, and how many: as many as it does something new in."""
         config = regularizers.apply_regularizer(self.config, arm)
         if config.get("model") != self.config.get("model"):
             raise UsageError("it changes the model, and with it more than the step")
@@ -83,7 +83,13 @@ class _Subject:
         with wrapper.optim_context(self.model):
             self.loss()
         self.give_gradients()  # a detector's or segmentor's loss leaves none
-        return wrapper.optimizer.step
+        interval = config.optim_wrapper.get("pbwn", {}).get("interval", 1)
+
+        def steps() -> None:
+            for _ in range(interval):
+                wrapper.optimizer.step()
+
+        return steps, interval
 
 
 def measure(
@@ -99,15 +105,16 @@ def measure(
     subject.give_gradients()
     weights = sum(p.numel() * p.element_size() for p in subject.model.parameters())
     steps: dict[str, Callable[[], None]] = {}
+    counts: dict[str, int] = {}
     memory: dict[str, float] = {}
     for arm in dict.fromkeys((BASELINE, *arms)):
         before = held_bytes()
         try:
-            steps[arm] = subject.stepping(arm)
+            steps[arm], counts[arm] = subject.stepping(arm)
         except UsageError as error:
             print(f"{arm}: not measured on {name}: {error}")
             continue
-        for _ in range(12):  # the interval of pbwn is 10
+        for _ in range(2):
             steps[arm]()
         memory[arm] = (held_bytes() - before) / weights
     rows = []
@@ -117,7 +124,7 @@ def measure(
         seconds = interleaved(steps, repeats)
         for arm in steps:
             row = {"arm": arm, "model": RECIPES.get(name, name), "threads": count}
-            row["ratio"] = seconds[arm] / seconds[BASELINE]
+            row["ratio"] = seconds[arm] / counts[arm] / seconds[BASELINE]
             row["memory"] = memory[arm] - memory[BASELINE]
             rows.append(row)
     torch.set_num_threads(usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wrs_mm.engine.hooks.sharpness_hook import SharpnessHook
 from wrs_mm.engine.hooks.weight_dynamics_hook import WeightDynamicsHook
 
-__all__ = ["WeightDynamicsHook"]
+__all__ = ["SharpnessHook", "WeightDynamicsHook"]

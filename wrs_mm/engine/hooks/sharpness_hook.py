@@ -1,0 +1,214 @@
+"""How sharp the loss is where a training stands, and how sharp its learning rate lets it be."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import HOOKS
+from torch import Tensor, nn
+
+from wrs_mm.curvature import (
+    HessianProduct,
+    SphereHessianProduct,
+    largest_eigenvalue,
+    largest_stable_sharpness,
+    twice_differentiable,
+)
+from wrs_mm.errors import OptionError
+from wrs_mm.files import write_json
+from wrs_mm.rescaling import judge, observe
+from wrs_mm.rescaling.models import unwrap
+
+NAME = "sharpness.json"
+
+
+@HOOKS.register_module()
+class SharpnessHook(Hook):
+    """Before the first update and after every ``interval``, measures the sharpness of the training loss.
+
+    That is the largest eigenvalue of the Hessian of the loss on one fixed batch, the first images of the data
+    set, in all trained parameters; and of the loss on the unit sphere of the scale-invariant filters
+    (:class:`~wrs_mm.curvature.SphereHessianProduct`), which does not depend on their norms. Beside them
+    stands what the optimizer's steps could follow (:func:`~wrs_mm.curvature.largest_stable_sharpness`):
+    ``(2 + 2α) / η``, and on the sphere that times the filters' mean squared norm, which is the same at the
+    effective learning rate ``η / ‖w‖²``; exact where all filters have one norm. Does training sit at this
+    edge (Cohen et al., ICLR 2021)? In a two-stage detector the proposals stand still, as they do for its
+    gradient.
+
+    The numbers go to mmengine's visualizer as ``sharpness/…`` and to ``sharpness.json`` in the work dir. The
+    training is not changed: buffers and random numbers are put back, gradients are not touched.
+
+    It costs a forward and two backward passes on the batch, and about two more for each product with a
+    Hessian, up to ``2 · most_products``; the log says how many and how long. Beside the gradient's graph,
+    about twice the memory of a step on that batch, it needs eight vectors of the parameters' size.
+
+    The loss is in full precision, whatever the training's is. Of several processes one measures, and the
+    others wait.
+
+    Args:
+        interval: In updates; a positive whole number.
+        batch_size: How many images; BN normalizes over them, so at least 2.
+        tolerance: The error of an eigenvalue that is small enough, as a share of it.
+        most_products: After this many products of each Hessian it is given as it is, with its error.
+        seed: Of augmentations, of what the forward draws and of where the search begins.
+
+    Raises:
+        OptionError: An option is out of its range.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        interval: int = 200,
+        batch_size: int = 4,
+        tolerance: float = 0.02,
+        most_products: int = 50,
+        seed: int = 0,
+    ) -> None:
+        for name, value, least in (
+            ("interval", interval, 1),
+            ("batch_size", batch_size, 2),
+            ("most_products", most_products, 1),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise OptionError(f"SharpnessHook: {name} must be a whole number from {least}, not {value!r}")
+        if not 0 < tolerance < 1:
+            raise OptionError(f"SharpnessHook: tolerance must be between 0 and 1, not {tolerance!r}")
+        self.interval, self.batch_size = interval, batch_size
+        self.tolerance, self.most_products = tolerance, most_products
+        self.seed = seed
+        self._batch: Any = None
+        self._file: Path | None = None
+        self._measured: list[dict[str, Any]] = []
+
+    def before_train(self, runner: Any) -> None:
+        """Take the batch, and measure where the training starts.
+
+        Raises:
+            OptionError: There are several optimizers, or BN waits for other processes.
+            ModelError: The model's loss cannot be differentiated twice.
+        """
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise OptionError("SharpnessHook watches one optimizer, and this training has several")
+        synchronized = any(isinstance(m, nn.SyncBatchNorm) for m in runner.model.modules())
+        if get_world_size() > 1 and synchronized:
+            raise OptionError(
+                "SharpnessHook measures in one process, and synchronized BN waits for the others: "
+                "train with BN, or with one process"
+            )
+        if not is_main_process():
+            return
+        with _seeded(self.seed):
+            loader = runner.train_dataloader
+            count = min(self.batch_size, len(loader.dataset))
+            self._batch = loader.collate_fn([loader.dataset[i] for i in range(count)])
+        self._file = Path(runner.work_dir) / NAME
+        kept = json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else []
+        # What it has of later iterations, a run that was resumed makes again.
+        self._measured = [entry for entry in kept if entry["iteration"] <= runner.iter]
+        if not any(entry["iteration"] == runner.iter for entry in self._measured):
+            self._measure(runner, runner.iter)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Measure, if it is time."""
+        if self._batch is not None and (runner.iter + 1) % self.interval == 0:
+            self._measure(runner, runner.iter + 1)
+
+    def _measure(self, runner: Any, iteration: int) -> None:
+        began = time.perf_counter()
+        found = self._sharpness(unwrap(runner.model), runner.optim_wrapper.optimizer)
+        products = found.pop("products")
+        assert self._file is not None
+        self._measured.append({"iteration": iteration, **found})
+        write_json(self._file, self._measured)
+        known = {f"sharpness/{key}": value for key, value in found.items() if value is not None}
+        runner.visualizer.add_scalars(known, step=iteration)
+        shown = ", ".join(f"{key} {'unknown' if v is None else format(v, '.4g')}" for key, v in found.items())
+        seconds = time.perf_counter() - began
+        runner.logger.info(
+            f"sharpness after {iteration} updates: {shown} ({products} Hessian products, {seconds:.1f} s)"
+        )
+
+    def _sharpness(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The largest eigenvalues and what the optimizer could stand, by the keys of the file."""
+        training = model.training
+        model.train()
+        with _kept_buffers(model), _seeded(self.seed), torch.enable_grad(), twice_differentiable():
+            with observe(model) as observation:
+                loss = _loss(model, self._batch)
+            trained = [p for p in model.parameters() if p.requires_grad]
+            product = HessianProduct(loss, trained)
+            plain = self._largest(product, product.size, trained[0])
+            found: dict[str, Any] = {
+                "sharpness": plain.value,
+                "error": plain.error,
+                "stable": largest_stable_sharpness(optimizer),
+                "sphere": None,
+                "sphere_error": None,
+                "sphere_stable": None,
+                "products": plain.products,
+            }
+            by_name = dict(model.named_parameters())
+            weights = [(by_name[v.name], v.transposed_groups) for v in judge(observation) if v.selected]
+            if weights:
+                sphere = SphereHessianProduct(loss, weights)
+                on_sphere = self._largest(sphere, sphere.size, weights[0][0])
+                found["sphere"], found["sphere_error"] = on_sphere.value, on_sphere.error
+                if found["stable"] is not None:
+                    found["sphere_stable"] = found["stable"] * sphere.mean_square
+                found["products"] += on_sphere.products
+        model.train(training)
+        return found
+
+    def _largest(self, product: Any, size: int, like: Tensor) -> Any:
+        generator = torch.Generator().manual_seed(self.seed)
+        start = torch.randn(size, generator=generator).to(like)
+        return largest_eigenvalue(product, start, tolerance=self.tolerance, most_products=self.most_products)
+
+
+def _loss(model: Any, batch: Any) -> Tensor:
+    data = model.data_preprocessor(copy.deepcopy(batch), training=True)
+    losses = model(**data, mode="loss") if isinstance(data, dict) else model(*data, mode="loss")
+    loss: Tensor = model.parse_losses(losses)[0]
+    return loss
+
+
+@contextmanager
+def _kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Put the model's buffers back: BN's statistics have seen one batch more than they should."""
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        yield
+    finally:
+        for name, buffer in model.named_buffers():
+            buffer.copy_(kept[name])
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed all generators, and put their states back."""
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
