@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a symmetric matrix that is known by its products, in three vectors of memory."""
+"""The largest eigenvalue of a symmetric matrix that is known by its products, in little memory."""
 
 from __future__ import annotations
 
