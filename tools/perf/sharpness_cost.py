@@ -1,4 +1,4 @@
-"""What one measurement of SharpnessHook costs: seconds and memory, beside a training step on the same batch."""
+"""What one measurement of SharpnessHook costs: seconds and memory, beside a training step on its batch."""
 
 from __future__ import annotations
 
