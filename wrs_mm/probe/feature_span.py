@@ -1,12 +1,12 @@
 """The span of the patches that a filter saw, and what of the filter lies outside.
 
-A filter's gradient is a sum of the patches it saw, each times the gradient of one output. So SGD, with momentum
-or without, moves a filter only within their span, and what of it lies outside stays: weight noise.
+A filter's gradient is a sum of the patches it saw, each times the gradient of one output. So SGD, with or
+without momentum, moves a filter only within their span, and what of it lies outside stays: weight noise.
 
-**How rank is decided.** Patches in float64 are kept as they are, or as the R of their QR decomposition, never as
-their Gram matrix, which would square singular values and lose the small ones. Singular values up to
-``σ₁ · max(patches, size) · ε`` count as zero, as in ``numpy.linalg.matrix_rank``, with the ε of the precision in
-which the patches were computed.
+**How rank is decided.** Patches are kept in float64 as they are, or as the R of their QR decomposition, never
+as their Gram matrix, which would square singular values and lose the small ones. Singular values up to
+``σ₁ · max(patches, size) · ε`` count as zero, as in ``numpy.linalg.matrix_rank``, with the ε of the precision
+in which the patches were computed.
 
 **What finite data needs.** n patches span n dimensions at most. Where the rank is that of few patches, other
 images would have had patches outside, and what is measured is what *this training* could not reach;
@@ -74,6 +74,9 @@ class Span:
         """
         parts = []
         for basis, part in zip(self.bases, filters.double(), strict=True):
+            if basis.shape[1] == self.size:
+                parts.append(torch.zeros_like(part))
+                continue
             # Twice: what rounding left of the inside in the first pass goes in the second.
             for _ in range(2):
                 part = part - (part @ basis) @ basis.T

@@ -31,6 +31,9 @@ from wrs_mm.probe.weight_noise import Noise, noise_of
 MOMENTUM = 0.9
 ADAM_LR = 1e-3
 
+_MOMENTUM_UPDATES = 3
+"""Times the updates of a short training: buffers need some 1 / (1 − α) to fill, sums over them as many again."""
+
 Progress = Callable[[int], None]
 """Told how many updates were made."""
 
@@ -61,7 +64,7 @@ class Orthogonality:
     Attributes:
         weights: One by one.
         explained: The largest difference, as a cosine, between what is measured and what
-            :func:`~wrs_mm.probe.orthogonality.radial_by_eps` says, after the updates; NaN where it says nothing.
+            :func:`~wrs_mm.probe.orthogonality.radial_by_eps` says, after the updates; NaN of nothing.
         grown: ``(2, n)`` what some filters gained in ``‖w‖²`` in an update of SGD, with a negligible ε, as a
             share of it: predicted and measured.
         residual: The largest difference of the two, over all filters and updates.
@@ -117,7 +120,12 @@ def updates_of_growth(updates: int) -> int:
 def updates_in_all(updates: int, halvings: int, arms: int) -> int:
     """How many updates a whole probe makes."""
     growth = updates_of_growth(updates)
-    return 2 * growth + 2 * updates + 3 * growth * (2 ** (halvings + 1) - 1) + arms * updates
+    return (
+        2 * growth
+        + (_MOMENTUM_UPDATES + 1) * updates
+        + 3 * growth * (2 ** (halvings + 1) - 1)
+        + arms * updates
+    )
 
 
 def probe_orthogonality(
@@ -200,8 +208,9 @@ def probe_growth(
         return partial(Adam, lr=rate)
 
     own_lr = (1 - MOMENTUM) * lr
-    path = follow(exact.copy(), partial(SGD, lr=own_lr, momentum=MOMENTUM), updates)
-    progress(updates)
+    count_of_momentum = _MOMENTUM_UPDATES * updates
+    path = follow(exact.copy(), partial(SGD, lr=own_lr, momentum=MOMENTUM), count_of_momentum)
+    progress(count_of_momentum)
     rounding = np.abs(path.growth - growth_of_momentum(path, MOMENTUM)) / path.squares[1:]
     momentum = Momentum(
         MOMENTUM,

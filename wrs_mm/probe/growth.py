@@ -2,8 +2,8 @@
 
 With ``⟨w, g⟩ = 0``:
 
-* plain SGD: ``‖w'‖² = ‖w‖² + η² ‖g‖²``. Over a fixed time ``T = η · updates`` that sums to ``η T`` times the mean
-  of ``‖g‖²``: half the learning rate, half the growth, and none in continuous time;
+* plain SGD: ``‖w'‖² = ‖w‖² + η² ‖g‖²``. Over a fixed time ``T = η · updates`` that sums to ``η T`` times the
+  mean of ``‖g‖²``: half the learning rate, half the growth, and none in continuous time;
 * momentum α, with buffers ``v₁, v₂, …``: a filter is at a right angle to this gradient, but not to those that
   the buffer holds of earlier filters. Exactly::
 

@@ -62,7 +62,9 @@ def named(subject: Subject, names: Sequence[str]) -> list[str]:
                 raise OptionError(
                     f"--layer {name} is not scale-invariant (`wrs-mm audit CONFIG` says why), or not trained"
                 )
-            raise OptionError(f"--layer {name}: the model has no weight {weight}{did_you_mean(weight, known)}")
+            raise OptionError(
+                f"--layer {name}: the model has no weight {weight}{did_you_mean(weight, known)}"
+            )
         kinds = [type(m).__name__ for m in owners(subject.model, weight) if not sees_patches(m)]
         if kinds:
             raise OptionError(f"--layer {name} is a {kinds[0]}; the probe knows patches of Conv2d and Linear")

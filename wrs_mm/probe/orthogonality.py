@@ -1,7 +1,7 @@
 """The gradient stands at a right angle to a scale-invariant filter, but for what the ε of BN lets through.
 
-With z the filter's output, v its variance over the batch and ``y = (z − mean) / √(v + ε)`` what BN makes of it
-before its γ and β, multiplying the filter by ``1 + δ`` changes y by ``δ ε / (v + ε) y``. So::
+With z the filter's output, v its variance over the batch and ``y = (z − mean) / √(v + ε)`` what BN makes of
+it before its γ and β, multiplying the filter by ``1 + δ`` changes y by ``δ ε / (v + ε) y``. So::
 
     ⟨w, ∂L/∂w⟩ = ε / (v + ε) ⟨y, ∂L/∂y⟩
 

@@ -1,4 +1,4 @@
-"""The input patches that a layer's filters see: what a filter is multiplied with, and its gradient is made of."""
+"""The input patches that a layer's filters see: what they are multiplied with, and gradients are made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def sees_patches(module: nn.Module) -> bool:
-    """Whether :func:`patches` knows the layer: torch's or mmcv's ``Conv2d`` and ``Linear``, nothing deformable."""
+    """Whether :func:`patches` knows the layer: ``Conv2d`` and ``Linear``, of torch or mmcv."""
     return isinstance(module, (nn.Conv2d, nn.Linear)) and type(module).__name__ in ("Conv2d", "Linear")
 
 
@@ -24,7 +24,7 @@ def patches(module: nn.Module, x: Tensor) -> Tensor:
         x: Its input, ``(N, C, H, W)`` or ``(C, H, W)`` of a convolution, ``(..., C)`` of a linear layer.
 
     Returns:
-        ``(groups, patches, size of a filter)``; zeros where a patch reaches over the border into zero padding.
+        ``(groups, patches, size of a filter)``; zeros where a patch reaches into zero padding.
     """
     if not isinstance(module, nn.Conv2d):
         return x.reshape(1, -1, x.shape[-1])

@@ -33,8 +33,8 @@ class WatchedLayer:
     Attributes:
         name: Of its weight.
         filters: The weight before each update and after the last, each ``(groups, filters, size)``.
-        factors: At the same times, ``(groups, filters)`` what is predicted for the part of each filter that no
-            patch reaches, as a multiple of what it was; None where nothing is.
+        factors: At the same times, ``(groups, filters)`` what is predicted for the part of each filter that
+            no patch reaches, as a multiple of what it was; None where nothing is.
         seen: The patches of all updates.
         ranks: After some of the updates, how many patches were seen and their rank, the mean over groups.
     """
@@ -106,7 +106,9 @@ def train_arm(
 def _wrapper(model: nn.Module, recipe: Config, arm: str, lr: float | None) -> Any:
     config = apply_regularizer(recipe, arm)
     if config.get("model") != recipe.get("model"):
-        raise OptionError(f"the arm {arm} trains other layers than the recipe, and cannot be probed beside it")
+        raise OptionError(
+            f"the arm {arm} trains other layers than the recipe, and cannot be probed beside it"
+        )
     settings = copy.deepcopy(config.optim_wrapper)
     # In float64 there is nothing to scale; one batch an update.
     kind = type_name(settings.get("type", "OptimWrapper"))

@@ -49,7 +49,7 @@ class Trajectory:
 
     @property
     def cosines(self) -> Array:
-        """``(updates, filters)`` ``|⟨w, g⟩| / (‖w‖ ‖g‖)``; NaN where there is no gradient (:meth:`trained`)."""
+        """``(updates, filters)`` ``|⟨w, g⟩| / (‖w‖ ‖g‖)``; NaN without a gradient (:meth:`trained`)."""
         sizes = np.sqrt(self.squares[:-1] * self.gradients)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.trained, np.abs(self.radial) / sizes, np.nan)
@@ -58,8 +58,8 @@ class Trajectory:
     def trained(self) -> Array:
         """``(updates, filters)`` whether a filter has a gradient that is more than rounding.
 
-        That is one whose ``‖w‖ ‖g‖``, which no scale changes, is above ε^0.6 of the network's largest: 4e-10 in
-        float64. A BN over two values gives ±1 whatever these are, and a gradient of nothing but rounding.
+        That is one whose ``‖w‖ ‖g‖``, which no scale changes, is above ε^0.6 of the network's largest: 4e-10
+        in float64. A BN over two values gives ±1 whatever these are, and a gradient of nothing but rounding.
         """
         sizes = np.sqrt(self.squares[:-1] * self.gradients)
         return np.asarray(sizes > self.rounding**0.6 * sizes.max(axis=1, keepdims=True))

@@ -2,9 +2,9 @@
 
 Predicted is, of each filter's part p outside the span of all patches that it saw:
 
-* without weight decay, plain or with momentum: ``p' = p``. Where a value of all patches is exactly zero (a channel
-  that is dead, a tap that only sees padding), the gradient is exactly zero, and the weight stays bit for bit;
-  elsewhere a gradient outside the span is the rounding of one inside;
+* without weight decay, plain or with momentum: ``p' = p``. Where a value of all patches is exactly zero (of a
+  dead channel, of a tap that only sees padding), the gradient is exactly zero, and the weight stays bit for
+  bit; elsewhere a gradient outside the span is the rounding of one inside;
 * weight decay λ: ``p' = (1 − η λ) p``, with momentum α ``v' = α v + λ p``, ``p' = p − η v'``;
 * a rescale by c after that: ``p' ← c p'``.
 """
@@ -31,14 +31,14 @@ class Noise:
         patches: How many were seen.
         rank: Of the patches, the mean over groups.
         gap: See :attr:`~wrs_mm.probe.feature_span.Span.gap`.
-        fresh: The share of the energy of patches of another batch that lies outside; NaN where there is none.
-        share_start: Before the training, the share of a filter's energy ``‖w‖²`` outside, the mean over filters.
+        fresh: The share of the energy of another batch's patches that lies outside; NaN of none.
+        share_start: Before the training, the share of a filter's energy ``‖w‖²`` outside, the mean of all.
         share_end: After it.
-        course: Before each update and after the last, the norm of the part outside by what it was at the start,
-            of all filters together; empty where nothing lies outside.
+        course: Before each update and after the last, the norm of the part outside by what it was at the
+            start, of all filters together; empty where nothing lies outside.
         predicted: The same by the head of this file; None where it predicts nothing.
-        residual: The largest difference between the two parts of a filter at the end, by the norm that the filter
-            had at the start; None likewise.
+        residual: The largest difference between the two parts of a filter at the end, by the norm that the
+            filter had at the start; None likewise.
         never_fed: How many of the weight's values met nothing but exact zeros.
         untouched: How many of those are bit for bit what they were.
         untouched_elsewhere: How many of all others are.
