@@ -71,7 +71,7 @@ def draw_growth(found: Growth, picture: Path) -> None:
         ylabel="growth of ‖w‖² over a fixed time",
     )
     left.set_xticks(shares, [f"1/{round(1 / share)}" if share < 1 else "1" for share in shares], minor=False)
-    left.minorticks_off()
+    left.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     left.legend()
     momentum = found.momentum
     updates = np.arange(1, len(momentum.measured) + 1)
@@ -100,7 +100,7 @@ def draw_noise(found: Sequence[ArmNoise], picture: Path) -> None:
             label=its.layer.removesuffix(".weight"),
         )
     ends = np.array(left.get_xlim())
-    bound = np.geomspace(max(ends[0], 1e-3), max(ends[1], 2), 200)
+    bound = np.append(np.geomspace(max(ends[0], 1e-2), 1, 200), max(ends[1], 2))
     left.plot(
         bound, np.minimum(bound, 1), color="#888", linewidth=1, linestyle=":", label="as many as can be"
     )
@@ -110,7 +110,7 @@ def draw_noise(found: Sequence[ArmNoise], picture: Path) -> None:
         ylabel="rank / size of a filter",
         ylim=(0, 1.05),
     )
-    left.legend(fontsize=7)
+    left.legend(fontsize=7, loc="lower right")
     most = max(range(len(found[0].layers)), key=lambda i: found[0].layers[i].share_start)
     for index, arm in enumerate(found):
         its = arm.layers[most]

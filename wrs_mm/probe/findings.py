@@ -32,7 +32,11 @@ MOMENTUM = 0.9
 ADAM_LR = 1e-3
 
 _MOMENTUM_UPDATES = 3
-"""Times the updates of a short training: buffers need some 1 / (1 − α) to fill, sums over them as many again."""
+"""Times the updates of a short training: buffers fill in some 1 / (1 − α), sums of them in as many more."""
+
+_LARGEST = 0.25
+"""The largest learning rate over a fixed time, by the one that was asked for: at that itself the first updates of
+a training jump about, and growth is no smooth function of it."""
 
 Progress = Callable[[int], None]
 """Told how many updates were made."""
@@ -190,7 +194,8 @@ def probe_growth(
 
     Args:
         subject: The network; copies of it are trained.
-        lr: The largest of SGD. With momentum α it is ``(1 − α) lr``, so that filters move as far.
+        lr: Of SGD; over a fixed time it begins at a quarter of it, and with momentum α it is ``(1 − α) lr``, so
+            that filters move as far.
         updates: Those of a short training.
         halvings: How often the learning rate is halved.
         progress: Told of updates.
@@ -223,8 +228,8 @@ def probe_growth(
     # A right angle is one to rounding: plain SGD's first updates are those of the fixed time.
     plain = follow(exact.copy(), sgd(lr), 1)
     return Growth(
-        over_fixed_time(exact, sgd, lr, count, halvings, progress),
-        over_fixed_time(subject, sgd, lr, count, halvings, progress),
+        over_fixed_time(exact, sgd, _LARGEST * lr, count, halvings, progress),
+        over_fixed_time(subject, sgd, _LARGEST * lr, count, halvings, progress),
         over_fixed_time(exact, adam, ADAM_LR, count, halvings, progress),
         momentum,
         {"SGD": _angle(plain), f"SGD, momentum {MOMENTUM:g}": _angle(path), "Adam": _angle(adams)},

@@ -86,7 +86,11 @@ def _heading(its: Noise) -> str:
         if its.never_fed
         else ""
     )
-    return f"{its.layer}: rank {its.rank:g} of {its.size}, {its.patches:,} patches{never}"
+    least, next_one = its.gap
+    return (
+        f"{its.layer}: rank {its.rank:g} of {its.size}, {its.patches:,} patches, singular values down to "
+        f"{least:.0e} of the largest" + (f", then {next_one:.0e}" if next_one else "") + never
+    )
 
 
 def summary(orthogonality: Orthogonality, growth: Growth) -> list[str]:
@@ -95,12 +99,13 @@ def summary(orthogonality: Orthogonality, growth: Growth) -> list[str]:
     half = len(momentum.measured) // 2
     measured = momentum.measured[-1] - momentum.measured[half - 1]
     expected = momentum.uncorrelated[-1] - momentum.uncorrelated[half - 1]
+    ratio = measured / expected if expected else math.nan
     angles = ", ".join(f"{name} {_small(angle)}" for name, angle in growth.angles.items())
     said = [
         f"‖w'‖² is ‖w‖² + η²‖g‖² for plain SGD with ε → 0, to {orthogonality.residual:.0e} of ‖w‖².",
         f"With momentum {momentum.momentum:g}, growth is the exact sum over buffers to "
-        f"{momentum.residual:.0e} of ‖w‖², and {measured / expected if expected else math.nan:.2f} times what uncorrelated gradients "
-        "would give (updates of the second half).",
+        f"{momentum.residual:.0e} of ‖w‖², and {ratio:.2f} times what uncorrelated gradients would give "
+        "(updates of the second half).",
         f"Root mean square cosine between filter and update: {angles}.",
     ]
     if not math.isnan(orthogonality.explained):
