@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
-from wrs_mm import regularizers
 from wrs_mm.cli.argument_types import at_least_one
 from wrs_mm.cli.train import add_config_argument, remedies
 from wrs_mm.errors import ConfigError, NotFiniteError, OptionError, UsageError
@@ -21,6 +20,7 @@ from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.probe import findings, tables
 from wrs_mm.probe.batches import training_batches
 from wrs_mm.probe.layers import named, sampled
+from wrs_mm.probe.short_training import arm_of
 from wrs_mm.probe.subject import Subject, make_subject
 from wrs_mm.rescale_checkpoint import match_names, read_checkpoint
 from wrs_mm.terminal import console_width, print_lines
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     config = load_config(args.config)
     for arm in args.arms:
-        regularizers.apply_regularizer(config, arm)
+        arm_of(config, arm)
     model = build_model(config, seed=args.seed)
     if args.checkpoint:
         _load(model, args)

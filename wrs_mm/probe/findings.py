@@ -35,8 +35,8 @@ _MOMENTUM_UPDATES = 3
 """Times the updates of a short training: buffers fill in some 1 / (1 − α), sums of them in as many more."""
 
 _LARGEST = 0.25
-"""The largest learning rate over a fixed time, by the one that was asked for: at that itself the first updates of
-a training jump about, and growth is no smooth function of it."""
+"""The largest learning rate over a fixed time, by the one that was asked for: at that itself the first
+updates of a training jump, and growth is no smooth function."""
 
 Progress = Callable[[int], None]
 """Told how many updates were made."""
@@ -194,8 +194,8 @@ def probe_growth(
 
     Args:
         subject: The network; copies of it are trained.
-        lr: Of SGD; over a fixed time it begins at a quarter of it, and with momentum α it is ``(1 − α) lr``, so
-            that filters move as far.
+        lr: Of SGD. Over a fixed time it begins at a quarter of that, and with momentum α it is
+            ``(1 − α) lr``, so that filters move as far.
         updates: Those of a short training.
         halvings: How often the learning rate is halved.
         progress: Told of updates.

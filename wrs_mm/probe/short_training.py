@@ -103,13 +103,22 @@ def train_arm(
     return [watch.taken() for watch in watches], model
 
 
-def _wrapper(model: nn.Module, recipe: Config, arm: str, lr: float | None) -> Any:
+def arm_of(recipe: Config, arm: str) -> Config:
+    """An arm that trains the recipe's own layers.
+
+    Raises:
+        OptionError: It does not go with the recipe, or has other layers than it.
+    """
     config = apply_regularizer(recipe, arm)
     if config.get("model") != recipe.get("model"):
         raise OptionError(
             f"the arm {arm} trains other layers than the recipe, and cannot be probed beside it"
         )
-    settings = copy.deepcopy(config.optim_wrapper)
+    return config
+
+
+def _wrapper(model: nn.Module, recipe: Config, arm: str, lr: float | None) -> Any:
+    settings = copy.deepcopy(arm_of(recipe, arm).optim_wrapper)
     # In float64 there is nothing to scale; one batch an update.
     kind = type_name(settings.get("type", "OptimWrapper"))
     settings["type"] = kind.removeprefix("Amp")

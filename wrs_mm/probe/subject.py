@@ -88,6 +88,16 @@ def make_subject(model: nn.Module, batches: Sequence[dict[str, Any]]) -> Subject
         ModelError: None of its trained weights is scale-invariant.
         Exception: What the model raises where its loss cannot be computed.
     """
+    verdicts = audit_model(copy_in(model, torch.float32), batches[0])
+    chosen = tuple(v for v in verdicts if v.scale_invariant and v.selected)
+    if not chosen:
+        why = why_unselected(verdicts)
+        frozen = next((v.reason for v in verdicts if "frozen" in v.reason), None)
+        raise ModelError(
+            "no weight of this model is scale-invariant and trained, so there is nothing to probe: "
+            + (why or (f"the first {frozen}" if frozen else "none feeds only batch normalization"))
+            + "; `wrs-mm audit CONFIG` says why for each"
+        )
     for dtype in (torch.float64, torch.float32):
         subject = copy_in(model, dtype)
         try:
@@ -100,14 +110,4 @@ def make_subject(model: nn.Module, batches: Sequence[dict[str, Any]]) -> Subject
                 raise
             continue
         break
-    verdicts = audit_model(copy_in(model, torch.float32), batches[0])
-    chosen = tuple(v for v in verdicts if v.scale_invariant and v.selected)
-    if not chosen:
-        why = why_unselected(verdicts)
-        frozen = next((v.reason for v in verdicts if "frozen" in v.reason), None)
-        raise ModelError(
-            "no weight of this model is scale-invariant and trained, so there is nothing to probe: "
-            + (why or (f"the first {frozen}" if frozen else "none feeds only batch normalization"))
-            + "; `wrs-mm audit CONFIG` says why for each"
-        )
     return Subject(subject, data, chosen, dtype)
