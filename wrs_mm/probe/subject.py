@@ -16,7 +16,6 @@ from wrs_mm.errors import ModelError, NotFiniteError
 from wrs_mm.rescaling import Verdict
 from wrs_mm.rescaling.dynamics import WatchedWeight
 from wrs_mm.rescaling.functional import number_of_filters
-from wrs_mm.rescaling.verdicts import why_unselected
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ def make_subject(model: nn.Module, batches: Sequence[dict[str, Any]]) -> Subject
     verdicts = audit_model(copy_in(model, torch.float32), batches[0])
     chosen = tuple(v for v in verdicts if v.scale_invariant and v.selected)
     if not chosen:
-        why = why_unselected(verdicts)
-        frozen = next((v.reason for v in verdicts if "frozen" in v.reason), None)
+        parameters = dict(model.named_parameters())
+        feeding = (v for v in verdicts if v.norm_layers and parameters[v.name].requires_grad)
+        why = next((f"{v.name} {v.reason}" for v in feeding), "none feeds a norm layer")
         raise ModelError(
-            "no weight of this model is scale-invariant and trained, so there is nothing to probe: "
-            + (why or (f"the first {frozen}" if frozen else "none feeds only batch normalization"))
-            + "; `wrs-mm audit CONFIG` says why for each"
+            f"no weight of this model is scale-invariant and trained, so there is nothing to probe: {why}; "
+            "`wrs-mm audit CONFIG` says why for each"
         )
     for dtype in (torch.float64, torch.float32):
         subject = copy_in(model, dtype)
