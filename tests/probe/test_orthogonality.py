@@ -1,4 +1,4 @@
-"""The gradient is at a right angle to scale-invariant filters, but for exactly what ε lets through (trajectory.py)."""
+"""Gradients stand at a right angle to scale-invariant filters, but for what ε lets through (trajectory.py)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_activation_in_place_a_bias_and_a_layer_that_is_called_twice_are_seen
     torch.manual_seed(0)
     layer, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, eps=0.1)
     nn.init.uniform_(norm.weight, 0.5, 1.5)
-    nn.init.normal_(norm.bias)
+    nn.init.constant_(norm.bias, 0.5)
     repeated = (layer, norm, nn.ReLU(inplace=True))
     subject = make_subject(Segmentor(*repeated, *repeated, nn.Conv2d(2, 4, 1)), [batch()])
     assert [v.name for v in subject.verdicts] == ["layers.0.weight"]
@@ -74,7 +74,7 @@ def test_of_norm_layers_whose_statistics_are_each_images_nothing_is_said() -> No
 def test_numbers_filter_by_filter_agree_with_the_watch_of_trainings() -> None:
     """Against wrs_mm.rescaling.dynamics, which sums them up by weight."""
     subject = probed.subject("pspnet").copy()
-    name = "backbone.layer3.0.conv1.weight"
+    name = "backbone.layer3.0.downsample.0.weight"
     weight = subject.model.get_parameter(name)
     before = weight.detach().clone()
     found = follow(subject, partial(SGD, lr=0.1, momentum=0.9), 1)
