@@ -14,7 +14,8 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.probe.batches import training_batches
 
 TRAINING = """
-train_dataloader.update(sampler=dict(type='DefaultSampler', shuffle=True), num_workers=2, persistent_workers=True)
+sampler = dict(type='DefaultSampler', shuffle=True)
+train_dataloader.update(sampler=sampler, num_workers=2, persistent_workers=True)
 pipeline[:] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 train_dataloader['dataset']['pipeline'] = pipeline
 """

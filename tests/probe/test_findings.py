@@ -91,8 +91,8 @@ def test_a_layers_heading_says_rank_and_bits_and_its_rows_what_became_of_the_par
         for line in tables.noise_lines([ArmNoise("wd", (noise(),), {}), ArmNoise("x", (nothing,), {})], None)
     ]
     assert lines[1] == (
-        "a.weight: rank 5 of 9, 5 patches, singular values down to 1e-02 of the largest, then 1e-17; 12 weights "
-        "met only exact zeros, 12 of them unchanged to the bit"
+        "a.weight: rank 5 of 9, 5 patches, singular values down to 1e-02 of the largest, then 1e-17; "
+        "12 weights met only exact zeros, 12 of them unchanged to the bit"
     )
     assert lines[2].split() == [
         "wd",

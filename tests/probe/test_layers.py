@@ -48,9 +48,9 @@ def test_mistakes_are_one_line_that_says_what_is_wrong() -> None:
         OptionError, match=r"the model has no weight layers.00.weight; did you mean layers.0.wei"
     ):
         named(found, ["layers.00"])
-    with pytest.raises(OptionError, match="--layer layers.2 is not scale-invariant"):
+    with pytest.raises(OptionError, match=r"--layer layers\.2 is not scale-invariant"):
         named(found, ["layers.2"])
-    with pytest.raises(OptionError, match="--layer layers.0 is a ConvTranspose2d"):
+    with pytest.raises(OptionError, match=r"--layer layers\.0 is a ConvTranspose2d"):
         named(found, ["layers.0"])
 
 

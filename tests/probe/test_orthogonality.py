@@ -1,4 +1,4 @@
-"""Gradients stand at a right angle to scale-invariant filters, but for what ε lets through (trajectory.py)."""
+"""Gradients stand at a right angle to scale-invariant filters, but for what ε lets by (trajectory.py)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 from itertools import islice
 from typing import Any
 
@@ -35,7 +37,9 @@ def training_batches(config: Config, count: int, batch_size: int, seed: int) -> 
     settings = copy.deepcopy(config.train_dataloader)
     settings.update(num_workers=0, persistent_workers=False, batch_size=batch_size, drop_last=True)
     settings.pop("batch_sampler", None)
-    with DefaultScope.overwrite_default_scope(config.get("default_scope")), seeded(seed), quiet():
+    scope = DefaultScope.overwrite_default_scope(config.get("default_scope"))
+    # pycocotools prints what it does.
+    with scope, seeded(seed), quiet(), contextlib.redirect_stdout(io.StringIO()):
         loader = Runner.build_dataloader(settings, seed=seed)
         batches = list(islice(loader, count))
     if len(batches) < 2:

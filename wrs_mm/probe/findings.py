@@ -28,8 +28,8 @@ from wrs_mm.probe.subject import Subject
 from wrs_mm.probe.trajectory import Array, MakeOptimizer, Trajectory, follow
 from wrs_mm.probe.weight_noise import Noise, noise_of
 
-MOMENTUM = 0.9
-ADAM_LR = 1e-3
+_MOMENTUM = 0.9
+_ADAM_LR = 1e-3
 
 _MOMENTUM_UPDATES = 3
 """Times the updates of a short training: buffers fill in some 1 / (1 − α), sums of them in as many more."""
@@ -116,14 +116,14 @@ class Growth:
     angles: dict[str, float]
 
 
-def updates_of_growth(updates: int) -> int:
+def _updates_of_growth(updates: int) -> int:
     """How many updates the largest learning rate gets in a fixed time, of those of a short training."""
     return max(2, updates // 4)
 
 
 def updates_in_all(updates: int, halvings: int, arms: int) -> int:
     """How many updates a whole probe makes."""
-    growth = updates_of_growth(updates)
+    growth = _updates_of_growth(updates)
     return (
         2 * growth
         + (_MOMENTUM_UPDATES + 1) * updates
@@ -147,7 +147,7 @@ def probe_orthogonality(
         NotFiniteError: The loss is not finite.
     """
     own, exact = subject.copy(), subject.copy(NEGLIGIBLE_EPS)
-    count = updates_of_growth(updates)
+    count = _updates_of_growth(updates)
     with_eps = follow(own, partial(SGD, lr=lr), count)
     progress(count)
     without = follow(exact, partial(SGD, lr=lr), count)
@@ -204,7 +204,7 @@ def probe_growth(
         NotFiniteError: The loss is not finite.
     """
     exact = subject.copy(NEGLIGIBLE_EPS)
-    count = updates_of_growth(updates)
+    count = _updates_of_growth(updates)
 
     def sgd(rate: float) -> MakeOptimizer:
         return partial(SGD, lr=rate)
@@ -212,27 +212,27 @@ def probe_growth(
     def adam(rate: float) -> MakeOptimizer:
         return partial(Adam, lr=rate)
 
-    own_lr = (1 - MOMENTUM) * lr
+    own_lr = (1 - _MOMENTUM) * lr
     count_of_momentum = _MOMENTUM_UPDATES * updates
-    path = follow(exact.copy(), partial(SGD, lr=own_lr, momentum=MOMENTUM), count_of_momentum)
+    path = follow(exact.copy(), partial(SGD, lr=own_lr, momentum=_MOMENTUM), count_of_momentum)
     progress(count_of_momentum)
-    rounding = np.abs(path.growth - growth_of_momentum(path, MOMENTUM)) / path.squares[1:]
+    rounding = np.abs(path.growth - growth_of_momentum(path, _MOMENTUM)) / path.squares[1:]
     momentum = Momentum(
-        MOMENTUM,
+        _MOMENTUM,
         float(rounding.max()),
         _so_far(path, path.growth),
-        _so_far(path, growth_if_uncorrelated(path, own_lr, MOMENTUM)),
+        _so_far(path, growth_if_uncorrelated(path, own_lr, _MOMENTUM)),
     )
-    adams = follow(exact.copy(), adam(ADAM_LR), updates)
+    adams = follow(exact.copy(), adam(_ADAM_LR), updates)
     progress(updates)
     # A right angle is one to rounding: plain SGD's first updates are those of the fixed time.
     plain = follow(exact.copy(), sgd(lr), 1)
     return Growth(
         over_fixed_time(exact, sgd, _LARGEST * lr, count, halvings, progress),
         over_fixed_time(subject, sgd, _LARGEST * lr, count, halvings, progress),
-        over_fixed_time(exact, adam, ADAM_LR, count, halvings, progress),
+        over_fixed_time(exact, adam, _ADAM_LR, count, halvings, progress),
         momentum,
-        {"SGD": _angle(plain), f"SGD, momentum {MOMENTUM:g}": _angle(path), "Adam": _angle(adams)},
+        {"SGD": _angle(plain), f"SGD, momentum {_MOMENTUM:g}": _angle(path), "Adam": _angle(adams)},
     )
 
 
