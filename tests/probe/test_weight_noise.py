@@ -100,6 +100,21 @@ def test_a_rescale_to_the_norm_of_the_start_shrinks_it_by_the_cosine_of_each_tur
     assert found.residual is not None and found.residual < 1e-14
 
 
+@pytest.mark.parametrize("arm", ["none", "wd", "wrs", "scale_lr"])
+def test_in_every_arm_the_share_outside_falls_by_the_squared_cosine_of_each_turn(arm: str) -> None:
+    recipe = probed.recipe("faster-rcnn", lr=0.5, momentum=0.0, weight_decay=0.02)
+    subject = probed.subject("faster-rcnn").copy(1e-30)
+    watched, _ = trained("faster-rcnn", arm, FAMILIES["faster-rcnn"], subject, recipe)
+    span = watched.seen.span()
+    expected = span.share_outside(watched.filters[0])
+    for before, after in zip(watched.filters, watched.filters[1:], strict=False):
+        turns = (before * after).sum(-1) / (before.norm(dim=-1) * after.norm(dim=-1))
+        expected = expected * turns.square()
+    found = span.share_outside(watched.filters[-1])
+    assert (found < span.share_outside(watched.filters[0])).all()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_rescale_to_norm_1_shrinks_it_with_the_filter(family: str) -> None:
     watched, found = trained(family, "wrs", FAMILIES[family], lr=0.1)
@@ -170,6 +185,13 @@ def test_of_other_optimizers_and_rules_nothing_is_predicted_and_adam_moves_what_
     assert abs(found.course[-1] - 1) > 1e-9
     _, found = trained("pspnet", "hyperball", FAMILIES["pspnet"], lr=0.01)
     assert found.predicted is None and len(found.course) == UPDATES + 1
+
+
+def test_adam_leaves_what_meets_only_zeros_bit_for_bit() -> None:
+    recipe = probed.recipe("deeplabv3")
+    recipe.optim_wrapper.optimizer = {"type": "Adam", "lr": 1e-3, "weight_decay": 1e-4}
+    _, found = trained("deeplabv3", "none", ASPP, recipe=recipe)
+    assert found.never_fed == found.untouched == 8 * 64 * 8 and found.untouched_elsewhere < found.others / 100
 
 
 def test_ranks_are_taken_down_on_the_way_and_progress_is_told() -> None:
