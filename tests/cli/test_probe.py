@@ -46,10 +46,10 @@ def test_a_probe_prints_draws_and_writes_and_starts_from_a_checkpoint(
     assert [arm["arm"] for arm in content["noise"]] == ["none", "wd"]
     assert [layer["layer"] for layer in content["noise"][0]["layers"]] == [
         "backbone.stem.0.weight",
-        "decode_head.psp_modules.3.1.conv.weight",
+        "decode_head.bottleneck.conv.weight",
     ]
     said = capsys.readouterr().out
-    assert "decode_head.bottleneck.conv.weight" in said and "Computed in float64." in said
+    assert "decode_head.psp_modules.0.1.conv.weight" in said and "Computed in float64." in said
     pictures = sorted(p.name for p in (tmp_path / "new" / "pictures").iterdir())
     assert pictures == ["growth.png", "noise.png", "orthogonality.png"]
 
