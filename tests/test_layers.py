@@ -29,9 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"rescaling", "curvature"},
     "layers": {"rescaling", "openmmlab"},
     "regularizers": {"engine", "layers", "rescaling"},
+    "probe": {"regularizers", "engine", "layers", "audit", "rescaling", "openmmlab", "datasets"},
     "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets"},
     "cli": {
         "bench",
+        "probe",
         "regularizers",
         "engine",
         "layers",

@@ -1,4 +1,4 @@
-"""Brute force confirms verdicts that are right, and contradicts those that are wrong."""
+"""Brute force confirms verdicts that are right, and contradicts those that are wrong (with precision.py)."""
 
 from __future__ import annotations
 

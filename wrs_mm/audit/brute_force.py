@@ -5,23 +5,21 @@ Filters that a verdict speaks of as one (its ``groups``) are multiplied by one f
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from wrs_mm.audit.precision import NEGLIGIBLE_EPS, NORM_LAYERS, copy_in, default_dtype, repeatable_loss
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.synthetic import seeded
 from wrs_mm.rescaling import Verdict
 from wrs_mm.rescaling.filter_groups import number_of_groups
 from wrs_mm.rescaling.functional import filter_view, number_of_filters, rescale_
-from wrs_mm.rescaling.labels import map_tensors
 
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 """A loss that changes by at most this share of itself counts as unchanged."""
@@ -29,9 +27,7 @@ _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 _RADIAL_TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-2}
 """A gradient of which less than this share points along the filters does not change their scale."""
 
-_NEGLIGIBLE_EPS = 1e-30
 _FACTORS = torch.tensor([0.25, 0.5, 2.0, 4.0])
-_NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,8 @@ def verify(
     for dtype in (torch.float64, torch.float32):
         subject = _prepare(model, dtype, seed)
         try:
-            with _default_dtype(dtype):
-                loss = _repeatable_loss(subject, batch, dtype)
+            with default_dtype(dtype):
+                loss = repeatable_loss(subject, batch, dtype)
                 _wake_biases(subject, loss)
                 reference = float(loss().detach())
         except (RuntimeError, TypeError, IndexError) as error:
@@ -118,7 +114,7 @@ def verify(
             raise ConfigError(f"the loss of the model cannot be computed: {error}") from error
         break
     generator = torch.Generator().manual_seed(seed)
-    with _default_dtype(dtype):
+    with default_dtype(dtype):
         again = float(loss().detach())
         if not math.isclose(reference, again, rel_tol=1e-12):
             raise ConfigError(
@@ -147,12 +143,11 @@ def verify(
 
 def _prepare(model: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
     """A copy whose norm layers have a negligible ε and random γ and β, and no weight only zeros."""
-    with _Detached():
-        subject = copy.deepcopy(model).to(dtype)
+    subject = copy_in(model, dtype)
     with seeded(seed), torch.no_grad():
         for module in subject.modules():
-            if isinstance(module, _NORM_LAYERS):
-                module.eps = _NEGLIGIBLE_EPS
+            if isinstance(module, NORM_LAYERS):
+                module.eps = NEGLIGIBLE_EPS
                 if module.weight is not None:
                     module.weight.uniform_(0.5, 1.5)
                 if module.bias is not None:
@@ -178,80 +173,11 @@ def _wake_biases(model: nn.Module, loss: Callable[[], Tensor]) -> None:
     hooks = [
         module.register_forward_hook(wake)
         for module in model.modules()
-        if isinstance(getattr(module, "bias", None), nn.Parameter) and not isinstance(module, _NORM_LAYERS)
+        if isinstance(getattr(module, "bias", None), nn.Parameter) and not isinstance(module, NORM_LAYERS)
     ]
     loss()
     for hook in hooks:
         hook.remove()
-
-
-class _Detached(TorchFunctionMode):
-    """Lets a model be copied that keeps tensors of its last forward, as CondInst's head does."""
-
-    def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
-            return args[0].detach().clone()
-        return func(*args, **(kwargs or {}))
-
-
-def _repeatable_loss(model: nn.Module, batch: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
-    """The training loss as a function of the weights alone: same data, random numbers and buffers."""
-    data = model.data_preprocessor(copy.deepcopy(batch), training=True)
-    data = _to_dtype(data, dtype)
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-
-    def loss() -> Tensor:
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
-        with seeded(0), _Widened() if dtype is torch.float64 else nullcontext():
-            losses = model(**copy.deepcopy(data), mode="loss")
-            return model.parse_losses(losses)[0]
-
-    return loss
-
-
-class _Widened(TorchFunctionMode):
-    """Makes float64 of every float32 result.
-
-    Assigners and priors of mmdet name float32 themselves, and in a float64 model the two do not mix.
-    """
-
-    def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return map_tensors(
-            func(*args, **(kwargs or {})), lambda t: t.double() if t.dtype is torch.float32 else t
-        )
-
-
-def _to_dtype(value: Any, dtype: torch.dtype) -> Any:
-    """Nested data with floating tensors in another precision, in place for data samples."""
-    if isinstance(value, Tensor):
-        return value.to(dtype) if value.is_floating_point() else value
-    if isinstance(value, (list, tuple)):
-        return type(value)(_to_dtype(item, dtype) for item in value)
-    if isinstance(value, dict):
-        return {key: _to_dtype(item, dtype) for key, item in value.items()}
-    if hasattr(value, "items") and hasattr(value, "set_field"):
-        for key, item in value.items():
-            setattr(value, key, _to_dtype(item, dtype))
-    elif hasattr(value, "tensor") and isinstance(value.tensor, Tensor):
-        value.tensor = value.tensor.to(dtype)
-    return value
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """New tensors, such as priors, in this precision."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _radial_shares(

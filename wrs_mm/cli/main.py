@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Command] = {
     "config": Command("wrs_mm.cli.config", "print a config, or an arm of a recipe, in one piece"),
     "apply": Command("wrs_mm.cli.apply", "write a config with a regularizer, and say what changes"),
     "audit": Command("wrs_mm.cli.audit", "which weights are scale-invariant, and why"),
+    "probe": Command("wrs_mm.cli.probe", "weight norms and feature spans: the paper's two implicit biases"),
     "rescale-checkpoint": Command("wrs_mm.cli.rescale", "put a checkpoint's filters to a norm"),
     "data": Command("wrs_mm.cli.data", "make the small datasets, check and split the large ones"),
     "tools": Command("wrs_mm.cli.tools", "print the folder of dist_train.sh and the other launchers"),

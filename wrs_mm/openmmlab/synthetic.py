@@ -32,6 +32,7 @@ __all__ = [
     "Empty",
     "build_model",
     "names_pretrained",
+    "quiet",
     "random_batch",
     "seeded",
     "smallest_size",
@@ -86,7 +87,7 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
         except (ImportError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
             raise ConfigError(f"the model of {_name(config)} cannot be built: {one_line(error)}") from error
         model = revert_sync_batchnorm(model)
-        with _quiet():
+        with quiet():
             model.init_weights()
     model.train()
     return model
@@ -235,7 +236,7 @@ def _resolve_teacher(description: Any) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep mmengine from printing one line a parameter while weights are initialized."""
     from mmengine.logging import MMLogger
 
