@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_up_dynamics import gradient_of
 from torch import Tensor, nn
 
 from wrs_mm.errors import OptionError
@@ -20,14 +21,6 @@ from wrs_mm.rescaling.equilibrium import (
 )
 
 FILTERS, SIZE = 32, 128
-
-
-def gradient_of(weight: Tensor, unit: Tensor) -> Tensor:
-    """Random directions at right angles to the filters; as long as ``unit`` where those have norm 1."""
-    norms = weight.norm(dim=1, keepdim=True)
-    random = torch.randn_like(weight)
-    random -= (random * weight).sum(1, keepdim=True) / norms.square() * weight
-    return random * (unit[:, None] / norms / math.sqrt(SIZE - 1))
 
 
 def moved(

@@ -14,12 +14,13 @@ and ``W = W − 2 η Q + η² V``, so ``Q = η V / 2`` and ``P = −η V / 2``. 
 the above, ``E‖g‖² = (1 − α) (1 + α − η λ / 2) V``, and with ``E‖g‖² = L / W`` and V in terms of W,
 ``W² = η L / (λ (1 − α) (2 − η λ / (1 + α)))``.
 
-**AdamW** (Kosson et al., arXiv 2305.17212): ``m' = β₁ m + (1 − β₁) ĝ``, ``w' = (1 − η λ) w − η m'``, where ``ĝ``
-is the gradient over the root of its own running mean square: its size does not depend on that of the
-gradient. Write ``D = E‖ĝ‖²``, and take ``E⟨w, ĝ⟩ = 0`` for given. ``M = E‖m'‖² = D (1 − β₁) / (1 + β₁)``. With
-``P = E⟨w', m'⟩`` and ``Q = E⟨w, m'⟩ = β₁ P`` the second line gives ``P = (1 − η λ) Q − η M``, so to the first
-order in ηλ ``P = −η M / (1 − β₁)``; and ``W = (1 − η λ)² W − 2 η Q + η² M``, so ``2 η λ W = η² M (1 + β₁) /
-(1 − β₁)``. An update turns a filter by ``√(η² M / W) = √(2 η λ (1 − β₁) / (1 + β₁))``.
+**AdamW** (Kosson et al., arXiv 2305.17212): ``m' = β₁ m + (1 − β₁) ĝ``, ``w' = (1 − η λ) w − η m'``, where
+``ĝ`` is the gradient over the root of its own running mean square: its size does not depend on that of the
+gradient. Write ``D = E‖ĝ‖²``, and take ``E⟨w, ĝ⟩ = 0`` for given. ``M = E‖m'‖² = D (1 − β₁) / (1 + β₁)``.
+With ``P = E⟨w', m'⟩`` and ``Q = E⟨w, m'⟩ = β₁ P`` the second line gives ``P = (1 − η λ) Q − η M``, so to the
+first order in ηλ ``P = −η M / (1 − β₁)``; and ``W = (1 − η λ)² W − 2 η Q + η² M``, so
+``2 η λ W = η² M (1 + β₁) / (1 − β₁)``. An update turns a filter by
+``√(η² M / W) = √(2 η λ (1 − β₁) / (1 + β₁))``.
 
 Of other optimizers nothing is said: Adam with L2, decoupled decay with SGD, Nesterov's momentum.
 """
@@ -82,9 +83,10 @@ def equilibrium_norm(lr: Any, decay: Any, momentum: Any, squared_gradient: Any) 
 def updates_to_equilibrium(law: str, lr: Any, decay: Any, momentum: Any) -> Any:
     """After how many updates the distance to the equilibrium is 1/e of what it was.
 
-    Of SGD that of ``‖w‖⁴``: a mean update makes ``‖w‖²`` grow by ``η² L / ((1 − α)² ‖w‖²) − 2 η λ / (1 − α)
-    ‖w‖²``, and so ``‖w‖⁴`` by ``2 η² L / (1 − α)² − 4 η λ / (1 − α) ‖w‖⁴``. Of AdamW that of ``‖w‖²``, which grows
-    by ``η² D − 2 η λ ‖w‖²``.
+    Of SGD that of ``‖w‖⁴``: a mean update makes ``‖w‖²`` grow by
+    ``η² L / ((1 − α)² ‖w‖²) − 2 η λ / (1 − α) ‖w‖²``, and so ``‖w‖⁴`` by
+    ``2 η² L / (1 − α)² − 4 η λ / (1 − α) ‖w‖⁴``. Of AdamW that of ``‖w‖²``, which grows by
+    ``η² D − 2 η λ ‖w‖²``.
 
     Args:
         law: One of :data:`LAWS`.

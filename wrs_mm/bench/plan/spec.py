@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
+
 Scenario: TypeAlias = tuple[str, str, float | None]
 """Recipe, optimizer and learning rate: within one of these, arms are compared."""
 
@@ -53,6 +55,7 @@ class RunSpec(BaseModel):
         split: Which split tables report. On ``test``, a run evaluates its last weights there too, after its
             training.
         baseline: Whether the others are compared with this arm.
+        dynamics: How it watches its weights; None where it does not, and a trial never does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,12 +74,14 @@ class RunSpec(BaseModel):
     trial: int | None = None
     split: Split = "tune"
     baseline: bool
+    dynamics: DynamicsOptions | None = None
 
     @property
     def id(self) -> str:
         """Folder name: readable, safe in any file system, and a function of the run alone.
 
-        ``cfg_options`` and ``links`` are not in it: of one recipe all runs of a plan have the same.
+        ``cfg_options``, ``links`` and ``dynamics`` are not in it: of one recipe all runs of a plan have the
+        same.
         """
         recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
         readable = f"{recipe}__{self.name_in_recipe}"
