@@ -44,10 +44,10 @@ def range_of(low: float, high: float) -> str:
 
 
 def factor(value: float) -> str:
-    """A ratio as people write it: ``0.12``, ``1.20``, ``12.50``, and to two digits outside of 0.1 to 100."""
+    """A ratio as people write it: ``0.012``, ``0.12``, ``1.20``, ``12.50``, ``125``."""
     if math.isnan(value):
         return NONE
-    return f"{value:.2f}" if 0.1 <= value < 100 else f"{value:.2g}"
+    return f"{value:.2g}" if not 0.1 <= value < 1e5 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 def factors(low: float, high: float) -> str:

@@ -47,10 +47,9 @@ def _sentence(one: ScheduleComparison, baseline: str) -> str:
         sure = f"over {apart.seeds} seeds the 95 % interval is {factors(apart.low, apart.high)}"
     stage, ratio = one.furthest
     return (
-        f"{one.arm}: a factor of {factor(apart.value)} from {baseline} in how far an update turns filters, "
-        f"on average over stages and training; {sure}. By quarters of the training: {_listed(one.turns)} "
-        f"times as far, at {_listed(one.rates)} times the effective learning rate. Furthest apart in {stage}, "
-        f"{factor(ratio)} times as far."
+        f"{one.arm}: a factor of {factor(apart.value)} from {baseline} in angular update; {sure}. By "
+        f"quarters of the training: {_listed(one.turns)} times as far, at {_listed(one.rates)} times the "
+        f"effective learning rate; furthest apart in {stage}, {factor(ratio)} times as far."
     )
 
 
