@@ -37,22 +37,7 @@ def instrument(config: Config, folder: Path, launcher: str, spec: RunSpec) -> No
     if spec.trial is None:
         save_predictions(config, folder / predictions.FOLDER, spec.split)
         if spec.dynamics is not None:
-            watch_weights(config, spec.dynamics)
-
-
-def watch_weights(config: Config, options: DynamicsOptions) -> None:
-    """Let a config's training watch its weights as a plan says; in place of a hook of its own that does.
-
-    Args:
-        config: A complete config; changed in place.
-        options: Those of the hook.
-    """
-    name = WeightDynamicsHook.__name__
-    hooks = [*(config.get("custom_hooks") or [])]
-    others = [
-        hook for hook in hooks if not (hasattr(hook, "get") and type_name(hook.get("type", "")) == name)
-    ]
-    config.custom_hooks = [*others, {"type": name, **options.model_dump()}]
+            _watch_weights(config, spec.dynamics)
 
 
 def watch_runner(runner: Runner, watch: WatchHook, train_images: TrainImagesHook | None = None) -> None:
@@ -89,3 +74,18 @@ def save_predictions(config: Config, folder: Path, split: Split = "tune") -> boo
             evaluator["folder"] = str(folder)
             found = True
     return found
+
+
+def _watch_weights(config: Config, options: DynamicsOptions) -> None:
+    """Let a config's training watch its weights as a plan says; in place of a hook of its own that does.
+
+    Args:
+        config: A complete config; changed in place.
+        options: Those of the hook.
+    """
+    name = WeightDynamicsHook.__name__
+    hooks = [*(config.get("custom_hooks") or [])]
+    others = [
+        hook for hook in hooks if not (hasattr(hook, "get") and type_name(hook.get("type", "")) == name)
+    ]
+    config.custom_hooks = [*others, {"type": name, **options.model_dump()}]
