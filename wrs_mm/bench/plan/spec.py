@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from wrs_mm.bench.plan.dynamics import DynamicsOptions
 
@@ -75,6 +75,12 @@ class RunSpec(BaseModel):
     split: Split = "tune"
     baseline: bool
     dynamics: DynamicsOptions | None = None
+
+    @model_serializer(mode="wrap")
+    def _unsaid_where_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that files of plans without it are what they were, and older versions read them.
+        content: dict[str, Any] = write(self)
+        return {key: value for key, value in content.items() if key != "dynamics" or value is not None}
 
     @property
     def id(self) -> str:

@@ -119,15 +119,17 @@ class Sections:
         if not watched.runs:
             return None
         others = [
-            norm_figure("Norms of the filters", watched, self._palette),
-            spread_figure("Angular updates of single filters", watched, self._palette),
+            norm_figure(f"{self.title}: norms of the filters", watched, self._palette),
+            spread_figure(f"{self.title}: angular updates of single filters", watched, self._palette),
         ]
         return DynamicsSection(
             self.title,
             schedule_answers(watched),
-            schedule_figure("Effective learning rate and angular update", watched, self._palette),
+            schedule_figure(
+                f"{self.title}: effective learning rate and angular update", watched, self._palette
+            ),
             [figure for figure in others if figure is not None],
-            equilibrium_figure("Weight decay and its equilibrium", watched, self._palette),
+            equilibrium_figure(f"{self.title}: weight decay and its equilibrium", watched, self._palette),
             equilibria_table(equilibria(watched)),
             len(watched.runs[0].dynamics.contents.weights),
             watched.left_out,

@@ -5,13 +5,14 @@ All panels of a quantity share their range of values, and all panels their itera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from wrs_mm.bench.report.figures.base import AXIS, Figure, log_ticks, make_figure, text
 
-_MOST_COLUMNS = 7
+_MOST_COLUMNS = 8
 """Panels side by side on a screen."""
 
 _GAP, _TOP, _BOTTOM = 26, 30, 46
@@ -74,7 +75,7 @@ def _axis(letter: str, number: int) -> str:
 class _Grid:
     """Where panels stand.
 
-    On a screen a row is a quantity, and stages beyond the seventh stand in further rows. On a phone a column
+    On a screen a row is a quantity, and more than eight stages stand in several rows. On a phone a column
     is a quantity and a row a stage; of a single quantity two stages stand side by side.
     """
 
@@ -89,7 +90,8 @@ class _Grid:
 
     @property
     def _columns(self) -> int:
-        return 2 if self.narrow else min(len(self.stages), _MOST_COLUMNS)
+        rows = math.ceil(len(self.stages) / _MOST_COLUMNS)
+        return 2 if self.narrow else math.ceil(len(self.stages) / rows)
 
     def _place(self, quantity: int, stage: int) -> tuple[int, int]:
         """Row and column of a panel."""
