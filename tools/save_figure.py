@@ -41,7 +41,7 @@ def main() -> int:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         page.goto(args.report.resolve().as_uri())
-        page.wait_for_selector("body[data-drawn]")
+        page.wait_for_selector("body[data-drawn]", timeout=120_000)
         titles = page.locator("figure.plot h3").all_inner_texts()
         found = [index for index, title in enumerate(titles) if args.title in title]
         if len(found) != 1:

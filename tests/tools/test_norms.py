@@ -6,14 +6,11 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pandas as pd
 import pytest
-import torch
-from torch import nn
-
-from wrs_mm.rescaling import WeightRescaler
+from made_up_dynamics import made_up_dynamics
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "why" / "norms.py"
 
@@ -27,22 +24,12 @@ def script() -> ModuleType:
     return module
 
 
-def test_norms_and_what_they_make_of_the_learning_rate_are_taken_down_every_so_often(
-    script: ModuleType,
-) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2))
-    rescaler = WeightRescaler(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    with rescaler.observing():
-        model(torch.randn(2, 3, 4, 4)).square().mean()
-    with torch.no_grad():
-        model[0].weight.copy_(torch.tensor([[3.0, 0, 0], [0, 4.0, 0]]).view(2, 3, 1, 1))
-    hook = script.NormRecorder(interval=2)
-    wrapper = SimpleNamespace(method=rescaler, get_lr=lambda: {"lr": [0.1]})
-    for iteration in range(4):
-        hook.after_train_iter(SimpleNamespace(iter=iteration, optim_wrapper=wrapper), iteration)
-    assert [row["iteration"] for row in hook.rows] == [2, 4]
-    assert hook.rows[0] == pytest.approx(
-        {"iteration": 2, "lr": 0.1, "norm": (25 / 2) ** 0.5, "effective_lr": 0.1 * (1 / 9 + 1 / 16) / 2}
+def test_norms_and_what_they_make_of_the_learning_rate_are_means_over_weights(script: ModuleType) -> None:
+    found = made_up_dynamics(iterations=(10, 20), lr=0.1, norm=[3.0, 4.0], effective_lr=[0.1 / 9, 0.1 / 16])
+    rows = script.table(found)
+    assert list(rows.iteration) == [10, 20]
+    assert rows.iloc[1, 1:].to_dict() == pytest.approx(
+        {"lr": 0.1, "norm": (25 / 2) ** 0.5, "effective_lr": 0.1 * (1 / 9 + 1 / 16) / 2}
     )
 
 

@@ -16,20 +16,16 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
-import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 
+from wrs_mm.engine.hooks.dynamics_file import Dynamics, read
 from wrs_mm.errors import UsageError
 from wrs_mm.files import write_bytes
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.training import train
 from wrs_mm.regularizers import apply_regularizer
-from wrs_mm.rescaling.functional import filter_norms
 from wrs_mm.values import one_line
 
 ARMS = ("none", "wd", "wrs", "wrs_matched")
@@ -37,54 +33,29 @@ STYLES = {"none": (0, (1, 2)), "wd": "solid", "wrs": "dashed", "wrs_matched": (0
 """How each arm is drawn, so that it can be told apart in grey."""
 
 
-@HOOKS.register_module()
-class NormRecorder(Hook):
-    """After every ``interval`` updates, the learning rate and the norms of all scale-invariant filters.
-
-    Args:
-        interval: In updates.
-    """
-
-    rows: list[dict[str, float]]
-
-    def __init__(self, interval: int = 10) -> None:
-        self.interval = interval
-        type(self).rows = []
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Take them down."""
-        if not self.every_n_train_iters(runner, self.interval):
-            return
-        weights = runner.optim_wrapper.method.invariant_weights.selected_parameters
-        norms = torch.cat([filter_norms(weight.detach()) for weight in weights]).double()
-        lr = runner.optim_wrapper.get_lr()["lr"][0]
-        self.rows.append(
-            {
-                "iteration": runner.iter + 1,
-                "lr": lr,
-                "norm": norms.square().mean().sqrt().item(),
-                # A filter's turn in a step goes with lr / norm², since its gradient goes with 1 / norm.
-                "effective_lr": lr * norms.pow(-2).mean().item(),
-            }
-        )
-
-
-def _arm(recipe: Config, name: str) -> Config:
-    # With its weight decay said as an option, the arm wd is a wrapper that looks for the weights, too.
-    decay = {"weight_decay": recipe.optim_wrapper.optimizer.weight_decay} if name == "wd" else {}
-    config = apply_regularizer(recipe, name, **decay)
-    config.custom_hooks = [*config.get("custom_hooks", []), {"type": "NormRecorder"}]
+def _trained(recipe: Path, arm: str, seed: int) -> pd.DataFrame:
+    config = apply_regularizer(load_config(recipe), arm)
+    config.custom_hooks = [*config.get("custom_hooks", []), {"type": "WeightDynamicsHook", "interval": 10}]
     config.default_hooks.checkpoint = None
     config.train_cfg.val_interval = 10**9
-    return config
-
-
-def _trained(recipe: Path, name: str, seed: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
-        train(_arm(load_config(recipe), name), work_dir=folder, cfg_options={"randomness.seed": seed})
-    return pd.DataFrame(NormRecorder.rows).assign(arm=name)
+        train(config, work_dir=folder, cfg_options={"randomness.seed": seed})
+        found = read(Path(folder))
+    assert found is not None, "the hook writes it"
+    return table(found).assign(arm=arm)
+
+
+def table(found: Dynamics) -> pd.DataFrame:
+    """Learning rate, norm and effective learning rate: means over the scale-invariant weights."""
+    return pd.DataFrame(
+        {
+            "iteration": found.iterations,
+            "lr": found.of("lr")[:, 0],
+            "norm": np.sqrt(np.square(found.of("norm")).mean(1)),
+            # A filter's turn in an update goes with lr / norm², since its gradient goes with 1 / norm.
+            "effective_lr": found.of("effective_lr").mean(1),
+        }
+    )
 
 
 def record(recipe: Path, csv: Path, seed: int) -> None:
@@ -105,13 +76,13 @@ def draw(csv: Path, picture: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "norms", "font.size": 11})
     from matplotlib import pyplot as plt
 
-    table = pd.read_csv(csv)
+    rows_of = pd.read_csv(csv)
     figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6), sharex=True, layout="constrained")
     for name in ARMS:
-        rows = table[table.arm == name]
+        rows = rows_of[rows_of.arm == name]
         above.plot(rows.iteration, rows.norm, linestyle=STYLES[name], label=name)
         below.plot(rows.iteration, rows.effective_lr, linestyle=STYLES[name], label=name)
-    wd = table[table.arm == "wd"]
+    wd = rows_of[rows_of.arm == "wd"]
     below.plot(wd.iteration, wd.lr, color="#888", linewidth=1, label="lr of the recipe")
     above.set(yscale="log", ylabel="norm of the filters")
     below.set(yscale="log", ylabel="lr / norm²", xlabel="iteration")

@@ -14,7 +14,8 @@ For a filter w with gradient g, update ``w' = w − η u``, and the loss's scale
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from wrs_mm.rescaling.after_step import around_step
 from wrs_mm.rescaling.functional import filter_view, norm_dtype
 
 QUANTITIES = (
@@ -39,14 +41,20 @@ QUANTITIES = (
     "predicted_growth",
     "zero",
     "nonfinite",
+    "norm_4",
+    "lr",
+    "weight_decay",
+    "momentum",
 )
 """What is measured of each weight, over its filters that are neither zero nor non-finite:
 
 root mean square, least and largest norm; mean effective learning rate; root mean square, 10 %, 50 % and
 90 % quantile of the angle in radians by which the update turned a filter; largest ``|⟨w, g⟩| / (‖w‖ ‖g‖)``;
 root mean square of ``‖w‖ ‖g‖``, the gradient's norm at unit norm; mean of ``‖w'‖² / ‖w‖² − 1``, and of what
-is predicted for it (NaN for others than SGD); and the share of all filters that are exactly zero, and that
-are not finite.
+is predicted for it (NaN for others than SGD); the share of all filters that are exactly zero, and that
+are not finite; the fourth root of the mean fourth power of the norm, which
+:mod:`wrs_mm.rescaling.equilibrium` speaks of; and what the optimizer had: learning rate, weight decay, and
+momentum (or Adam's β₁).
 """
 
 
@@ -74,17 +82,25 @@ class UpdateWatch:
     Args:
         optimizer: The one that trains the weights.
         weights: The weights.
+        whole_step: Measure from before to after all that stands around the optimizer's step: of a step rule,
+            which sets weights aside for the optimizer's own update and then makes another of it.
     """
 
-    def __init__(self, optimizer: Optimizer, weights: Sequence[WatchedWeight]) -> None:
+    def __init__(
+        self, optimizer: Optimizer, weights: Sequence[WatchedWeight], *, whole_step: bool = False
+    ) -> None:
         self.optimizer = optimizer
         self.weights = list(weights)
         self._asked = False
         self._before: list[tuple[Tensor, Tensor | None]] = []
         self._measured: Tensor | None = None
-        self._handles = (
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
+        self._undo: tuple[Callable[[], None], ...] = (
+            (around_step(optimizer, self._around),)
+            if whole_step
+            else (
+                optimizer.register_step_pre_hook(self._before_step).remove,
+                optimizer.register_step_post_hook(self._after_step).remove,
+            )
         )
 
     def ask(self) -> None:
@@ -101,8 +117,14 @@ class UpdateWatch:
 
     def close(self) -> None:
         """Leave the optimizer alone from now on."""
-        for handle in self._handles:
-            handle.remove()
+        for undo in self._undo:
+            undo()
+
+    @contextmanager
+    def _around(self, *_: Any, **__: Any) -> Iterator[None]:
+        self._before_step()
+        yield
+        self._after_step()
 
     @torch.no_grad()
     def _before_step(self, *_: Any) -> None:
@@ -196,8 +218,15 @@ def measure(
             _mean(predicted, live),
             _mean((norms == 0).to(dtype), all_),
             _mean((~finite).to(dtype), all_),
+            _mean(squares.square(), live).sqrt().sqrt(),
+            *(norms.new_full((), float(v)) for v in (lr, group.get("weight_decay", 0.0), _momentum(group))),
         ]
     )
+
+
+def _momentum(group: Mapping[str, Any]) -> float:
+    """The momentum of a parameter group; of Adam's kind β₁."""
+    return float(group["betas"][0]) if "betas" in group else float(group.get("momentum", 0.0))
 
 
 def _copied(gradient: Tensor | None) -> Tensor | None:

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import write_log
+from made_up_dynamics import write_dynamics
 from run_folders import make_runs
 
 from wrs_mm.bench.packs.contents import read_run, unpacked
+from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.logs import training_losses
+from wrs_mm.engine.hooks.dynamics_file import to_bytes
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_folder
 
@@ -33,6 +36,7 @@ def run(tmp_path: Path) -> Run:
         (made.folder / name).write_text("{}")
     for name in ("val.bbox.json", ".val.bbox.json.1.tmp"):
         (made.folder / "predictions" / name).write_text(DETECTIONS)
+    write_dynamics(made.folder, "wd", 0, updates=20)
     np.savez(made.folder / "predictions" / "val.npz", a=np.arange(3))
     made.write_result(Result(status=Status.DONE))
     return made
@@ -55,6 +59,8 @@ def test_what_a_report_reads_goes_in_and_nothing_else(run):
         "run.json",
         "train_validations.json",
         "validations.json",
+        "weight_dynamics.f32",
+        "weight_dynamics.json",
     ]
 
 
@@ -73,6 +79,20 @@ def test_it_comes_out_as_it_went_in(run, tmp_path):
     losses = training_losses(run)
     assert training_losses(other) == losses
     assert min(losses) == 10 and max(losses) == 140
+
+
+def test_of_weight_dynamics_as_much_as_a_report_shows_goes_in(run):
+    write_dynamics(run.folder, "wd", 0, updates=300, interval=1)
+    shown = run_dynamics(run.folder)
+    files = read_run(run).files
+    assert files["weight_dynamics.f32"] == to_bytes(shown)
+    assert len(shown.iterations) == 200
+    assert len(files["weight_dynamics.f32"]) < len((run.folder / "weight_dynamics.f32").read_bytes())
+
+
+def test_a_damaged_file_of_weight_dynamics_stays_behind(run):
+    (run.folder / "weight_dynamics.json").write_text("{}")
+    assert not [name for name in read_run(run).files if name.startswith("weight_dynamics")]
 
 
 def test_of_a_run_that_diverged_no_predictions_are_kept(run):
@@ -105,6 +125,8 @@ def test_a_config_that_does_something_is_refused(run):
         ("result.json", b'{"status": "better"}', "Result is damaged"),
         ("config.py", b"\xff", r"config\.py is damaged"),
         ("train.log", b"", r"it holds train\.log"),
+        ("weight_dynamics.json", b"{}", r"weight_dynamics\.json is damaged"),
+        ("weight_dynamics.json", None, r"weight_dynamics\.json is damaged"),
         ("../vis_data/scalars.json", b"", r"it holds \.\./vis"),
         ("predictions/a/b.json", b"", r"it holds predictions/a/b\.json"),
         ("predictions/val.bbox.json.npz", b"PK", "no columns"),

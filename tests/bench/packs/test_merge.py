@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from wrs_mm.bench.packs.merge import one_plan
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.work_dir import Listed
@@ -35,6 +36,12 @@ def test_runs_stand_in_the_order_of_the_first_place_and_once():
     assert _merged(one, other).runs == [_spec("wd", 1), _spec("wd", 0), _spec("none", 0), _spec("wd", 0, "s")]
     assert _merged(one) == one
     assert _merged(one, one) == one
+
+
+def test_runs_that_only_watch_their_weights_otherwise_are_the_same():
+    watching = _spec("wd", 0, dynamics=DynamicsOptions())
+    one, other = Listed(name="p", runs=[watching]), Listed(name="p", runs=[_spec("wd", 0)])
+    assert _merged(one, other) == one
 
 
 def test_a_longer_search_contains_the_shorter_one():

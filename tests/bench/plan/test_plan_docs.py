@@ -9,6 +9,7 @@ import pytest
 
 from wrs_mm.bench.plan import checks
 from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.entries import Recipe
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
@@ -27,6 +28,7 @@ RUNS = {
     "sweep.yaml": (5 + 2 * 2) * 3,
     "optimizers.yaml": (3 + 3 + 2) * 2,
     "links.yaml": 3 * 2,
+    "watching.yaml": 3 * 3,
     "ours.yaml": 3 * 2 * 3,
     "two-datasets.yaml": 2 * 3 * 3,
 }
@@ -39,7 +41,7 @@ def test_every_example_has_a_name_and_is_counted_here():
 
 
 def test_every_key_is_explained():
-    for model in (Plan, Recipe, Tuning):
+    for model in (Plan, Recipe, Tuning, DynamicsOptions):
         for key in model.model_fields:
             assert f"`{key}`" in TEXT or re.search(rf"^{key}:", FILES["mini.yaml"], re.M), key
 

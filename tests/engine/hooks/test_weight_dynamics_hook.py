@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.runner import Runner
-from toy_training import INVARIANT, Network, runner
+from toy_training import INVARIANT, Network, runner, wrapper_config
 
 from wrs_mm.engine.hooks import WeightDynamicsHook
 from wrs_mm.engine.hooks.dynamics_file import read
@@ -38,10 +40,13 @@ def test_it_measures_with_a_regularizer_and_with_none_and_changes_nothing(
     ):
         assert torch.equal(expected, found), name
     found = read(tmp_path / "with")
-    assert found is not None and tuple(found.weights) == INVARIANT and found.stages == ["stem", "block"]
+    assert found is not None and tuple(found.contents.weights) == INVARIANT
+    assert found.contents.stages == ["stem", "block"] and found.contents.sgd
+    # Of weight decay alone there is a law; the targets of a rescale are another matter.
+    assert found.contents.law == ("sgd" if plain else "")
     # The first forward is what tells the weights.
     assert found.iterations.tolist() == list(range(2, 17, 2))
-    by_name = dict(zip(found.quantities, found.values.transpose(2, 0, 1), strict=True))
+    by_name = {name: found.of(name) for name in found.contents.quantities}
     assert (by_name["turn"] > 0).all() and (by_name["cosine"] < 1e-3).all() and (by_name["zero"] == 0).all()
     lr = 0.05
     assert by_name["effective_lr"][0] == pytest.approx(lr / by_name["norm"][0] ** 2, rel=0.3)
@@ -61,18 +66,48 @@ def test_the_visualizer_shows_each_stage(tmp_path: Path) -> None:
     ].keys()
 
 
-def test_a_resumed_run_measures_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    runner(tmp_path / "whole", by_epoch=True, name="whole", custom_hooks=[HOOK]).train()
-    stopped = runner(tmp_path / "parts", by_epoch=True, name="stopped", custom_hooks=[HOOK])
-    stopped.train_loop._max_epochs = 3
+@pytest.mark.parametrize(("interval", "epochs"), [(2, 3), (1, 2)])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_resumed_run_measures_what_an_uninterrupted_one_does(
+    tmp_path: Path, plain: bool, interval: int, epochs: int
+) -> None:
+    def made(folder: str, name: str, **load: Any) -> Runner:
+        hook = {**HOOK, "interval": interval}
+        built = runner(tmp_path / folder, by_epoch=True, name=name, custom_hooks=[hook], **load)
+        if plain:
+            built.optim_wrapper = PLAIN
+        return built
+
+    made("whole", f"whole{plain}{interval}").train()
+    stopped = made("parts", f"stopped{plain}{interval}")
+    stopped.train_loop._max_epochs = epochs
     stopped.train()
-    # Its last checkpoint is lost: an epoch is made again.
+    # After three epochs the last checkpoint is lost: that one is made again. After two the first update of a
+    # plain arm is one that nobody has measured, and the weights are looked for anew.
     load = {"load_from": str(tmp_path / "parts" / "epoch_2.pth"), "resume": True}
-    runner(tmp_path / "parts", by_epoch=True, name="resumed", custom_hooks=[HOOK], **load).train()
+    made("parts", f"resumed{plain}{interval}", **load).train()
     whole, parts = read(tmp_path / "whole"), read(tmp_path / "parts")
     assert whole is not None and parts is not None
     assert parts.iterations.tolist() == whole.iterations.tolist()
     assert parts.values.tobytes() == whole.values.tobytes()
+
+
+@pytest.mark.parametrize("rule", ["Hyperball", "ScaledRate"])
+def test_a_step_rule_that_sets_weights_aside_is_measured_as_a_whole(tmp_path: Path, rule: str) -> None:
+    made = runner(tmp_path, by_epoch=False, name=rule, custom_hooks=[HOOK])
+    made.optim_wrapper = ConfigDict(wrapper_config("StepRuleOptimWrapper", rule={"type": rule}))
+    before = dict(made.model.named_parameters())[INVARIANT[0]].detach().clone()
+    made.train()
+    found = read(tmp_path)
+    assert found is not None and found.contents.law == ""
+    assert len(found.iterations) == 8
+    assert (found.of("zero") == 0).all() and (found.of("turn") > 0).all()
+    start = float(before.flatten(1).norm(dim=1).square().mean().sqrt())
+    if rule == "Hyperball":  # which keeps the norm of the whole weight
+        assert found.of("norm")[:, 0] == pytest.approx(start, rel=1e-5)
+        assert abs(found.of("norm")[:, 0] / start - 1).max() < 1e-5
+    else:
+        assert (np.diff(found.of("norm")[:, 0]) > 0).all()
 
 
 def test_between_two_reports_it_keeps_no_weights(tmp_path: Path) -> None:

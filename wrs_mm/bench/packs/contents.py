@@ -1,8 +1,9 @@
 """Which files of a run go into a pack, and in which form.
 
 What the run is, what came out of it and what a report reads: no checkpoints, no output of its processes. Of
-mmengine's log the training loss is kept, of predictions everything, a detector's as columns. A run that was
-unpacked has the same numbers as the one that was packed, to the last bit.
+mmengine's log the training loss is kept, of predictions everything, a detector's as columns, of weights'
+dynamics as many reports as a page shows. A run that was unpacked has the same numbers as the one that was
+packed, to the last bit.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pydantic import ValidationError
 
 from wrs_mm.bench.packs.data_only import is_data
 from wrs_mm.bench.packs.detections import from_columns, to_columns
+from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
 from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.engine.hooks.dynamics_file import DATA, HEAD, parse, to_bytes
 from wrs_mm.errors import PlanError
 
 _CONFIG, _IDENTITY, _RESULT = "config.py", "run.json", "result.json"
@@ -30,7 +33,7 @@ _PREDICTIONS = f"{FOLDER}/*"
 
 _KEPT = (
     *(_CONFIG, _IDENTITY, _RESULT, "progress.json", "validations.json", "train_validations.json"),
-    *(_LOG, _PREDICTIONS),
+    *(HEAD, DATA, _LOG, _PREDICTIONS),
 )
 """The files that are packed, of those that there are."""
 
@@ -70,6 +73,8 @@ class RunContent:
             raise ValueError(f"it is {self.result.status.value}, and may be gone on with")
         if not is_data(config):
             raise ValueError(f"{_CONFIG} is more than data")
+        if HEAD in files or DATA in files:
+            parse(files.get(HEAD, b""), files.get(DATA, b""))
 
     def packed(self) -> dict[str, bytes]:
         """The files as a pack has them, sorted by their names there."""
@@ -92,7 +97,12 @@ def read_run(run: Run) -> RunContent:
     if result is None or result.status is not Status.DONE:
         # Those of an earlier validation: nothing reads them.
         names = {name: path for name, path in names.items() if not fnmatchcase(name, _PREDICTIONS)}
+    dynamics = run_dynamics(run.folder)
+    if dynamics is None:
+        names = {name: path for name, path in names.items() if name not in (HEAD, DATA)}
     files = {name: path.read_bytes() for name, path in names.items()}
+    if dynamics is not None:
+        files[DATA] = to_bytes(dynamics)
     files = {name: _losses(text) if _is_like(name, _LOG) else text for name, text in files.items()}
     try:
         return RunContent(files)

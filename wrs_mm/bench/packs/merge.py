@@ -33,8 +33,9 @@ def one_plan(places: Sequence[tuple[Path, Listed]]) -> Listed:
             )
         other = f"{where} is of another plan of that name than {first}"
         for spec in plan.runs:
-            if runs.setdefault(spec.id, spec) != spec:
-                raise PlanError(f"{other}: {spec.id} differs in {_differing(spec, runs[spec.id])}")
+            differing = _differing(spec, runs.setdefault(spec.id, spec))
+            if differing:
+                raise PlanError(f"{other}: {spec.id} differs in {', '.join(differing)}")
             recipe = (spec.config, spec.cfg_options, spec.links, spec.split)
             if recipes.setdefault(spec.recipe, recipe) != recipe:
                 raise PlanError(f"{other}: the config, cfg_options, links or split of {spec.recipe} differ")
@@ -50,8 +51,10 @@ def one_plan(places: Sequence[tuple[Path, Listed]]) -> Listed:
     return Listed(name=base.name, runs=list(runs.values()), tuning=tuning, to_come=max(0, most - len(runs)))
 
 
-def _differing(one: RunSpec, other: RunSpec) -> str:
-    return ", ".join(key for key in RunSpec.model_fields if getattr(one, key) != getattr(other, key))
+def _differing(one: RunSpec, other: RunSpec) -> list[str]:
+    """In what two runs differ, but for how they watched their weights: they trained the same."""
+    keys = [key for key in RunSpec.model_fields if key != "dynamics"]
+    return [key for key in keys if getattr(one, key) != getattr(other, key)]
 
 
 def _go_together(one: Tuning | None, other: Tuning | None) -> bool:

@@ -189,6 +189,12 @@ def _frozen_bn(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterator
             f"BN is frozen ({frozen[0]}), and no arm means the weights before it; to include them write "
             "none: {frozen_bn: fold} and wrs: {frozen_bn: fold, target: init}"
         )
+    watched = arms[0].spec.dynamics
+    if fold and len(ours) < len(arms) and watched is not None and watched.frozen_bn == "skip":
+        yield (
+            f"BN is frozen ({frozen[0]}), and {_list(fold)} means the weights before it, dynamics does not; "
+            "write dynamics: {frozen_bn: fold}"
+        )
 
 
 def _part(arm: ResolvedArm) -> str:

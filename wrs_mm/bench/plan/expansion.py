@@ -63,6 +63,7 @@ class PlannedArm:
             trial=trial,
             split=self.plan.split,
             baseline=self.baseline,
+            dynamics=self.plan.dynamics,
         )
 
     @property

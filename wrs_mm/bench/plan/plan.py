@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.halving import Halving
@@ -53,6 +54,7 @@ class Plan(BaseModel):
             unless said otherwise.
         baseline: The arm that the others are compared with.
         tuning: How the arms are tuned before they are compared; None for arms that are compared as they are.
+        dynamics: How runs whose numbers are reported watch their weights; None where they do not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -68,6 +70,7 @@ class Plan(BaseModel):
     split: Split = "tune"
     baseline: Regularizer
     tuning: Tuning | None = None
+    dynamics: DynamicsOptions | None = None
 
     _file: PlanFile | None = PrivateAttr(default=None)
 
@@ -221,6 +224,7 @@ def _model_at(location: Location) -> tuple[type[BaseModel], str]:
     models: dict[Any, tuple[type[BaseModel], str]] = {
         "recipes": (Recipe, "a recipe"),
         "tuning": (Tuning, "tuning"),
+        "dynamics": (DynamicsOptions, "dynamics"),
     }
     return models.get(location[0] if location else None, (Plan, "a plan"))
 

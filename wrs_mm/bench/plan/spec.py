@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
 
 Scenario: TypeAlias = tuple[str, str, float | None]
 """Recipe, optimizer and learning rate: within one of these, arms are compared."""
@@ -53,6 +55,7 @@ class RunSpec(BaseModel):
         split: Which split tables report. On ``test``, a run evaluates its last weights there too, after its
             training.
         baseline: Whether the others are compared with this arm.
+        dynamics: How it watches its weights; None where it does not, and a trial never does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,12 +74,20 @@ class RunSpec(BaseModel):
     trial: int | None = None
     split: Split = "tune"
     baseline: bool
+    dynamics: DynamicsOptions | None = None
+
+    @model_serializer(mode="wrap")
+    def _unsaid_where_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that files of plans without it are what they were, and older versions read them.
+        content: dict[str, Any] = write(self)
+        return {key: value for key, value in content.items() if key != "dynamics" or value is not None}
 
     @property
     def id(self) -> str:
         """Folder name: readable, safe in any file system, and a function of the run alone.
 
-        ``cfg_options`` and ``links`` are not in it: of one recipe all runs of a plan have the same.
+        ``cfg_options``, ``links`` and ``dynamics`` are not in it: of one recipe all runs of a plan have the
+        same.
         """
         recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
         readable = f"{recipe}__{self.name_in_recipe}"

@@ -43,6 +43,18 @@ def range_of(low: float, high: float) -> str:
     return f"[{number(low)}, {number(high)}]"
 
 
+def factor(value: float) -> str:
+    """A ratio as people write it: ``0.012``, ``0.12``, ``1.20``, ``12.50``, ``125``."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:.2g}" if not 0.1 <= value < 1e5 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def factors(low: float, high: float) -> str:
+    """An interval of ratios; nothing where there is none."""
+    return "" if math.isnan(low) else f"[{factor(low)}, {factor(high)}]"
+
+
 def plain(value: float) -> str:
     """A setting as people write it: ``0.0005`` and ``1e-05``."""
     return NONE if math.isnan(value) else f"{value:g}"

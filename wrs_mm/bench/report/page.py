@@ -24,6 +24,7 @@ from wrs_mm.bench.report.tables.runs import runs_table
 from wrs_mm.bench.report.tables.settings import warnings
 from wrs_mm.bench.report.tables.trials import trials_table
 from wrs_mm.bench.statistics.benchmark import by_arm, by_scenario, in_arm_order, without_trials
+from wrs_mm.bench.statistics.dynamics import MARGIN
 from wrs_mm.bench.statistics.provenance import Machine, machines, states, versions
 from wrs_mm.bench.statistics.tuned import by_tuned_scenario
 from wrs_mm.errors import ConfigError
@@ -94,6 +95,7 @@ def render(report: Report) -> str:
     sections = [Sections(group, evaluated, palette) for group in by_scenario(compared)]
     tested = by_tuned_scenario(one for one in report.tuned if one.search is not None)
     galleries = (section.gallery() for section in sections)
+    dynamics = (section.dynamics() for section in sections)
     points = report.swept_points()
     folder = Path(__file__).parent / "template"
     return environment.get_template("report.html").render(
@@ -117,6 +119,8 @@ def render(report: Report) -> str:
         gaps=gap_table({one.title: (one.metric or "", one.learning) for one in sections}),
         trials=trials_table(report.tuned) if report.tuned else None,
         curves=[figure for section in sections for figure in section.curves()],
+        dynamics=[one for one in dynamics if one is not None],
+        margin=MARGIN,
         sensitivities=report.over_sweeps(),
         sweeps=[plot for swept in report.shown(report.sweeps) for plot in sweep_figures(points, swept)],
         classes=[figure for section in sections for figure in section.classes()],

@@ -11,12 +11,23 @@ from wrs_mm.bench.plan.differences import config_values, differing
 from wrs_mm.bench.report.figures.base import Figure
 from wrs_mm.bench.report.figures.classes import class_figure
 from wrs_mm.bench.report.figures.curves import curve_figure
+from wrs_mm.bench.report.figures.dynamics import (
+    equilibrium_figure,
+    norm_figure,
+    schedule_figure,
+    spread_figure,
+)
 from wrs_mm.bench.report.figures.learning import learning_figures
 from wrs_mm.bench.report.gallery import Gallery, make_gallery
 from wrs_mm.bench.report.labels import SPLITS, scenario_of
+from wrs_mm.bench.report.schedules import ScheduleAnswer, schedule_answers
+from wrs_mm.bench.report.tables.base import Table
+from wrs_mm.bench.report.tables.equilibria import equilibria_table
 from wrs_mm.bench.statistics.benchmark import RunData, first_of_each_arm, main_metric
 from wrs_mm.bench.statistics.by_class import class_differences
 from wrs_mm.bench.statistics.curves import loss_curves, validation_curves
+from wrs_mm.bench.statistics.dynamics import watched_runs
+from wrs_mm.bench.statistics.equilibria import equilibria
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun
 from wrs_mm.bench.statistics.learning import Learning, learning_curves
 
@@ -36,6 +47,30 @@ class ConfigDifferences(NamedTuple):
     title: str
     arms: list[str]
     rows: list[tuple[str, list[str]]]
+
+
+class DynamicsSection(NamedTuple):
+    """What training did to the weights of one recipe.
+
+    Attributes:
+        title: The recipe.
+        answers: Whether the arms trained with the baseline's effective schedule.
+        schedules: The figure of that.
+        others: Norms, and single filters.
+        equilibrium: Weight decay beside theory, where there is any.
+        table: The same in numbers.
+        weights: How many weights are in all of it.
+        left_out: Arms that are not, with the number of weights that they have watched.
+    """
+
+    title: str
+    answers: list[ScheduleAnswer]
+    schedules: Figure | None
+    others: list[Figure]
+    equilibrium: Figure | None
+    table: Table | None
+    weights: int
+    left_out: dict[str, int]
 
 
 class Sections:
@@ -77,6 +112,28 @@ class Sections:
     def learning_figures(self) -> list[Figure]:
         """Train and tune during training, a plot an arm."""
         return learning_figures(self.metric or "", self.learning, self._palette)
+
+    def dynamics(self) -> DynamicsSection | None:
+        """What training did to the weights; None where no run has watched its own."""
+        watched = watched_runs(self._runs)
+        if not watched.runs:
+            return None
+        others = [
+            norm_figure(f"{self.title}: norms of the filters", watched, self._palette),
+            spread_figure(f"{self.title}: angular updates of single filters", watched, self._palette),
+        ]
+        return DynamicsSection(
+            self.title,
+            schedule_answers(watched),
+            schedule_figure(
+                f"{self.title}: effective learning rate and angular update", watched, self._palette
+            ),
+            [figure for figure in others if figure is not None],
+            equilibrium_figure(f"{self.title}: weight decay and its equilibrium", watched, self._palette),
+            equilibria_table(equilibria(watched)),
+            len(watched.runs[0].dynamics.contents.weights),
+            watched.left_out,
+        )
 
     def classes(self) -> list[Figure]:
         """Differences to the baseline class by class, of each kind of prediction."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.runs import predictions
 from wrs_mm.bench.runs.evaluation import TrainImagesHook
 from wrs_mm.bench.runs.hooks import MissedValidationHook, WatchHook
+from wrs_mm.engine.hooks import WeightDynamicsHook
 from wrs_mm.openmmlab.configs import evaluator_configs
 from wrs_mm.openmmlab.protection.protect import protect_config
 from wrs_mm.values import type_name
@@ -26,13 +28,16 @@ def instrument(config: Config, folder: Path, launcher: str, spec: RunSpec) -> No
         config: A resolved config; changed in place.
         folder: The run's folder.
         launcher: How the processes of the run were started: ``none``, ``pytorch`` or ``slurm``.
-        spec: What the run is. A trial keeps no predictions: nobody reports its images.
+        spec: What the run is. A trial keeps no predictions, and does not watch its weights: nobody reports
+            them.
     """
     config.work_dir = str(folder)
     config.launcher = launcher
     protect_config(config)
     if spec.trial is None:
         save_predictions(config, folder / predictions.FOLDER, spec.split)
+        if spec.dynamics is not None:
+            _watch_weights(config, spec.dynamics)
 
 
 def watch_runner(runner: Runner, watch: WatchHook, train_images: TrainImagesHook | None = None) -> None:
@@ -69,3 +74,18 @@ def save_predictions(config: Config, folder: Path, split: Split = "tune") -> boo
             evaluator["folder"] = str(folder)
             found = True
     return found
+
+
+def _watch_weights(config: Config, options: DynamicsOptions) -> None:
+    """Let a config's training watch its weights as a plan says; in place of a hook of its own that does.
+
+    Args:
+        config: A complete config; changed in place.
+        options: Those of the hook.
+    """
+    name = WeightDynamicsHook.__name__
+    hooks = [*(config.get("custom_hooks") or [])]
+    others = [
+        hook for hook in hooks if not (hasattr(hook, "get") and type_name(hook.get("type", "")) == name)
+    ]
+    config.custom_hooks = [*others, {"type": name, **options.model_dump()}]

@@ -13,11 +13,13 @@ from typing import Any
 
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.plan.tuning import Tuning
+from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.logs import Series, training_losses, validations
 from wrs_mm.bench.statistics.results import main_metrics
+from wrs_mm.engine.hooks.dynamics_file import Dynamics
 from wrs_mm.values import is_number
 
 
@@ -35,6 +37,7 @@ class RunData:
         validations: The metrics of each validation in percent, by iteration; likewise.
         train_validations: Those of training images at the same iterations; likewise, and empty where the run
             does not measure them.
+        dynamics: What its weights did; likewise None.
     """
 
     spec: RunSpec
@@ -45,6 +48,7 @@ class RunData:
     losses: Series = field(default_factory=dict)
     validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     train_validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    dynamics: Dynamics | None = None
 
     @property
     def reported(self) -> Mapping[str, float]:
@@ -117,6 +121,7 @@ def _read_run(work_dir: WorkDir, spec: RunSpec, details: bool) -> RunData:
         losses=training_losses(run),
         validations=validations(run.validations, task),
         train_validations=validations(run.train_validations, task),
+        dynamics=run_dynamics(run.folder),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
 from torch import nn
 
-from wrs_mm.engine.hooks.dynamics_file import DynamicsFile
+from wrs_mm.engine.hooks.dynamics_file import Contents, DynamicsFile
 from wrs_mm.errors import OptionError
-from wrs_mm.rescaling import ScaleInvariantWeights
-from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight
+from wrs_mm.rescaling import ScaleInvariantDecay, ScaleInvariantWeights
+from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight, is_sgd
+from wrs_mm.rescaling.equilibrium import law_of
+from wrs_mm.rescaling.ruled_steps import RuledSteps
 
 _SHOWN = ("norm", "effective_lr", "turn", "cosine", "growth", "zero", "nonfinite")
 """What goes to the visualizer, of each stage; the file has everything of each weight."""
@@ -56,6 +58,7 @@ class WeightDynamicsHook(Hook):
         self._found: ScaleInvariantWeights | None = None
         self._watch: UpdateWatch | None = None
         self._file: DynamicsFile | None = None
+        self._due = False
 
     def before_train(self, runner: Any) -> None:
         """Take the regularizer's weights, or see to it that the first forward is observed.
@@ -70,26 +73,38 @@ class WeightDynamicsHook(Hook):
             self._found = method.invariant_weights
             return
         self._found = ScaleInvariantWeights(runner.model, frozen_bn=self.frozen_bn)
-        _observe_first_forward(runner.optim_wrapper, self._found)
+        _observe_first_forward(runner.optim_wrapper, self._found, lambda: self._ask_if_due(runner))
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Ask for the update to come, if it is its turn."""
         # All processes have the same weights: one measures.
-        if (runner.iter + 1) % self.interval or not is_main_process():
+        self._due = (runner.iter + 1) % self.interval == 0 and is_main_process()
+        self._ask_if_due(runner)
+
+    def _ask_if_due(self, runner: Any) -> None:
+        """Ask, as soon as the weights are known: a run that goes on without a method's state looks again."""
+        if not self._due or self._found is None or not self._found.found:
             return
-        if self._watch is None and self._found is not None and self._found.found:
+        if self._watch is None:
             self._watch, self._file = self._begin(runner, self._found)
-        if self._watch is not None:
-            self._watch.ask()
+        self._watch.ask()
+        self._due = False
 
     def _begin(self, runner: Any, found: ScaleInvariantWeights) -> tuple[UpdateWatch, DynamicsFile]:
         parameters = dict(found.model.named_parameters())
         weights = [WatchedWeight(v.name, parameters[v.name], v.transposed_groups) for v in found.selected]
+        optimizer, method = runner.optim_wrapper.optimizer, getattr(runner.optim_wrapper, "method", None)
+        watch = UpdateWatch(optimizer, weights, whole_step=isinstance(method, RuledSteps))
         names = [weight.name for weight in weights]
-        stages = [stage_of(name) for name in names]
-        watch = UpdateWatch(runner.optim_wrapper.optimizer, weights)
-        file = DynamicsFile.begin(Path(runner.work_dir), names, stages, QUANTITIES, after=runner.iter)
-        return watch, file
+        contents = Contents(
+            weights=names,
+            stages=[stage_of(name) for name in names],
+            quantities=list(QUANTITIES),
+            sgd=is_sgd(optimizer),
+            # Of weights that something else moves as well, no law is known.
+            law=law_of(optimizer) if method is None or isinstance(method, ScaleInvariantDecay) else "",
+        )
+        return watch, DynamicsFile.begin(Path(runner.work_dir), contents, after=runner.iter)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -103,7 +118,7 @@ class WeightDynamicsHook(Hook):
         runner.visualizer.add_scalars(
             {
                 f"dynamics/{stage}/{quantity}": float(row[QUANTITIES.index(quantity)])
-                for stage, row in _by_stage(values, self._file.stages).items()
+                for stage, row in _by_stage(values, self._file.contents.stages).items()
                 for quantity in _SHOWN
             },
             step=runner.iter + 1,
@@ -146,14 +161,15 @@ def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.n
     return means
 
 
-def _observe_first_forward(wrapper: Any, found: ScaleInvariantWeights) -> None:
-    """Let the wrapper's first ``optim_context`` observe, as ours do themselves."""
+def _observe_first_forward(wrapper: Any, found: ScaleInvariantWeights, then: Callable[[], None]) -> None:
+    """Let the wrapper's first ``optim_context`` observe, as ours do themselves; call a function after it."""
 
     @contextmanager
     def observed(model: nn.Module) -> Iterator[None]:
         with type(wrapper).optim_context(wrapper, model), found.observing():
             yield
         wrapper.__dict__.pop("optim_context", None)
+        then()
 
     # On the instance, where it hides the class's own, and only until the weights are found.
     wrapper.__dict__["optim_context"] = observed

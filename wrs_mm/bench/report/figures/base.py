@@ -20,7 +20,18 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
 
-_GRID = "#e3e6ea"
+_TICKS = (
+    (3, (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)),
+    (20, (1.0, 2.0, 5.0)),
+    (2000, (1.0, 3.0)),
+)
+"""Multiples of powers of ten that a logarithmic axis shows, where it spans less than a factor."""
+
+_MOST_DECADES = 9
+"""Powers of ten for which a logarithmic axis has room."""
+
+AXIS = {"gridcolor": "#e3e6ea", "zeroline": False, "automargin": True}
+"""What every axis looks like."""
 
 
 class Mark(NamedTuple):
@@ -74,7 +85,6 @@ def text(content: str) -> str:
 
 def make_figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -> Figure:
     """A figure in the page's style; ``layout`` is plotly's, beside or in place of it."""
-    axis = {"gridcolor": _GRID, "zeroline": False, "automargin": True}
     drawn = go.Figure(
         list(traces),
         layout={
@@ -88,8 +98,8 @@ def make_figure(title: str, traces: Sequence[Any], height: int, **layout: Any) -
             "hoverlabel": {"namelength": -1},
             "modebar": {"bgcolor": "rgba(255,255,255,0.85)", "color": "#9aa3ad", "activecolor": "#1d2530"},
             **layout,
-            "xaxis": {**axis, **layout.get("xaxis", {})},
-            "yaxis": {**axis, **layout.get("yaxis", {})},
+            "xaxis": {**AXIS, **layout.get("xaxis", {})},
+            "yaxis": {**AXIS, **layout.get("yaxis", {})},
         },
     )
     return Figure(title, str(drawn.to_json()), height)
@@ -128,10 +138,11 @@ def band(arm: str, x: Sequence[float], low: Sequence[float], high: Sequence[floa
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """A logarithmic axis with few ticks: powers of ten, and three times these where there is room."""
+    """A logarithmic axis with few ticks: powers of ten, and multiples of these where there is room."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 3) if high / low < 2000 else (1,)
-    ticks = [factor * 10.0**power for power in decades for factor in factors]
+    factors = next((listed for span, listed in _TICKS if high / low < span), (1.0,))
+    shown = decades[:: 1 + len(decades) // _MOST_DECADES]
+    ticks = [factor * 10.0**power for power in shown for factor in factors]
     margin = 0.04 * math.log10(high / low)
     return {
         "type": "log",

@@ -23,6 +23,12 @@ async function draw() {
     const figure = JSON.parse(canvas.nextElementSibling.textContent);
     if (narrow) {
       figure.layout.font.size = 11;
+    }
+    const places = figure.layout.meta?.narrow;
+    if (narrow && places) {
+      // It says itself how it is laid out where there is no room.
+      Object.assign(figure.layout, places);
+    } else if (narrow) {
       // Long headings within a plot may reach over its labels, not out of the page.
       const narrower = { x: 1, xanchor: 'right', font: { size: 10 } };
       for (const heading of figure.layout.annotations ?? []) Object.assign(heading, narrower);
