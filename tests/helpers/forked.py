@@ -15,7 +15,6 @@ import os
 import signal
 import subprocess
 import sys
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection, forkserver, util
 from multiprocessing.process import BaseProcess
@@ -24,24 +23,26 @@ from typing import IO, Any
 
 from commands import Reader, Spoken
 
-ENVIRONMENT = {
-    # Python 3.11 hands no sys.path on to the process that imports, and is silent on what it does not find.
-    "PYTHONPATH": str(Path(__file__).parent),
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
-"""Read when a process starts: the last three are what the harness sets where its runs are forked from."""
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+"""Read when a process starts: what the harness sets for the process that its runs are forked from."""
 
-_started: weakref.WeakSet[ForkedCommand] = weakref.WeakSet()
+_own_server: int | None = None
 
 
 def start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
     """Call a function in a process that has imported everything."""
+    global _own_server
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["preloaded_commands"])
-    with _environment(ENVIRONMENT):
-        forkserver.ensure_running()
+    server = forkserver._forkserver
+    if server._forkserver_pid != _own_server:
+        # A test of the package's own has left it, which has imported something else or nothing.
+        server._stop()
+    # Python 3.11 hands no sys.path on to the process that imports, and is silent on what it does not find.
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    with _environment({**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, paths))}):
+        server.ensure_running()
+    _own_server = server._forkserver_pid
     process = context.Process(target=target, args=args)
     process.start()
     return process
@@ -80,7 +81,6 @@ class ForkedCommand(Spoken):
         self._out, self._err = (Reader(_text(reader)) for reader, _ in pipes)
         assert self._process.pid is not None
         self.pid = self._process.pid
-        _started.add(self)
 
     @property
     def returncode(self) -> int | None:
@@ -119,9 +119,9 @@ class ForkedCommand(Spoken):
 
 @atexit.register
 def _end_what_tests_have_left() -> None:
-    # multiprocessing waits for it at exit: a call that a failed test has left, held half-way, for good.
-    for command in _started:
-        command.kill()
+    # multiprocessing waits for it at exit: what a failed test has left, held half-way, would go on for good.
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _text(reader: connection.Connection) -> IO[str]:
