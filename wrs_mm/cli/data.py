@@ -15,7 +15,12 @@ from wrs_mm.datasets import tune_split
 from wrs_mm.datasets.check import CHECKS, run_check
 from wrs_mm.errors import DatasetError
 
-MAKERS = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
+MAKERS = {
+    "mini": datasets.render_mini,
+    "shapes": datasets.render_shapes,
+    "real": datasets.fetch_real,
+    "standin": datasets.render_standins,
+}
 """What makes each of the small datasets: given a folder, it returns those that it made there."""
 
 _ANY_SIZE: dict[str, Any] = {"action": "store_true", "help": "accept a smaller set in the same layout"}
@@ -30,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument(
         "dataset",
         choices=MAKERS,
-        help="mini: both tasks, rendered, no network; real: tree crowns and nuclei, fetched through pip; "
-        "standin: rendered, in the exact layout of COCO 2017 and Cityscapes",
+        help="mini: both tasks, rendered, no network; shapes: mini-shapes, to pretrain on, rendered; "
+        "real: tree crowns and nuclei, fetched through pip; "
+        "standin: rendered, in the exact layout of COCO 2017, Cityscapes and ImageNet",
     )
     make.add_argument(
         "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"

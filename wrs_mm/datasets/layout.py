@@ -13,8 +13,10 @@ from wrs_mm.openmmlab.configs import evaluator_configs
 _MAKERS = {
     "mini-coco": ("wrs-mm data make mini", mini.VERSION),
     "mini-cityscapes": ("wrs-mm data make mini", mini.VERSION),
+    "mini-shapes": ("wrs-mm data make shapes", mini.VERSION),
     "standin-coco": ("wrs-mm data make standin", mini.VERSION),
     "standin-cityscapes": ("wrs-mm data make standin", mini.VERSION),
+    "standin-imagenet": ("wrs-mm data make standin", mini.VERSION),
     "real-neon": ("wrs-mm data make real", real.VERSION),
     "real-nuclei": ("wrs-mm data make real", real.VERSION),
 }
