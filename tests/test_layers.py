@@ -23,12 +23,13 @@ BASE = {"errors", "files", "values", "terminal", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "rescaling": set(),
     "openmmlab": set(),
-    "datasets": {"openmmlab"},
+    "datasets": {"classification", "openmmlab"},
+    "classification": set(),
     "audit": {"rescaling", "openmmlab"},
     "engine": {"rescaling"},
     "layers": {"rescaling", "openmmlab"},
     "regularizers": {"engine", "layers", "rescaling"},
-    "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets"},
+    "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets", "classification"},
     "cli": {
         "bench",
         "regularizers",
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "rescale_checkpoint": {"engine", "rescaling", "openmmlab"},
     # Whoever imports the package has everything registered.
-    "__init__": {"engine", "layers", "openmmlab"},
+    "__init__": {"classification", "engine", "layers", "openmmlab"},
     "errors": set(),
     "files": set(),
     "values": set(),

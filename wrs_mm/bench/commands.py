@@ -96,10 +96,14 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         if undone:
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
+        bases = {}
         for arm in arms:
             if arm.spec.recipe in undone:
                 resolve.require_data(arm.config, arm.spec.split)
                 resolve.require_packages(arm.config)
+                bases.setdefault(arm.spec.recipe, arm.base)
+        for base in bases.values():
+            resolve.require_pretrained(base)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()

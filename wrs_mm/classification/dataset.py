@@ -16,8 +16,8 @@ from wrs_mm.errors import DatasetError
 class ClassFolders(BaseDataset):
     """Images in a folder for each class, or in a zip file of such folders (``train.zip`` for ``train/``).
 
-    A class's label is its place in the order of their names, as in torchvision's ImageFolder and mmpretrain's
-    ImageNet.
+    A class's label is its place in ``metainfo['classes']`` or, where that is not said, in the order of their
+    names, as in torchvision's ImageFolder and mmpretrain's ImageNet.
 
     Args:
         data_prefix: ``dict(img_path=FOLDER)``, the folder of classes below ``data_root``.
@@ -46,9 +46,12 @@ class ClassFolders(BaseDataset):
                 f"{folder} has {len(found)} folders of classes, and the config's num_classes is "
                 f"{self._num_classes}"
             )
-        self._metainfo.setdefault("classes", tuple(found))
+        classes = list(self._metainfo.setdefault("classes", tuple(found)))
+        strange = sorted({*found} - {*classes})
+        if strange:
+            raise DatasetError(f"{folder} has a folder {strange[0]!r}, which is none of the config's classes")
         return [
-            {"img_path": address(folder, image), "gt_label": label}
-            for label, images in enumerate(found.values())
+            {"img_path": address(folder, image), "gt_label": classes.index(kind)}
+            for kind, images in found.items()
             for image in images
         ]

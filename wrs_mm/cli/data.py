@@ -43,9 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
     )
 
-    what = "is COCO 2017 or Cityscapes complete, and laid out as the recipes expect?"
+    what = "is COCO 2017, Cityscapes or ImageNet complete, and laid out as the recipes expect?"
     check = actions.add_parser("check", help=what, description=what)
-    check.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
+    check.add_argument(
+        "name",
+        metavar="{coco,cityscapes,imagenet}",
+        choices=CHECKS,
+        help="which one; imagenet, with --any-size: any images in a folder for each class",
+    )
     check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     check.add_argument("--any-size", **_ANY_SIZE)
     check.add_argument(
@@ -61,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split = actions.add_parser(
         "split", help=what, description=f"{what}; prints what a plan needs to use them"
     )
-    split.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
+    split.add_argument(
+        "name", metavar="{coco,cityscapes}", choices=tune_split.DATASETS, help="which one"
+    )
     split.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     split.add_argument("--any-size", **_ANY_SIZE)
 

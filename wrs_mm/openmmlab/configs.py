@@ -111,10 +111,10 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
 
 
 _READ_BESIDE_RUNNER = frozenset(
-    "custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
+    "allow_partial custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
     "activation_checkpointing efficient_conv_bn_eval tta_model tta_pipeline".split()
 )
-"""Keys that mmengine and the toolboxes read from the config without the Runner naming them."""
+"""Keys that mmengine, the toolboxes and wrs_mm read from the config without the Runner naming them."""
 
 
 @functools.cache
