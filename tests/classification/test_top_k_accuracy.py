@@ -24,7 +24,9 @@ def test_it_is_the_share_of_images_whose_class_is_among_the_first() -> None:
     scores = generator.uniform(size=(50, 12)).astype(np.float32)
     labels = generator.integers(0, 12, 50)
     order = np.argsort(-scores, axis=1)
-    expected = {k: 100 * np.mean([label in row[:k] for row, label in zip(order, labels, strict=True)]) for k in (1, 5)}
+    expected = {
+        k: 100 * np.mean([label in row[:k] for row, label in zip(order, labels, strict=True)]) for k in (1, 5)
+    }
     found = measured(torch.from_numpy(scores), labels.tolist())
     assert found == pytest.approx({"accuracy/top1": expected[1], "accuracy/top5": expected[5]})
     assert 0 < found["accuracy/top1"] < found["accuracy/top5"] < 100

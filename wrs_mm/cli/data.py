@@ -66,9 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split = actions.add_parser(
         "split", help=what, description=f"{what}; prints what a plan needs to use them"
     )
-    split.add_argument(
-        "name", metavar="{coco,cityscapes}", choices=tune_split.DATASETS, help="which one"
-    )
+    split.add_argument("name", metavar="{coco,cityscapes}", choices=tune_split.DATASETS, help="which one")
     split.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     split.add_argument("--any-size", **_ANY_SIZE)
 

@@ -75,8 +75,12 @@ def _misplaced(root: Path, split: str) -> Finding | None:
         return None
     if not folder.is_dir():
         if (root / _KAGGLE / split).is_dir():
-            return Finding(part, f"missing, but there is {_KAGGLE}/{split}/", f"give {quoted(root / _KAGGLE)}")
-        archive = next((p for p in (root / _ARCHIVES[split], root.parent / _ARCHIVES[split]) if p.is_file()), None)
+            return Finding(
+                part, f"missing, but there is {_KAGGLE}/{split}/", f"give {quoted(root / _KAGGLE)}"
+            )
+        archive = next(
+            (p for p in (root / _ARCHIVES[split], root.parent / _ARCHIVES[split]) if p.is_file()), None
+        )
         if archive is not None:
             return Finding(part, f"missing, but there is {archive}", _unpack(archive, folder))
         return Finding(part, "missing", f"get {_ARCHIVES[split]}: https://image-net.org/download-images")
@@ -108,7 +112,7 @@ def _unpack(archive: Path, folder: Path) -> str:
 
 def _unpack_classes(folder: Path) -> str:
     return (
-        f"(cd {quoted(folder)} && for f in *.tar; do mkdir -p \"${{f%.tar}}\" && "
+        f'(cd {quoted(folder)} && for f in *.tar; do mkdir -p "${{f%.tar}}" && '
         'tar -xf "$f" -C "${f%.tar}" && rm "$f"; done)'
     )
 
@@ -161,5 +165,7 @@ def _same_classes(root: Path, classes: dict[str, set[str]]) -> Iterator[Finding]
     odd = sorted(train ^ val)
     found = f"{len(odd)} classes are in one and not in the other ({some(odd)})"
     yield Finding(
-        "train/ and val/", found, f"labels are places in the order of names: give both of {root} the same folders"
+        "train/ and val/",
+        found,
+        f"labels are places in the order of names: give both of {root} the same folders",
     )

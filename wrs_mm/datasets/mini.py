@@ -47,9 +47,7 @@ def render_shapes(root: Path, seed: int = 0) -> list[Path]:
     Raises:
         DatasetError: If a folder of that name holds something else.
     """
-    shapes = Rendering(
-        "mini-shapes", mini_shapes.render_split, mini_shapes.split_files, mini_shapes.SPLITS
-    )
+    shapes = Rendering("mini-shapes", mini_shapes.render_split, mini_shapes.split_files, mini_shapes.SPLITS)
     return [shapes.write(Path(root), seed)]
 
 

@@ -1,4 +1,4 @@
-"""The outlines of mini-shapes' classes: in a circle of radius 1 about the origin, y pointing down.
+"""The outlines of mini-shapes' classes: about as large as a circle of radius 1 about the origin, y pointing down.
 
 None is one of mini-coco's shapes (disc, square, triangle, ring, star of five points, cross), and none becomes
 another when it is mirrored or turned a little.

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from wrs_mm.errors import CheckpointError, ConfigError
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
-from wrs_mm.values import type_name
+from wrs_mm.values import error_line, type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -116,7 +116,7 @@ def check_when_initialized(model: nn.Module, allow_partial: bool = False) -> Non
     def init_weights() -> None:
         # Once: what is left behind is the model as it was.
         del model.init_weights
-        with watched(model) as matches, _prefix_errors():
+        with watched(model) as matches, _in_one_line(model):
             initialize()
         for match in matches:
             whole = match.matched == match.wanted
@@ -143,20 +143,29 @@ def require_most(match: Match, allow_partial: bool = False) -> None:
 
 
 @contextmanager
-def _prefix_errors() -> Iterator[None]:
-    """Say in one line that no name in a checkpoint begins with the prefix that a config gives.
+def _in_one_line(model: nn.Module) -> Iterator[None]:
+    """Say in one line that a checkpoint is of something else, which loaders say in many ways.
+
+    mmengine asserts that some name begins with the prefix; torch names all shapes that differ; Swin asks for
+    the first of the names that it takes, and there is none.
 
     Raises:
         CheckpointError: So it is.
     """
     try:
         yield
-    except AssertionError as error:
-        if "is not in the pretrained model" not in str(error):
+    except (AssertionError, IndexError, KeyError, RuntimeError) as error:
+        files = ", ".join(dict.fromkeys(str(checkpoint) for _, _, checkpoint in _pretrained_parts(model)))
+        if "is not in the pretrained model" in str(error):
+            prefix = str(error).split()[0]
+            raise CheckpointError(
+                f"pretrained: nothing matched: no name in {files} begins with {prefix!r}; correct prefix in "
+                "init_cfg, or leave it out"
+            ) from error
+        if isinstance(error, (AssertionError, RuntimeError)) and "state_dict" not in str(error):
             raise
         raise CheckpointError(
-            f"pretrained: nothing matched, no name in the checkpoint begins with {str(error).split()[0]!r}; "
-            "correct prefix in init_cfg, or leave it out"
+            f"pretrained: the weights in {files} are not this model's: {error_line(error)}"
         ) from error
 
 

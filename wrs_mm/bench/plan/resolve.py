@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,7 +165,10 @@ def require_pretrained(config: Config) -> None:
         CheckpointError: Most of a part does not, or there is no such file.
     """
     if local_checkpoints_only(config.model):
-        build_model(config, pretrained=True)
+        with warnings.catch_warnings():
+            # A model's warnings are the runs' to show.
+            warnings.simplefilter("ignore")
+            build_model(config, pretrained=True)
 
 
 def task(config: Config) -> str:
