@@ -1,8 +1,9 @@
-"""mini-shapes is a function of its seed, every class as often, and what its outlines say (shape_outlines.py)."""
+"""mini-shapes is a function of its seed, has every class as often, and shows what shape_outlines.py says."""
 
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections import Counter
 from itertools import combinations
@@ -107,7 +108,7 @@ def test_a_recipe_needs_it_of_this_version(tmp_path: Path, monkeypatch: pytest.M
         require_dataset({"train_dataloader": {"dataset": dataset}})
     (folder / "train.zip").unlink()
     monkeypatch.undo()
-    (folder / "wrs-mm.json").write_text('{"name": "mini-shapes", "version": %d}' % mini.VERSION)
+    (folder / "wrs-mm.json").write_text(json.dumps({"name": "mini-shapes", "version": mini.VERSION}))
     with pytest.raises(DatasetError, match="train does not exist; run `wrs-mm data make shapes"):
         require_dataset({"train_dataloader": {"dataset": dataset}})
 

@@ -16,7 +16,7 @@ _base_ = {base!r}
 data_root = {root!r}
 model = dict(backbone=dict(base_channels=4), in_channels=32)
 train_dataloader = dict(batch_size=10, dataset=dict(data_root=data_root))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(batch_size=10, dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 train_cfg = dict(max_epochs=2, val_interval=1)
 param_scheduler = []

@@ -99,7 +99,7 @@ def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(
 def test_a_checkpoint_of_which_nothing_fits_is_refused(write_config: Write, tmp_path: Path) -> None:
     config = starting_from(write_config, {"a.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(
-        CheckpointError, match="0 of 100 tensors from .*other.pth.*nothing of it matched"
+        CheckpointError, match=r"0 of 100 tensors from .*other\.pth.*nothing of it matched"
     ) as said:
         build_model(config, pretrained=True)
     assert "--allow-partial" in str(said.value) and "\n" not in str(said.value)
@@ -139,7 +139,7 @@ def test_a_tensor_of_another_shape_is_not_matched(
         for name, value in state.items()
     }
     config = starting_from(write_config, wide, tmp_path / "wide.pth")
-    with pytest.raises(CheckpointError, match="0 of 100 tensors.*; of another shape: bn1.bias, "):
+    with pytest.raises(CheckpointError, match=r"0 of 100 tensors.*; of another shape: bn1\.bias, "):
         build_model(config, pretrained=True)
 
 
@@ -164,7 +164,7 @@ def test_a_backbone_that_loads_by_itself_is_counted_too(tmp_path: Path) -> None:
     start_from(config, tmp_path / "swin.pth")
     assert same(config, {name: value for name, value in own.items() if "relative_position" not in name})
     save(list(own)[:9], "backbone.")
-    with pytest.raises(CheckpointError, match="pretrained backbone: [1-9] of .* less than most"):
+    with pytest.raises(CheckpointError, match=r"pretrained backbone: [1-9] of .* less than most"):
         build_model(config, pretrained=True)
     save(own, "")
     with pytest.raises(CheckpointError, match=r"the weights in .*swin\.pth are not this model's: IndexError"):

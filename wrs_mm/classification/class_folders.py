@@ -1,8 +1,9 @@
 """Images by class: a folder for each class, as ImageNet has them, or a zip file of such folders.
 
-``root/train/heart/1.jpg`` or ``heart/1.jpg`` in ``root/train.zip``: what is packed reads as what is not, and a
-hundred thousand small files need not be. A zip file's images have addresses of their own,
-``zip://root/train.zip/heart/1.jpg``, under which mmengine, and so every transform that loads a file, finds them.
+``root/train/heart/1.jpg`` or ``heart/1.jpg`` in ``root/train.zip``: what is packed reads as what is not, and
+thousands of small files need not be. A zip file's images have addresses of their own,
+``zip://root/train.zip/heart/1.jpg``, under which mmengine, and so every transform that loads a file, finds
+them.
 """
 
 from __future__ import annotations

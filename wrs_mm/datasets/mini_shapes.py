@@ -33,9 +33,11 @@ SIZE = 64
 
 _SUPERSAMPLING = 2
 _QUALITY = 95
-_RADIUS = (0.24, 0.46)
+_RADIUS = (0.3, 0.46)
 """Of a shape, as a share of the image."""
-_MAX_TURN = 0.6
+_APART = 45.0
+"""How far the colors of one surface are from each other at most, in each channel."""
+_MAX_TURN = 0.35
 """Shapes are at most this many radians off their upright form, mirrored or not."""
 _EPOCH = (2000, 1, 1, 0, 0, 0)
 """The time of every member of a zip file, so that equal sets are equal files."""
@@ -94,13 +96,15 @@ def _patches(rng: np.random.Generator, size: int) -> Image:
     points = rng.uniform(0, 1, (int(rng.integers(4, 10)), 2)).astype(np.float32)
     at = (np.arange(size // 2, dtype=np.float32) + 0.5) / (size // 2)
     apart = (at[:, None, None] - points[:, 0]) ** 2 + (at[None, :, None] - points[:, 1]) ** 2
-    colors = np.stack([_ground_color(rng) for _ in points])
+    first = _ground_color(rng)
+    colors = np.stack([_beside(rng, first) for _ in points])
     return _enlarged(colors[apart.argmin(axis=2)], size)
 
 
 def _weave(rng: np.random.Generator, size: int) -> Image:
     """Two gratings across each other."""
-    first, second = _ground_color(rng), _ground_color(rng)
+    first = _ground_color(rng)
+    second = _beside(rng, first)
     turn = rng.uniform(0, np.pi)
     waves = [np.sin(_across(size // 2, turn + side) * rng.uniform(0.3, 0.9)) for side in (0, np.pi / 2)]
     mix = (0.5 + 0.25 * (waves[0] + waves[1]))[..., None].astype(np.float32)
@@ -109,7 +113,8 @@ def _weave(rng: np.random.Generator, size: int) -> Image:
 
 def _gradient(rng: np.random.Generator, size: int) -> Image:
     """From one color to another, uneven."""
-    first, second = _ground_color(rng), _ground_color(rng)
+    first = _ground_color(rng)
+    second = _beside(rng, first)
     along = _across(size // 2, rng.uniform(0, 2 * np.pi)) / (size // 2)
     uneven = value_noise(rng, size // 2, size // 2, cells=(2, 5, 24), persistence=0.7)
     mix = np.clip(0.5 + along + 0.35 * uneven, 0, 1)[..., None].astype(np.float32)
@@ -121,6 +126,11 @@ _GROUNDS = (_patches, _weave, _gradient)
 
 def _ground_color(rng: np.random.Generator) -> NDArray[np.float32]:
     return random_color(rng, saturation=(20, 140))
+
+
+def _beside(rng: np.random.Generator, color: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A color that is not far from another: borders within a surface are weaker than a shape's."""
+    return color + rng.uniform(-_APART, _APART, 3).astype(np.float32)
 
 
 def _enlarged(image: NDArray[np.floating], size: int) -> Image:
@@ -157,22 +167,22 @@ def _place(rng: np.random.Generator, name: str, size: int) -> Mask:
 
 
 def _fill(rng: np.random.Generator, image: Image, mask: Mask) -> None:
-    """Paint a mask with one of the surfaces, in two colors, with a darker or a lighter rim."""
+    """Paint a mask with one of the surfaces, in two colors, with a dark rim."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     if not (width and height):
         return
     window = (slice(y, y + height), slice(x, x + width))
     inside = mask[window]
     first = random_color(rng)
-    second = first + rng.uniform(-70, 70) if rng.uniform() < 0.5 else random_color(rng)
+    second = _beside(rng, first)
     surface = _SURFACES[int(rng.integers(len(_SURFACES)))]
     which = surface(rng, height, width)[..., None]
     painted = np.where(which, first, second).astype(np.float32)
     painted *= rng.uniform(0.9, 1.1, (height, width, 1)).astype(np.float32)
     np.copyto(image[window], painted, where=inside[..., None])
     padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    core = cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1].astype(bool)
-    image[window][inside & ~core] *= np.float32(rng.choice((0.7, 1.3)))
+    core = cv2.erode(padded, np.ones((5, 5), np.uint8))[1:-1, 1:-1].astype(bool)
+    image[window][inside & ~core] *= np.float32(rng.uniform(0.15, 0.5))
 
 
 def _plain(rng: np.random.Generator, height: int, width: int) -> Mask:

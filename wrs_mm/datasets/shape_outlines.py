@@ -1,4 +1,4 @@
-"""The outlines of mini-shapes' classes: about as large as a circle of radius 1 about the origin, y pointing down.
+"""The outlines of mini-shapes' classes: as large as a circle of radius 1, about the origin, y pointing down.
 
 None is one of mini-coco's shapes (disc, square, triangle, ring, star of five points, cross), and none becomes
 another when it is mirrored or turned a little.
@@ -20,16 +20,25 @@ def _polygon(*corners: float) -> Outline:
     return np.array(corners, np.float64).reshape(-1, 2)
 
 
+def _moved(outline: Outline, x: float, y: float) -> Outline:
+    return np.asarray(outline + np.array([x, y]))
+
+
+def _joined(*parts: Outline) -> Outline:
+    return np.concatenate(parts)
+
+
 def _polar(radius: Sequence[float] | Outline, begin: float = -np.pi / 2, span: float = 2 * np.pi) -> Outline:
     """A polygon whose corners have these distances from the origin, at equal steps of angle."""
     radii = np.asarray(radius, np.float64)
+    # The last corner of a whole turn is not the first again.
     closed = span >= 2 * np.pi
     angles = begin + span * np.arange(len(radii)) / (len(radii) if closed else len(radii) - 1)
     return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def _circle(radius: float, x: float = 0.0, y: float = 0.0, points: int = 28) -> Outline:
-    return _polar([radius] * points) + (x, y)
+    return _moved(_polar([radius] * points), x, y)
 
 
 def _waves(count: int, low: float, points: int = 60) -> Outline:
@@ -45,7 +54,7 @@ def _teeth(count: int, low: float) -> Outline:
 
 def _crescent() -> Outline:
     outer = _polar([0.95] * 24, 0.25 * np.pi, 1.5 * np.pi)
-    inner = _polar([0.72] * 18, 0.3 * np.pi, 1.4 * np.pi)[::-1] + (0.32, 0)
+    inner = _moved(_polar([0.72] * 18, 0.3 * np.pi, 1.4 * np.pi)[::-1], 0.32, 0)
     return np.concatenate([outer, inner])
 
 
@@ -57,11 +66,11 @@ def _heart() -> Outline:
 
 
 def _drop() -> Outline:
-    return np.concatenate([_polar([0.62] * 22, -0.12 * np.pi, 1.24 * np.pi) + (0, 0.3), _polygon(0, -1)])
+    return _joined(_moved(_polar([0.62] * 22, -0.12 * np.pi, 1.24 * np.pi), 0, 0.3), _polygon(0, -1))
 
 
 def _lens() -> Outline:
-    half = _polar([1.25] * 16, -0.75 * np.pi, 0.5 * np.pi) + (0, 0.884)
+    half = _moved(_polar([1.25] * 16, -0.75 * np.pi, 0.5 * np.pi), 0, 0.884)
     return np.concatenate([half, -half])
 
 
@@ -88,8 +97,8 @@ OUTLINES: Mapping[str, tuple[Outline, ...]] = {
     "dumbbell": (
         np.concatenate(
             [
-                _polar([0.48] * 20, -0.87 * np.pi, 1.74 * np.pi) + (0.5, 0),
-                _polar([0.48] * 20, 0.13 * np.pi, 1.74 * np.pi) + (-0.5, 0),
+                _moved(_polar([0.48] * 20, -0.87 * np.pi, 1.74 * np.pi), 0.5, 0),
+                _moved(_polar([0.48] * 20, 0.13 * np.pi, 1.74 * np.pi), -0.5, 0),
             ]
         ),
     ),
@@ -98,7 +107,7 @@ OUTLINES: Mapping[str, tuple[Outline, ...]] = {
         _polygon(-0.35, -0.55, 0.35, -0.55, 0.35, 0.55, -0.35, 0.55),
     ),
     "gear": (_teeth(8, 0.72), _circle(0.3)),
-    "half_disc": (_polar([0.98] * 26, np.pi, np.pi) + (0, 0.45),),
+    "half_disc": (_moved(_polar([0.98] * 26, np.pi, np.pi), 0, 0.45),),
     "heart": (_heart(),),
     "hexagon": (_polar([0.95] * 6),),
     "hook": (

@@ -1,7 +1,7 @@
-"""Weights that a part of a model starts from: taken out of a checkpoint, named in a config, checked when loaded.
+"""Weights that a part of a model starts from: from a checkpoint, named in a config, checked when loaded.
 
-mmengine loads an ``init_cfg`` of type ``Pretrained`` with ``strict=False``: names that do not fit are a warning
-that scrolls by, and the part trains from random weights. Here it is counted what was loaded, as it is
+mmengine loads an ``init_cfg`` of type ``Pretrained`` with ``strict=False``: names that do not fit are a
+warning that scrolls by, and the part trains from random weights. Here it is counted what was loaded, as it is
 loaded: with a prefix or none, and also where a backbone loads by itself and renames (Swin, MiT, BEiT). A line
 says what matched, and a training of whose pretrained part most did not match does not begin.
 """
@@ -124,7 +124,7 @@ def check_when_initialized(model: nn.Module, allow_partial: bool = False) -> Non
         for match in matches:
             require_most(match, allow_partial)
 
-    model.init_weights = init_weights  # type: ignore[assignment]
+    model.init_weights = init_weights
 
 
 def require_most(match: Match, allow_partial: bool = False) -> None:
@@ -246,8 +246,9 @@ def _pretrained_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Any]]:
         inits = getattr(module, "init_cfg", None)
         for init in inits if isinstance(inits, (list, tuple)) else [inits]:
             # Of another kind, such as mmseg's Pretrained_Part, a small part may be what is meant.
-            known = isinstance(init, Mapping) and type_name(init.get("type", "")) in _KINDS
-            if known and init.get("checkpoint"):
+            if not isinstance(init, Mapping) or type_name(init.get("type", "")) not in _KINDS:
+                continue
+            if init.get("checkpoint"):
                 yield name, module, init["checkpoint"]
                 break
 

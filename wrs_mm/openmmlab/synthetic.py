@@ -207,7 +207,7 @@ def _pretrained(description: Any) -> Iterator[Any]:
         yield from filter(None, map(node.get, _NAME_PRETRAINED))
         init = node.get("init_cfg")
         for entry in init if isinstance(init, (list, tuple)) else [init]:
-            if _is_pretrained(entry):
+            if isinstance(entry, dict) and _is_pretrained(entry):
                 yield entry.get("checkpoint") or True
 
 

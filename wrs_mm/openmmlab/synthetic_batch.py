@@ -80,7 +80,7 @@ def random_batch(
             samples.append(_mmpretrain_sample(model, size, generator, index))
         else:
             raise ConfigError(
-                f"{type(model).__name__} is neither a detector of mmdet, a segmentor of mmseg nor a classifier"
+                f"{type(model).__name__} is no detector of mmdet, no segmentor of mmseg and no classifier"
             )
     batch = {"inputs": inputs, "data_samples": samples}
     if not evaluation and _is_a(model, "mmdet.models", "SemiBaseDetector"):

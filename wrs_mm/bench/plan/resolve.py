@@ -188,7 +188,7 @@ def _task(config: Config) -> str | None:
 
 
 def _scope(config: Config) -> str:
-    """``mmdet``, ``mmseg`` or another; configs in mmengine's new style leave it to the import path of the model."""
+    """``mmdet``, ``mmseg`` or another; a config in the new style leaves it to the path of its model."""
     model = config.get("model", {}).get("type", "")
     path = model if isinstance(model, str) else model.__module__
     return config.get("default_scope") or path.partition(".")[0]
