@@ -3,8 +3,8 @@
 Twenty shapes, of which none is one of mini-coco's six, one in an image of 64 × 64. It comes from the same
 brush as the other sets (value noise, random colors, edges smoothed by shrinking, the camera's noise) and is
 another distribution where it matters: other outlines, other surfaces (checks, dots, rings, halves), other
-ground (patches, weave, gradients), one large object at any of many tilts, cut by the border at times, and
-in front of it thin arcs. Which parts are the same, docs/datasets.md lists.
+ground (patches, weave, gradients), one large object, cut by the border at times, and in front of it thin
+arcs. Which parts are the same, docs/datasets.md lists.
 
 A split is one zip file of JPEGs by class: unpacked, it is a folder of images by class, and read as one.
 """
