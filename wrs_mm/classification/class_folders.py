@@ -82,7 +82,7 @@ def _in_folder(folder: Path) -> dict[str, list[str]]:
 
 
 @register_backend("zip", prefixes=_PREFIX, force=True)
-class ZipBackend(BaseStorageBackend):
+class _ZipBackend(BaseStorageBackend):
     """Reads the members of zip files by address: ``zip://PATH.zip/MEMBER``."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ CITIES: Cities = {
 """Cityscapes' cities; scenes of each in standin-cityscapes."""
 
 
-SYNSETS = {
+_SYNSETS = {
     "arrow": "n02879718",
     "chevron": "n04153751",
     "clover": "n03944341",
@@ -93,7 +93,7 @@ def render_standins(root: Path, seed: int = 0) -> list[Path]:
         "standin-imagenet",
         _render_imagenet,
         _imagenet_files,
-        {split: count * len(SYNSETS) for split, count in PER_CLASS.items()},
+        {split: count * len(_SYNSETS) for split, count in PER_CLASS.items()},
     )
     return [
         rendering.write(Path(root), seed)
@@ -105,7 +105,7 @@ def _imagenet_files(split: str) -> list[str]:
     """The paths of a split's images, class by class, named as ImageNet names them."""
     count = PER_CLASS[split]
     names = []
-    for place, synset in enumerate(SYNSETS.values()):
+    for place, synset in enumerate(_SYNSETS.values()):
         for index in range(count):
             number = place * count + index + 1
             name = f"{synset}_{index}" if split == "train" else f"ILSVRC2012_val_{number:08d}"
@@ -115,7 +115,7 @@ def _imagenet_files(split: str) -> list[str]:
 
 def _render_imagenet(folder: Path, split: str, seed: int, advance: Callable[[], None]) -> None:
     """Write a split of standin-imagenet; images are wider than high, as most photographs are."""
-    kinds = [kind for kind in SYNSETS for _ in range(PER_CLASS[split])]
+    kinds = [kind for kind in _SYNSETS for _ in range(PER_CLASS[split])]
     for index, (kind, name) in enumerate(zip(kinds, _imagenet_files(split), strict=True)):
         rng = np.random.default_rng([seed, 3, list(PER_CLASS).index(split), index])
         side = int(rng.integers(*_SIDES))

@@ -122,12 +122,12 @@ def check_when_initialized(model: nn.Module, allow_partial: bool = False) -> Non
             whole = match.matched == match.wanted
             print_log(f"pretrained {match}", "current", logging.INFO if whole else logging.WARNING)
         for match in matches:
-            require_most(match, allow_partial)
+            _require_most(match, allow_partial)
 
     model.init_weights = init_weights
 
 
-def require_most(match: Match, allow_partial: bool = False) -> None:
+def _require_most(match: Match, allow_partial: bool = False) -> None:
     """Refuse a part that did not take most of its tensors from its checkpoint.
 
     Raises:
