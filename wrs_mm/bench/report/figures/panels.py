@@ -40,7 +40,7 @@ def panel_figure(title: str, stages: Sequence[str], quantities: Sequence[Quantit
 
     Args:
         title: What is drawn.
-        stages: Those of the network.
+        stages: Those of the network, or one without a name.
         quantities: One or two.
     """
     traces = []
@@ -106,8 +106,9 @@ class _Grid:
 
     @property
     def _panel(self) -> int:
-        """Height in pixels."""
-        return 105 if self.narrow else 150
+        """Height in pixels; a panel as wide as the page is higher."""
+        height = 105 if self.narrow else 150
+        return height if len(self.stages) > 1 else height * 3 // 2
 
     @property
     def _inner(self) -> int:
@@ -165,7 +166,8 @@ class _Grid:
         """The stages' names, and those of quantities where no axis has them."""
         for s, stage in enumerate(self.stages):
             across, up = self._domain(0, s)
-            yield heading(text(stage), across[0], up[1])
+            if stage:
+                yield heading(text(stage), across[0], up[1])
         if self._paired:
             for q, quantity in enumerate(self.quantities):
                 across, up = self._domain(q, 0)
