@@ -39,7 +39,7 @@ def test_an_arm_has_its_seeds_their_mean_and_its_edge_in_each_panel():
     assert (one["y"], other["y"], mean["y"], edge["y"]) == ([1.0, 3.0], [3.0], [2.0, 3.0], [2.0, 2.0])
     assert [trace["y"][0] for trace in sphere] == [4.0, 8.0, 6.0, 2.0]
     assert edge["line"]["dash"] == "dash" and "dash" not in mean["line"]
-    assert [trace["name"] for trace in content["data"] if trace["showlegend"]] == ["wd", "wd: edge"]
+    assert [trace["name"] for trace in content["data"] if trace["showlegend"]] == ["wd"]
     layout = content["layout"]
     assert [layout[axis]["title"]["text"] for axis in ("yaxis", "yaxis2")] == [
         "sharpness",
@@ -74,11 +74,11 @@ def test_what_is_not_positive_is_off_a_logarithmic_axis():
 
 def test_the_table_says_how_sharp_and_how_near_to_the_edge():
     runs = [measured("wd", seed, entry(1200, sharpness=3.0 + seed, sphere=None)) for seed in range(2)]
-    runs.append(measured("adamw", 0, entry(8, sharpness=123.4, stable=None)))
-    wd, adam = sharpness_table(last_sharpness(runs)).rows
+    runs.append(measured("adamw", 0, entry(8, sharpness=12345.6, stable=None)))
+    wd, adam = sharpness_table("r", last_sharpness(runs)).rows
     # The geometric mean of 3 / 2 and 4 / 2.
     assert [cell.text for cell in wd.cells] == ["wd", "1,200", "2", "3.5 ± 0.71", "1.73", "–", "–"]
-    assert [cell.text for cell in adam.cells] == ["adamw", "8", "1", "123 ± –", "–", "1 ± –", "0.50"]
+    assert [cell.text for cell in adam.cells] == ["adamw", "8", "1", "12,300 ± –", "–", "1 ± –", "0.50"]
 
 
 @pytest.fixture(scope="module")

@@ -80,12 +80,10 @@ class SharpnessSection(NamedTuple):
     """How sharp the loss of one recipe was.
 
     Attributes:
-        title: The recipe.
         figure: Over training; None where nothing was positive.
         table: At the last measurement.
     """
 
-    title: str
     figure: Figure | None
     table: Table
 
@@ -157,8 +155,8 @@ class Sections:
         runs = sharp_runs(self._runs)
         if not runs:
             return None
-        figure = sharpness_figure(f"{self.title}: sharpness", runs, self._palette)
-        return SharpnessSection(self.title, figure, sharpness_table(last_sharpness(runs)))
+        figure = sharpness_figure(f"{self.title}: sharpness and the edge of stability", runs, self._palette)
+        return SharpnessSection(figure, sharpness_table(self.title, last_sharpness(runs)))
 
     def classes(self) -> list[Figure]:
         """Differences to the baseline class by class, of each kind of prediction."""

@@ -76,7 +76,8 @@ class _Grid:
     """Where panels stand.
 
     On a screen a row is a quantity, and more than eight stages stand in several rows. On a phone a column
-    is a quantity and a row a stage; of a single quantity two stages stand side by side.
+    is a quantity and a row a stage; of a single quantity two stages stand side by side. A single stage has
+    the whole width.
     """
 
     stages: Sequence[str]
@@ -86,12 +87,12 @@ class _Grid:
     @property
     def _paired(self) -> bool:
         """Whether each quantity has a column of its own."""
-        return self.narrow and len(self.quantities) == 2
+        return self.narrow and len(self.quantities) == 2 and len(self.stages) > 1
 
     @property
     def _columns(self) -> int:
         rows = math.ceil(len(self.stages) / _MOST_COLUMNS)
-        return 2 if self.narrow else math.ceil(len(self.stages) / rows)
+        return min(2, len(self.stages)) if self.narrow else math.ceil(len(self.stages) / rows)
 
     def _place(self, quantity: int, stage: int) -> tuple[int, int]:
         """Row and column of a panel."""

@@ -53,5 +53,7 @@ def _seed(arm: str, mark: Mark) -> Callable[[Curve], list[Any]]:
 
 def _edge(arm: str, mark: Mark) -> Callable[[Curve], list[Any]]:
     points = {"color": mark.color, "symbol": f"{mark.symbol}-open", "size": 6, "maxdisplayed": 6}
-    style = {"mode": "lines+markers", "line": {"color": mark.color, "width": 1, "dash": "dash"}}
-    return lambda curve: [line_trace(arm, curve, **style, marker=points, name=f"{text(arm)}: edge")]
+    line = {"color": mark.color, "width": 1, "dash": "dash"}
+    # The legend has room for arms, and says of each what its symbol is.
+    style = {"mode": "lines+markers", "line": line, "marker": points, "showlegend": False}
+    return lambda curve: [line_trace(arm, curve, **style, name=f"{text(arm)}: edge")]

@@ -10,8 +10,13 @@ from wrs_mm.bench.report.tables.base import Column, Row, Table, TableCell, ratio
 from wrs_mm.bench.statistics.sharpness import SPACES, LastSharpness
 
 
-def sharpness_table(rows: Sequence[LastSharpness]) -> Table:
-    """Arm by arm, at the last measurement."""
+def sharpness_table(where: str, rows: Sequence[LastSharpness]) -> Table:
+    """Arm by arm, at the last measurement.
+
+    Args:
+        where: The recipe.
+        rows: Its arms.
+    """
     columns = [
         Column("arm"),
         Column("updates", numeric=True),
@@ -20,7 +25,7 @@ def sharpness_table(rows: Sequence[LastSharpness]) -> Table:
     for space in SPACES:
         columns += [Column(space.name, numeric=True), Column("over its edge", numeric=True, joined=True)]
     return Table(
-        "Sharpness at the last measurement",
+        f"{where}: sharpness at the last measurement",
         "Mean ± standard deviation over the seeds that have measured after as many updates as any of their "
         "arm's. Over its edge: geometric mean of sharpness ÷ edge of stability at that moment's learning "
         "rate; 95 % interval over seeds from three on.",
@@ -36,6 +41,14 @@ def _cells(one: LastSharpness) -> list[TableCell]:
         TableCell(str(one.seeds), one.seeds),
     ]
     for (mean, sd), ratio in zip(one.values, one.ratios, strict=True):
-        text = NONE if math.isnan(mean) else f"{mean:.3g} ± {NONE if math.isnan(sd) else format(sd, '.2g')}"
+        text = NONE if math.isnan(mean) else f"{_digits(mean, 3)} ± {_digits(sd, 2)}"
         cells += [TableCell(text, mean), ratio_cell(ratio)]
     return cells
+
+
+def _digits(value: float, count: int) -> str:
+    """So many of them, ``0.0123`` and ``98,700``: a column goes over powers of ten, and is compared."""
+    if math.isnan(value):
+        return NONE
+    rounded = f"{value:.{count}g}"
+    return f"{float(rounded):,.0f}" if 100 <= abs(value) < 1e7 else rounded
