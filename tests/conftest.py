@@ -13,6 +13,12 @@ with contextlib.suppress(ImportError):
     import submitit  # noqa: F401
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: what is left for the end is short, and all processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running Slurm of two nodes; what ``SLURM_CONF`` has to be to lead to it."""

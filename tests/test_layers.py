@@ -23,14 +23,15 @@ BASE = {"errors", "files", "values", "terminal", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "rescaling": set(),
     "openmmlab": set(),
-    "datasets": {"openmmlab"},
+    "datasets": {"classification", "openmmlab"},
+    "classification": set(),
     "audit": {"rescaling", "openmmlab"},
     "curvature": {"rescaling"},
     "engine": {"rescaling", "curvature"},
     "layers": {"rescaling", "openmmlab"},
     "regularizers": {"engine", "layers", "rescaling"},
     "probe": {"regularizers", "engine", "layers", "audit", "rescaling", "openmmlab", "datasets"},
-    "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets"},
+    "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets", "classification"},
     "cli": {
         "bench",
         "probe",
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "rescale_checkpoint": {"engine", "rescaling", "openmmlab"},
     # Whoever imports the package has everything registered.
-    "__init__": {"engine", "layers", "openmmlab"},
+    "__init__": {"classification", "engine", "layers", "openmmlab"},
     "errors": set(),
     "files": set(),
     "values": set(),

@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh dev
 # A test process for each core, with a thread each: sooner than one with all threads, and repeats exactly.
-# A file stays in one process: its tests share models and data.
+# A file stays in one process: its tests share models and data. tests/conftest.py says in which order files come.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec .venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder "$@"

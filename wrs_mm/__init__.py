@@ -6,10 +6,10 @@ the optimizer wrappers, optimizers and layers with mmengine. It imports neither 
 
 from __future__ import annotations
 
-from wrs_mm import engine, layers
+from wrs_mm import classification, engine, layers
 from wrs_mm.openmmlab import prepare
 
-__all__ = ["__version__", "engine", "layers"]
+__all__ = ["__version__", "classification", "engine", "layers"]
 __version__ = "0.1.0"
 
 prepare()

@@ -33,7 +33,7 @@ MODELS = {
     "InstanceNorm": (
         "mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py", INSTANCE_NORM, 96, 28, 26, 26,
     ),
-    "Swin": ("mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py", FEW_REGIONS, 128, 73, 0, 0),
+    "Swin": ("mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py", FEW_REGIONS, 64, 73, 0, 0),
     "SegFormer": ("mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py", {}, 64, 56, 5, 5),
     "ConvNeXt": (
         "mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py", WITHOUT_LAYER_SCALE, 64,

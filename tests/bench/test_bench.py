@@ -1,7 +1,7 @@
 """Real benchmarks, small ones: a segmentor of mmseg on images of 32 × 32 pixels, in real processes.
 
 Runs are killed, stopped, broken and taken up again through the command line (wrs_mm.bench.commands), as
-a user would.
+a user would. Processes that start as a user's do are in test_kills.py, test_overhead.py and test_wheel.py.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 import torch
-from benches import BENCH, EPOCHS, VALIDATIONS, Bench, weights
+from benches import EPOCHS, VALIDATIONS, Bench, weights
 from commands import PATIENCE
+from forked import ForkedCommand
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +134,7 @@ def test_ctrl_c_stops_every_process_and_the_same_command_continues(bench):
 
 
 def test_workers_end_with_a_harness_that_was_killed(bench):
+    bench.anew = True
     bench.recipe("held", iterations=20, hook="hold_at=10")
     bench.plan("held", regularizers="[wd]")
     process = bench.start("--jobs", "1")
@@ -243,13 +244,8 @@ def test_status_shows_every_run_in_one_line(bench):
     bench.recipe("steady", iterations=10)
     bench.plan("steady")
     bench.run()
-    checked = subprocess.run(
-        [*BENCH, "status", "work"],
-        cwd=bench.folder,
-        capture_output=True,
-        text=True,
-    )
-    rows = [line.split("\t") for line in checked.stdout.splitlines()]
+    printed, _ = ForkedCommand(["bench", "status", "work"], cwd=bench.folder).communicate()
+    rows = [line.split("\t") for line in printed.splitlines()]
     assert [row[:3] for row in rows] == [
         ["steady__none__seed0", "done", "100%"],
         ["steady__wd__seed0", "done", "100%"],

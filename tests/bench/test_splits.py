@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from benches import TEST, VALIDATIONS, Bench, weights
+from commands import PATIENCE
+from forked import start_forked
 from mmengine.config import Config
 
 from wrs_mm.bench.plan.comparison import resolve_arms
@@ -18,6 +18,7 @@ from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Result, config_hash
 from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.runs.worker import main_and_exit
 from wrs_mm.bench.statistics.benchmark import read_benchmark
 
 pytestmark = pytest.mark.slow
@@ -94,13 +95,9 @@ def test_a_trial_measures_test_and_keeps_no_predictions(bench, monkeypatch):
         spec=spec, task="segmentation", dataset="data", config_hash=config_hash(arm.config.to_dict())
     )
     run.prepare(identity, Config(arm.config.to_dict()).pretty_text)
-    helpers = str(Path(__file__).parents[1] / "helpers")
-    code = (
-        f"import sys; sys.path.insert(0, {helpers!r}); from pathlib import Path; "
-        "from wrs_mm.bench.runs.worker import main; sys.exit(main(Path('trial')))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = start_forked(main_and_exit, (Path("trial"),))
+    process.join(PATIENCE)
+    assert process.exitcode == 0
     result = run.result()
     assert isinstance(result, Result) and result.test.keys() == result.metrics.keys()
     assert result.predictions is None and not (run.folder / "predictions").exists()

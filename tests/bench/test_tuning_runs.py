@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from benches import EPOCHS, TEST, VALIDATIONS, Bench
-from commands import Command, wait_until
+from commands import Spoken, wait_until
 from kills import without_times
 
 from wrs_mm.bench.plan.expansion import expand
@@ -45,7 +45,7 @@ def _finals(work: Path) -> list[RunSpec]:
     return [spec for spec in WorkDir(work).specs() if spec.trial is None]
 
 
-def _end(process: Command) -> str:
+def _end(process: Spoken) -> str:
     out, err = process.communicate()
     assert process.returncode == 0, out + err
     return out

@@ -9,8 +9,13 @@ import pytest
 from wrs_mm.cli import data, main
 
 
-@pytest.mark.parametrize("dataset", ["mini", "real", "standin"])
-@pytest.mark.parametrize("words", [["data", "make"], ["data"]])
+@pytest.mark.parametrize(
+    ("words", "dataset"),
+    [
+        *((["data", "make"], name) for name in data.MAKERS),
+        *((["data"], n) for n in ("mini", "real", "standin")),
+    ],
+)
 def test_each_set_is_made_below_the_root_and_its_folders_are_printed(
     dataset: str, words: list[str], monkeypatch, capsys
 ):

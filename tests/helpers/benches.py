@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from commands import Command, wait_until
+from commands import Command, Spoken, wait_until
+from forked import ForkedCommand
 
 from wrs_mm.bench.runs.records import Result
 
@@ -91,10 +92,17 @@ baseline: wd
 
 
 class Bench:
-    """A folder with data, recipes, a plan and a work dir, and the command that runs it."""
+    """A folder with data, recipes, a plan and a work dir, and the command that runs it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        anew: Whether the command and the process that runs are forked from start as a user's do, which takes
+            a quarter of a minute; else they are forks of a process that has imported everything.
+    """
+
+    def __init__(self, folder: Path, anew: bool = False) -> None:
         self.folder = folder
+        self.anew = anew
         generator = np.random.default_rng(0)
         for split, count in (("data", 4), ("data/test", 6)):
             for name in ("images", "labels"):
@@ -129,13 +137,13 @@ class Bench:
         """Have runs wait there (again)."""
         (self.folder / "go").unlink(missing_ok=True)
 
-    def start(self, *extra: str, work_dir: str | Path = "work") -> Command:
+    def start(self, *extra: str, work_dir: str | Path = "work") -> Spoken:
         paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        return Command(
-            [*BENCH, "run", "plan.yaml", "--work-dir", str(work_dir), *extra],
-            cwd=self.folder,
-            environment={"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-        )
+        environment = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        arguments = ["run", "plan.yaml", "--work-dir", str(work_dir), *extra]
+        if self.anew:
+            return Command([*BENCH, *arguments], cwd=self.folder, environment=environment)
+        return ForkedCommand(["bench", *arguments], cwd=self.folder, environment=environment)
 
     def run(self, *extra: str, status: int = 0, work_dir: str | Path = "work") -> str:
         """Run to the end and return stdout and stderr."""
@@ -157,7 +165,7 @@ class Bench:
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
     def wait_for_checkpoint(
-        self, process: Command, name: str, iteration: int, work_dir: str | Path = "work"
+        self, process: Spoken, name: str, iteration: int, work_dir: str | Path = "work"
     ) -> None:
         """Wait until a run has done so many updates and has the checkpoint of the last of them."""
         checkpoint = self.run_folder(name, work_dir) / f"iter_{iteration}.pth"

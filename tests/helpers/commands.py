@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -24,34 +24,14 @@ PATIENCE = 600.0
 """Seconds after which a command hangs; a loaded machine is no reason to give up sooner."""
 
 
-class Command(subprocess.Popen[str]):
-    """A command that leads a process group of its own, and whose output is collected as it comes.
+class Spoken:
+    """What a command says, and where it stands when it hangs: of commands however they are started."""
 
-    Args:
-        arguments: The program and its arguments.
-        cwd: Where it runs.
-        environment: Variables beside those of this process.
-    """
-
-    def __init__(
-        self, arguments: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
-        # Python's processes answer SIGABRT with the lines that they stand at.
-        variables = {**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})}
-        with _ctrl_c_is_heard():
-            super().__init__(
-                arguments,
-                cwd=cwd,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-        assert self.stdout is not None and self.stderr is not None
-        self._out, self._err = _Reader(self.stdout), _Reader(self.stderr)
+    args: Any
+    pid: int
+    returncode: int | None
+    _out: Reader
+    _err: Reader
 
     def communicate(self, input: None = None, timeout: float | None = PATIENCE) -> tuple[str, str]:
         """Wait until the command has ended and nothing that it started holds its output any more.
@@ -69,6 +49,10 @@ class Command(subprocess.Popen[str]):
             reader.join(max(0.1, end - time.monotonic()))
             assert not reader.is_alive(), f"something that it started lives on: {self.args}\n{self.said()}"
         return self._out.text(), self._err.text()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; raises ``subprocess.TimeoutExpired``."""
+        raise NotImplementedError
 
     def printed(self) -> str:
         """What the command has written to stdout so far."""
@@ -98,7 +82,39 @@ class Command(subprocess.Popen[str]):
         return self.said()
 
 
-class _Reader(threading.Thread):
+class Command(Spoken, subprocess.Popen[str]):
+    """A command that leads a process group of its own, and whose output is collected as it comes.
+
+    Args:
+        arguments: The program and its arguments.
+        cwd: Where it runs.
+        environment: Variables beside those of this process.
+    """
+
+    wait = subprocess.Popen.wait
+
+    def __init__(
+        self, arguments: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        # Python's processes answer SIGABRT with the lines that they stand at.
+        variables = {**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})}
+        with _ctrl_c_is_heard():
+            super().__init__(
+                arguments,
+                cwd=cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        assert self.stdout is not None and self.stderr is not None
+        self._out, self._err = Reader(self.stdout), Reader(self.stderr)
+
+
+class Reader(threading.Thread):
     """Reads a pipe to its end."""
 
     def __init__(self, pipe: IO[str]) -> None:
@@ -129,7 +145,7 @@ def _ctrl_c_is_heard() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def finish(command: Command, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+def finish(command: Spoken, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Wait for a command, whatever its end is."""
     out, err = command.communicate(timeout=timeout)
     return subprocess.CompletedProcess(command.args, command.returncode, out, err)
@@ -140,7 +156,7 @@ def succeed(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, f"{done.args}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
 
 
-def succeed_together(*commands: Command, patience: float = PATIENCE) -> None:
+def succeed_together(*commands: Spoken, patience: float = PATIENCE) -> None:
     """Hold that commands which wait for each other all end with status 0.
 
     The first that fails ends the others, which would wait for it, and is shown.
@@ -190,7 +206,7 @@ def held_port() -> Iterator[str]:
         yield str(holder.getsockname()[1])
 
 
-def wait_until(reached: Callable[[], bool], command: Command, what: str, patience: float = PATIENCE) -> None:
+def wait_until(reached: Callable[[], bool], command: Spoken, what: str, patience: float = PATIENCE) -> None:
     """Wait until something is so while a command runs; fail where it ends first or never gets there.
 
     Args:

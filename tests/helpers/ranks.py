@@ -1,6 +1,6 @@
 """Run by test_ranks under torchrun: RTMDet on two processes, whose first batches differ as they can.
 
-Its argument is a target_schedule of weight rescaling, ``rotational`` or ``projection``.
+Its arguments are target_schedules of weight rescaling, ``rotational`` or ``projection``: a training for each.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ def method(model: torch.nn.Module, optimizer: torch.optim.Optimizer, name: str) 
     return WeightRescaler(model, optimizer, target_schedule=name)
 
 
-def main() -> None:
-    dist.init_process_group("gloo")
+def train(name: str) -> None:
     rank = dist.get_rank()
     model = build_model(load_config("mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-2)
-    rescaler = method(model, optimizer, sys.argv[1])
+    rescaler = method(model, optimizer, name)
     for step in range(3):
         batch = random_batch(model, size=(64, 64), seed=10 * step + rank, empty="all" if rank else False)
         with rescaler.observing():
@@ -56,10 +55,15 @@ def main() -> None:
     both = [torch.empty_like(factors) for _ in range(2)]
     dist.all_gather(both, factors)
     if rank == 0:
-        print("equal factors:", torch.equal(*both), "moved:", bool((factors != 1).all()))
-        print("equal weights:", torch.equal(*gathered), "equal sets:", names[0] == names[1], len(names[0]))
+        print(
+            f"{name}:",
+            *("equal factors:", torch.equal(*both), "moved:", bool((factors != 1).all())),
+            *("equal weights:", torch.equal(*gathered), "equal sets:", names[0] == names[1], len(names[0])),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    dist.init_process_group("gloo")
+    for schedule in sys.argv[1:]:
+        train(schedule)
     end_process(0)

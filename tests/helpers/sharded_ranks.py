@@ -1,6 +1,7 @@
 """Run by test_sharded_training under torchrun: fully_shard and DDP train the same network on two processes.
 
-Its arguments are a folder for checkpoints and the options of WeightRescaler as a Python dict.
+Its arguments are a folder for checkpoints and, for each comparison, the options of WeightRescaler as a Python
+dict.
 """
 
 from __future__ import annotations
@@ -98,9 +99,7 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     )
 
 
-def main() -> None:
-    folder, options = Path(sys.argv[1]), ast.literal_eval(sys.argv[2])
-    dist.init_process_group("gloo")
+def compare(folder: Path, options: dict[str, Any]) -> None:
     reference = Training(replicated(), options)
     reference.train(range(STEPS))
     before = apart(Training(replicated(), options).tensors(), reference.tensors())
@@ -125,14 +124,16 @@ def main() -> None:
         dist.all_gather_object(both, [name for name, fact in facts.items() if not fact])
         if dist.get_rank() == 0:
             print(
-                f"boundaries {boundaries}: {len(names)} weights, apart by {same:.1e}, wrong:",
+                f"{options} boundaries {boundaries}: {len(names)} weights, apart by {same:.1e}, wrong:",
                 *both,
                 flush=True,
             )
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    dist.init_process_group("gloo")
+    for argument in sys.argv[2:]:
+        compare(Path(sys.argv[1]), ast.literal_eval(argument))
+    dist.barrier()
+    dist.destroy_process_group()
     end_process(0)

@@ -1,12 +1,10 @@
 """Run by test_sync_bn under torchrun: MMSyncBN on two processes is BN on both batches together.
 
-Its argument says what the second process has: a batch as large as the first's («equal»), or none («empty»),
-for which mmcv has the mode that counts images.
+The second process has a batch as large as the first's («equal»), then none («empty»), for which mmcv has the
+mode that counts images.
 """
 
 from __future__ import annotations
-
-import sys
 
 import torch
 import torch.distributed as dist
@@ -18,7 +16,6 @@ from wrs_mm.openmmlab.distributed import end_process
 
 
 def main(case: str) -> None:
-    dist.init_process_group("gloo")
     from mmcv.ops import SyncBatchNorm
 
     rank = dist.get_rank()
@@ -42,11 +39,13 @@ def main(case: str) -> None:
         torch.testing.assert_close(x.grad, y.grad[mine])
         torch.testing.assert_close(ours.weight.grad * batches, theirs.weight.grad)
         torch.testing.assert_close(ours.bias.grad * batches, theirs.bias.grad)
-    print(f"rank {rank}: as one process", flush=True)
-    dist.barrier()
-    dist.destroy_process_group()
+    print(f"{case}, rank {rank}: as one process", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    dist.init_process_group("gloo")
+    for case in ("equal", "empty"):
+        main(case)
+    dist.barrier()
+    dist.destroy_process_group()
     end_process(0)

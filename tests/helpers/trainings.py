@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from forked import start_forked
 from launching import has_ended
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -52,24 +52,16 @@ def _train(config: Path, work_dir: Path, hold_at: int | None, options: Mapping[s
     train(read, work_dir=work_dir, **options)
 
 
-def _start(config: Path, work_dir: Path, hold_at: int | None, options: Mapping[str, Any]) -> BaseProcess:
-    context = torch.multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wrs_mm.bench.executors.preloaded"])
-    process = context.Process(target=_train, args=(config, work_dir, hold_at, options))
-    process.start()
-    return process
-
-
 def train(config: Path, work_dir: Path, **options: Any) -> None:
     """Train to the end; ``options`` as of :func:`wrs_mm.openmmlab.training.train`."""
-    process = _start(config, work_dir, None, options)
+    process = start_forked(_train, (config, work_dir, None, options))
     process.join(_PATIENCE)
     assert process.exitcode == 0
 
 
 def train_killed(config: Path, work_dir: Path, kill_at: int, **options: Any) -> None:
     """Train until after an update, kill with signal 9, and go on to the end."""
-    process = _start(config, work_dir, kill_at, options)
+    process = start_forked(_train, (config, work_dir, kill_at, options))
     end = time.monotonic() + _PATIENCE
     while not (work_dir / "held").exists():
         assert process.is_alive(), f"ended with {process.exitcode} before update {kill_at}"

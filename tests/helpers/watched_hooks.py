@@ -18,7 +18,8 @@ class BenchTestHook(Hook):
     """Slows a run down, and breaks it at one iteration.
 
     Args:
-        seconds: Wait in each iteration, so that a test can reach into the middle of a run.
+        seconds: Wait in each iteration, so that a test can reach into the middle of a run, until it lets go
+            of the runs (``hold_at``).
         break_at: Before this iteration, counted from 0, something happens.
         how: ``diverge`` (in a loss), ``nowhere`` (where deformable convolutions sample), ``overflow``
             (weights of which the model then makes a crash), ``crash``, ``kill`` (in the validation after it,
@@ -33,7 +34,8 @@ class BenchTestHook(Hook):
         self.seconds, self.break_at, self.how, self.hold_at = seconds, break_at, how, hold_at
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        time.sleep(self.seconds)
+        if self.seconds and not os.path.exists("go"):
+            time.sleep(self.seconds)
         while runner.iter == self.hold_at and not os.path.exists("go"):
             time.sleep(0.05)
         if runner.iter != self.break_at:

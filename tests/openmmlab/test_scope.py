@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.config.utils import _get_external_cfg_path
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.carried import carried
@@ -39,6 +40,24 @@ def test_other_bases_are_found_as_before(tmp_path: Path) -> None:
     assert (read.own, read.optim_wrapper.type) == (1, "WRSOptimWrapper")
     by_toolbox = Config.fromfile(write(tmp_path / "c.py", "'mmdet::_base_/schedules/schedule_1x.py'"))
     assert by_toolbox.optim_wrapper.optimizer.lr == 0.02
+
+
+def test_where_a_toolbox_has_a_base_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def find(package: str, path: str) -> str:
+        asked.append(path)
+        return _get_external_cfg_path(package, path)
+
+    monkeypatch.setattr("mmengine.config.config._get_external_cfg_path", find)
+    name = "fcos/fcos_r50-caffe_fpn_gn-head-center_1x_coco.py"
+    bases = [f"'mmdet::{name}'", f"['mmdet::{name}', './own.py']"]
+    (tmp_path / "own.py").write_text("own = 1\n")
+    first, second = (Config.fromfile(write(tmp_path / "config.py", base)).to_dict() for base in bases)
+    assert asked == [name]
+    assert second.pop("own") == 1 and second == first and first["model"]["type"] == "FCOS"
 
 
 def test_a_name_that_does_not_exist_is_named_with_what_is_close(tmp_path: Path) -> None:

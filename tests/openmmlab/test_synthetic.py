@@ -129,7 +129,9 @@ def test_labels_of_a_segmentor_are_its_classes_or_ignored() -> None:
 def test_only_detectors_and_segmentors_get_a_batch() -> None:
     model = nn.Linear(1, 1)
     model.data_preprocessor = nn.Identity()
-    with pytest.raises(ConfigError, match="Linear is neither a detector of mmdet nor a segmentor of mmseg"):
+    with pytest.raises(
+        ConfigError, match="Linear is no detector of mmdet, no segmentor of mmseg and no classifier"
+    ):
         random_batch(model)
 
 

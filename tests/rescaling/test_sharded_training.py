@@ -16,17 +16,24 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What two processes say of each of the options, one after the other."""
+    script = Path(__file__).parents[1] / "helpers" / "sharded_ranks.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    folder = str(tmp_path_factory.mktemp("checkpoints"))
+    done = run([*command, str(script), folder, *map(repr, OPTIONS)], cwd=script.parent)
+    succeed(done)
+    return done.stdout.splitlines()
+
+
 @pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: options.get("granularity", "filter"))
 def test_two_processes_that_hold_parts_train_as_two_that_hold_all(
-    tmp_path: Path, options: dict[str, Any]
+    printed: list[str], options: dict[str, Any]
 ) -> None:
     """In float64, to rounding; also with a unit of fully_shard for each layer."""
-    script = Path(__file__).parents[1] / "helpers" / "sharded_ranks.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = run([*command, str(script), str(tmp_path), repr(options)], cwd=script.parent)
-    succeed(done)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("boundaries")]
-    assert len(lines) == 2 and all(line.endswith("wrong: [] []") for line in lines), lines
+    lines = [line for line in printed if line.startswith(f"{options} boundaries")]
+    assert len(lines) == 2 and all(line.endswith("wrong: [] []") for line in lines), printed
     assert all(f": {5 if options else 4} weights" in line for line in lines)

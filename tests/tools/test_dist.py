@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 
 import pytest
@@ -106,7 +107,10 @@ def test_interrupted_and_killed_and_resumed_is_as_if_nothing_had_happened(
 
 def test_two_processes_measure_of_a_segmentor_what_one_does(here: Folder, trained: str) -> None:
     checkpoint = f"{trained}/iter_6.pth"
-    succeed(here.run("dist_test.sh", here.segmentor, checkpoint, "2", "--work-dir", "test segmentor"))
+    options = ["--work-dir", "test segmentor", "--out", "images.pkl"]
+    succeed(here.run("dist_test.sh", here.segmentor, checkpoint, "2", *options))
+    # Of five images one process has three, the other two.
+    assert len(pickle.loads((here.path / "images.pkl").read_bytes())) == 5
     measured = written_metrics(here.path / "test segmentor")
     assert measured["mIoU"] > 0
     assert measured == one_process_measures(here.segmentor, checkpoint)

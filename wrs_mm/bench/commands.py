@@ -39,6 +39,8 @@ from wrs_mm.errors import EXIT_INTERRUPTED, PlanError
 from wrs_mm.files import write_text
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from wrs_mm.bench.report.files import Report
 
 _BROKEN = (Status.FAILED, Status.INTERRUPTED)
@@ -96,10 +98,14 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         if undone:
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
+        bases: dict[str, Config] = {}
         for arm in arms:
             if arm.spec.recipe in undone:
                 resolve.require_data(arm.config, arm.spec.split)
                 resolve.require_packages(arm.config)
+                bases.setdefault(arm.spec.recipe, arm.base)
+        for base in bases.values():
+            resolve.require_pretrained(base)
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()

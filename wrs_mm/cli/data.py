@@ -15,7 +15,12 @@ from wrs_mm.datasets import tune_split
 from wrs_mm.datasets.check import CHECKS, run_check
 from wrs_mm.errors import DatasetError
 
-MAKERS = {"mini": datasets.render_mini, "real": datasets.fetch_real, "standin": datasets.render_standins}
+MAKERS = {
+    "mini": datasets.render_mini,
+    "shapes": datasets.render_shapes,
+    "real": datasets.fetch_real,
+    "standin": datasets.render_standins,
+}
 """What makes each of the small datasets: given a folder, it returns those that it made there."""
 
 _ANY_SIZE: dict[str, Any] = {"action": "store_true", "help": "accept a smaller set in the same layout"}
@@ -30,16 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument(
         "dataset",
         choices=MAKERS,
-        help="mini: both tasks, rendered, no network; real: tree crowns and nuclei, fetched through pip; "
-        "standin: rendered, in the exact layout of COCO 2017 and Cityscapes",
+        help="mini: both tasks, rendered, no network; shapes: mini-shapes, to pretrain on, rendered; "
+        "real: tree crowns and nuclei, fetched through pip; "
+        "standin: rendered, in the exact layout of COCO 2017, Cityscapes and ImageNet",
     )
     make.add_argument(
         "--root", type=Path, default=Path("data"), help="folder to write to (default: %(default)s)"
     )
 
-    what = "is COCO 2017 or Cityscapes complete, and laid out as the recipes expect?"
+    what = "is COCO 2017, Cityscapes or ImageNet complete, and laid out as the recipes expect?"
     check = actions.add_parser("check", help=what, description=what)
-    check.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
+    check.add_argument(
+        "name",
+        metavar="{coco,cityscapes,imagenet}",
+        choices=CHECKS,
+        help="which one; imagenet, with --any-size: any images in a folder for each class",
+    )
     check.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     check.add_argument("--any-size", **_ANY_SIZE)
     check.add_argument(
@@ -55,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split = actions.add_parser(
         "split", help=what, description=f"{what}; prints what a plan needs to use them"
     )
-    split.add_argument("name", metavar="{coco,cityscapes}", choices=CHECKS, help="which one")
+    split.add_argument("name", metavar="{coco,cityscapes}", choices=tune_split.DATASETS, help="which one")
     split.add_argument("folder", metavar="ROOT", type=Path, help="what the recipes call data_root")
     split.add_argument("--any-size", **_ANY_SIZE)
 

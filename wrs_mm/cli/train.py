@@ -39,6 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from this checkpoint; without a name, from the last good one in the work dir",
     )
     parser.add_argument(
+        "--pretrained",
+        metavar="CHECKPOINT",
+        help="start the backbone from this checkpoint, of a backbone or of a model that has one",
+    )
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="train although most of a pretrained backbone did not match its checkpoint",
+    )
+    parser.add_argument(
         "--unprotected",
         action="store_true",
         help="train as OpenMMLab does: killed and resumed, it is another training",

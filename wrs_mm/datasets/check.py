@@ -1,4 +1,4 @@
-"""Is COCO or Cityscapes complete on this disk, and laid out as the recipes expect?
+"""Is COCO, Cityscapes or ImageNet complete on this disk, and laid out as the recipes expect?
 
 Finds what usually goes wrong before a training of days finds it, and says what to do about it.
 """
@@ -12,14 +12,22 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wrs_mm.datasets import check_cityscapes, check_coco
+from wrs_mm.datasets import check_cityscapes, check_coco, check_imagenet
 from wrs_mm.datasets.finding import Finding
 from wrs_mm.errors import DatasetError
 
-CHECKS = {"coco": check_coco.check_coco, "cityscapes": check_cityscapes.check_cityscapes}
+CHECKS = {
+    "coco": check_coco.check_coco,
+    "cityscapes": check_cityscapes.check_cityscapes,
+    "imagenet": check_imagenet.check_imagenet,
+}
 """The datasets that can be checked."""
 
-_FOLDERS = {"coco": check_coco.FOLDERS, "cityscapes": check_cityscapes.FOLDERS}
+_FOLDERS = {
+    "coco": check_coco.FOLDERS,
+    "cityscapes": check_cityscapes.FOLDERS,
+    "imagenet": check_imagenet.FOLDERS,
+}
 
 
 def check(dataset: str, root: Path, any_size: bool = False, count: int = 100, seed: int = 0) -> list[Finding]:
@@ -39,7 +47,8 @@ def check(dataset: str, root: Path, any_size: bool = False, count: int = 100, se
         what = "is not a folder" if root.exists() else "does not exist"
         raise DatasetError(f"{root} {what}; give the folder that the recipes call data_root")
     folders = _FOLDERS[dataset]
-    if root.resolve().name in folders and not any((root / folder).is_dir() for folder in folders):
+    parts = [path for folder in folders for path in (root / folder, root / f"{folder}.zip")]
+    if root.resolve().name in folders and not any(path.exists() for path in parts):
         raise DatasetError(f"{root} is a part of the dataset; give the folder above it")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wrs_mm.classification.class_folders import packed
 from wrs_mm.datasets import mini, real, staging, tune_split
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import evaluator_configs
@@ -13,8 +14,10 @@ from wrs_mm.openmmlab.configs import evaluator_configs
 _MAKERS = {
     "mini-coco": ("wrs-mm data make mini", mini.VERSION),
     "mini-cityscapes": ("wrs-mm data make mini", mini.VERSION),
+    "mini-shapes": ("wrs-mm data make shapes", mini.VERSION),
     "standin-coco": ("wrs-mm data make standin", mini.VERSION),
     "standin-cityscapes": ("wrs-mm data make standin", mini.VERSION),
+    "standin-imagenet": ("wrs-mm data make standin", mini.VERSION),
     "real-neon": ("wrs-mm data make real", real.VERSION),
     "real-nuclei": ("wrs-mm data make real", real.VERSION),
 }
@@ -39,7 +42,7 @@ def require_dataset(cfg: Mapping[str, Any], splits: Iterable[str] = SPLITS) -> N
         ours = next((part for part in path.parts if part in _MAKERS), None)
         if ours:
             _require_ours(path, ours)
-        elif not path.exists():
+        elif not _is_there(path):
             command = tune_split.remedy(path)
             remedy = (
                 f"run `{command}`" if command else "correct data_root in the config or put the data there"
@@ -57,8 +60,13 @@ def _require_ours(path: Path, name: str) -> None:
     # Scores on other images than those of this version would stand in one table with them.
     if manifest.get("name") == name and manifest.get("version") != version:
         raise DatasetError(f"{folder} was made by another version of wrs-mm; run `{command}`")
-    if not path.exists():
+    if not _is_there(path):
         raise DatasetError(f"dataset not found: {path} does not exist; run `{command}`")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file or folder exists, or a zip file in a folder's place."""
+    return path.exists() or packed(path) is not None
 
 
 def with_remedy(error: DatasetError) -> DatasetError:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrs_mm.datasets import mini_detection, mini_segmentation, staging
+from wrs_mm.datasets import mini_detection, mini_segmentation, mini_shapes, staging
 
 VERSION = 4
 """Raise it with every change to what a set holds: older sets are then brought up to date."""
@@ -36,6 +36,19 @@ def render_mini(root: Path, seed: int = 0) -> list[Path]:
         rendering.write(Path(root), seed)
         for rendering in (detection, scenes("mini-cityscapes", mini_segmentation.CITIES))
     ]
+
+
+def render_shapes(root: Path, seed: int = 0) -> list[Path]:
+    """Render mini-shapes below ``root``, as :func:`render_mini` does its sets; it takes longer than they do.
+
+    Returns:
+        Its folder, alone in a list.
+
+    Raises:
+        DatasetError: If a folder of that name holds something else.
+    """
+    shapes = Rendering("mini-shapes", mini_shapes.render_split, mini_shapes.split_files, mini_shapes.SPLITS)
+    return [shapes.write(Path(root), seed)]
 
 
 @dataclass(frozen=True)

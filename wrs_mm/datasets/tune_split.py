@@ -21,6 +21,9 @@ from wrs_mm.datasets import check_cityscapes, check_coco
 from wrs_mm.datasets.images import decode, list_files
 from wrs_mm.errors import DatasetError
 
+DATASETS = ("coco", "cityscapes")
+"""Those that can be parted."""
+
 COCO_IMAGES = 5000
 """How many images of train2017 are to tune on: as many as val2017 has."""
 

@@ -17,12 +17,13 @@ def prepare() -> None:
     """Make the OpenMMLab packages work here, without importing a toolbox.
 
     mmcv gets its operators, mmengine loads checkpoints under ``weights_only`` and writes them
-    whole, launches on CPUs, knows the hooks that protect a training, and finds our configs as ``wrs_mm::…``;
-    what is broken in a toolbox is mended.
+    whole, lays a config out once, launches on CPUs, knows the hooks that protect a training, and finds our
+    configs as ``wrs_mm::…``; what is broken in a toolbox is mended.
     May be called any number of times.
     """
     import wrs_mm.openmmlab.protection  # noqa: F401
     from wrs_mm.openmmlab.checkpoints import load_safely, save_atomically
+    from wrs_mm.openmmlab.config_layout import lay_out_once
     from wrs_mm.openmmlab.distributed import launch_on_cpu
     from wrs_mm.openmmlab.mmcv_ops import provide_mmcv_ext
     from wrs_mm.openmmlab.scope import know_own_scope
@@ -34,5 +35,6 @@ def prepare() -> None:
     load_safely()
     save_atomically()
     launch_on_cpu()
+    lay_out_once()
     know_own_scope()
     fix_toolboxes()

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
+_TOOLBOXES = ("mmpretrain",)
+"""Packages with configs that go with wrs_mm, and that nobody has to install."""
+
+
 def load_config(source: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and everything that it inherits from.
 
@@ -81,7 +85,8 @@ def config_path(source: str | Path) -> Path:
         return path
     spec = importlib.util.find_spec(scope) if scope.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"config {source}: no package {scope!r} is installed")
+        install = f": pip install {scope}" if scope in _TOOLBOXES else ""
+        raise ConfigError(f"config {source}: no package {scope!r} is installed{install}")
     own = scope == SCOPE
     root = carried("configs") if own else Path(spec.submodule_search_locations[0]) / ".mim" / "configs"
     path = root / (name if name.endswith(".py") else f"{name}.py")
@@ -111,10 +116,10 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
 
 
 _READ_BESIDE_RUNNER = frozenset(
-    "custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
+    "allow_partial custom_imports model_wrapper_cfg runner_type find_unused_parameters sync_bn compile "
     "activation_checkpointing efficient_conv_bn_eval tta_model tta_pipeline".split()
 )
-"""Keys that mmengine and the toolboxes read from the config without the Runner naming them."""
+"""Keys that mmengine, the toolboxes and wrs_mm read from the config without the Runner naming them."""
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
 from wrs_mm.openmmlab.generators import kept_generators
 from wrs_mm.openmmlab.optional_packages import packages_named
+from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
 from wrs_mm.values import one_line
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Empty",
     "build_model",
+    "local_checkpoints_only",
     "names_pretrained",
     "quiet",
     "random_batch",
@@ -66,6 +68,7 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
     Raises:
         ConfigError: There is no model in the config, it cannot be built, or a package that it needs is not
             installed.
+        CheckpointError: A checkpoint is missing, or most of what it is for did not match it.
     """
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS, DefaultScope
@@ -87,6 +90,7 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
         except (ImportError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
             raise ConfigError(f"the model of {_name(config)} cannot be built: {one_line(error)}") from error
         model = revert_sync_batchnorm(model)
+        check_when_initialized(model, bool(config.get(ALLOW_PARTIAL)))
         with quiet():
             model.init_weights()
     model.train()
@@ -189,13 +193,23 @@ def names_pretrained(description: Any) -> bool:
     Args:
         description: The value of ``model`` in a config.
     """
+    return next(_pretrained(description), None) is not None
+
+
+def local_checkpoints_only(description: Any) -> bool:
+    """Whether a model's description names trained weights, and nothing that would be downloaded."""
+    named = list(_pretrained(description))
+    return bool(named) and not any("://" in str(one) or one is True for one in named)
+
+
+def _pretrained(description: Any) -> Iterator[Any]:
+    """What a model's description names its trained weights by."""
     for node in _dicts(description):
+        yield from filter(None, map(node.get, _NAME_PRETRAINED))
         init = node.get("init_cfg")
-        if any(map(node.get, _NAME_PRETRAINED)) or any(
-            map(_is_pretrained, init if isinstance(init, (list, tuple)) else [init])
-        ):
-            return True
-    return False
+        for entry in init if isinstance(init, (list, tuple)) else [init]:
+            if isinstance(entry, dict) and _is_pretrained(entry):
+                yield entry.get("checkpoint") or True
 
 
 def _drop_pretrained(description: Any) -> None:

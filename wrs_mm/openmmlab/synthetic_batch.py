@@ -1,4 +1,4 @@
-"""Make up a batch for any detector or segmentor, as its toolbox's own pipeline would pack it.
+"""Make up a batch for any detector, segmentor or classifier, as its toolbox's own pipeline would pack it.
 
 The annotations are those that the model's loss reads: boxes and labels, masks, a semantic map, proposals,
 borders. What a head asks for is found in the model, not in its config.
@@ -45,12 +45,12 @@ def random_batch(
     """Make a batch as the data loader of ``model``'s toolbox would.
 
     Args:
-        model: A detector or a segmentor; the annotations are those that its loss reads.
+        model: A detector, a segmentor or a classifier; the annotations are those that its loss reads.
         batch_size: Number of images.
         size: Height and width of each image, in pixels.
         seed: Makes the batch; equal seeds make equal batches.
         empty: Which samples hold no object (in segmentation: only ignored pixels, or only the
-            first class where the loss does not take ignored ones).
+            first class where the loss does not take ignored ones). Every image has a class.
         evaluation: Whether it is for ``val_step``, and not for a step of training.
 
     Returns:
@@ -58,10 +58,13 @@ def random_batch(
         semi-supervised detector, each of them by branch.
 
     Raises:
-        ConfigError: ``model`` is neither a detector nor a segmentor.
+        ConfigError: ``model`` is none of them.
     """
+    from mmengine.structures import BaseDataElement
+
     generator = np.random.default_rng(seed)
-    inputs, samples = [], []
+    inputs: list[torch.Tensor] = []
+    samples: list[Any] = []
     for index in range(batch_size):
         image = generator.integers(0, 256, (_num_channels(model), *size), dtype=np.uint8)
         inputs.append(torch.from_numpy(image))
@@ -70,9 +73,14 @@ def random_batch(
             samples.append(_detection_sample(model, size, generator, index, without))
         elif _is_a(model, "mmseg.models", "BaseSegmentor"):
             samples.append(_segmentation_sample(model, size, generator, index, without))
+        elif _is_a(model, "wrs_mm.classification", "BackboneClassifier"):
+            label = torch.from_numpy(generator.integers(0, model.num_classes, 1))
+            samples.append(BaseDataElement(metainfo=_meta(size, index), gt_label=label))
+        elif _is_a(model, "mmpretrain.models", "BaseClassifier"):
+            samples.append(_mmpretrain_sample(model, size, generator, index))
         else:
             raise ConfigError(
-                f"{type(model).__name__} is neither a detector of mmdet nor a segmentor of mmseg"
+                f"{type(model).__name__} is no detector of mmdet, no segmentor of mmseg and no classifier"
             )
     batch = {"inputs": inputs, "data_samples": samples}
     if not evaluation and _is_a(model, "mmdet.models", "SemiBaseDetector"):
@@ -166,6 +174,15 @@ def _segmentation_sample(
     return sample
 
 
+def _mmpretrain_sample(
+    model: nn.Module, size: tuple[int, int], generator: np.random.Generator, index: int
+) -> Any:
+    from mmpretrain.structures import DataSample
+
+    label = torch.from_numpy(generator.integers(0, _num_classes(model), 1))
+    return DataSample(metainfo=_meta(size, index)).set_gt_label(label)
+
+
 def _random_boxes(count: int, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray[Any, Any]:
     """``count`` boxes (x1, y1, x2, y2) inside the image, a quarter to three quarters its size."""
     height, width = size
@@ -250,7 +267,7 @@ def _weighs_classes(model: nn.Module) -> bool:
 
 
 def _num_classes(model: nn.Module) -> int:
-    """How many labels every head of a segmentor takes."""
+    """How many labels every head of a segmentor, or of a classifier of mmpretrain's, takes."""
     found = [
         module.num_classes
         for name, module in model.named_modules()

@@ -34,6 +34,7 @@ from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
 from wrs_mm.openmmlab.numerics import set_numerics
 from wrs_mm.openmmlab.optional_packages import packages_named
+from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized, start_from
 from wrs_mm.openmmlab.protection.protect import protect_config, protect_runner
 from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 from wrs_mm.values import one_line
@@ -62,6 +63,8 @@ def train(
     auto_scale_lr: bool = False,
     local_rank: int = 0,
     protected: bool = True,
+    pretrained: str | Path | None = None,
+    allow_partial: bool = False,
     check: Callable[[Config], None] | None = None,
 ) -> Runner:
     """Train a config's model to its end.
@@ -81,6 +84,9 @@ def train(
             ``auto_scale_lr`` says.
         local_rank: This process's number on its machine, where the launcher does not set it.
         protected: Whether the training is protected.
+        pretrained: The checkpoint that the backbone starts from, in place of what the config says:
+            :func:`wrs_mm.openmmlab.pretrained.start_from`.
+        allow_partial: Train although most of a pretrained part of the model did not match its checkpoint.
         check: What else to look at, in the config that is trained, before anything is built.
 
     Returns:
@@ -97,6 +103,10 @@ def train(
     for key in ("model", "train_dataloader", "train_cfg", "optim_wrapper"):
         if cfg.get(key) is None:
             raise ConfigError(f"config {_name(config)} has no {key}, which training needs")
+    if pretrained is not None:
+        start_from(cfg, pretrained)
+    if allow_partial:
+        cfg[ALLOW_PARTIAL] = True
     if amp:
         use_amp(cfg)
     check_amp(cfg)
@@ -121,6 +131,7 @@ def train(
         protect_config(cfg)
     with packages_named(cfg), _dataset_errors(cfg):
         runner = _build_runner(cfg)
+        check_when_initialized(runner.model, bool(cfg.get(ALLOW_PARTIAL)))
         set_numerics()
         if protected:
             protect_runner(runner)

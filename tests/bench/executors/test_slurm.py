@@ -90,7 +90,8 @@ def preempt(job: str) -> None:
     subprocess.run(urgent, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("take_back", [requeue, warn, preempt])
+# What an administrator does, requeue, is in the test of two nodes.
+@pytest.mark.parametrize("take_back", [warn, preempt])
 def test_a_job_that_slurm_takes_back_goes_on_from_its_checkpoint(bench: Bench, take_back) -> None:
     work = take_back.__name__
     process = bench.start(*OPTIONS, work_dir=work)

@@ -187,7 +187,7 @@ def test_what_does_not_fit_a_recipe_is_shown_with_its_line(case, configs):
 def test_recipes_that_cannot_be_compared_are_shown_with_their_line(configs, tmp_path):
     broken = {
         "bad": ("model = dict(", "cannot be read"),
-        "pose": (RECIPE.replace("'mmseg'", "'mmpose'"), "default_scope must be mmdet or mmseg"),
+        "pose": (RECIPE.replace("'mmseg'", "'mmpose'"), "default_scope must be mmdet, mmseg or mmpretrain"),
         "blind": (RECIPE.replace("val_evaluator", "other"), "has no validation"),
         "still": (RECIPE.replace("optim_wrapper =", "other ="), "has no 'optim_wrapper'"),
         "apex": (RECIPE.replace("'OptimWrapper'", "'ApexOptimWrapper'"), "cannot stand in for"),

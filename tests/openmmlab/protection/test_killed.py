@@ -46,8 +46,6 @@ KINDS = {"segmentor": (SEGMENTOR, 4), "detector": (DETECTOR, 4)}
 WORKERS = {
     "none": "dict(num_workers=0, persistent_workers=False)",
     "two": "dict(num_workers=2, persistent_workers=False)",
-    "two, persistent": "dict(num_workers=2, persistent_workers=True)",
-    "four": "dict(num_workers=4, persistent_workers=False)",
     "four, persistent": "dict(num_workers=4, persistent_workers=True)",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,12 @@ from wrs_mm.bench.plan.optimizers import RECIPE, with_optimizer
 from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import check_test_split
+from wrs_mm.classification import BackboneClassifier
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.engine.projected import require_timm
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, local_checkpoints_only
 from wrs_mm.regularizers import apply_regularizer, recipe_options
 from wrs_mm.values import type_name
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[str | Path], Config]"
 """How a config is read: :func:`load_config`, or one that reads each file once."""
 
-_TASKS = {"mmdet": "detection", "mmseg": "segmentation"}
+_TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classification"}
 """Task of a config by its ``default_scope``."""
 
 _OPTIMIZER = "optim_wrapper.optimizer"
@@ -90,8 +93,12 @@ def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) ->
 def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
     """A config with everything of a spec but the arm and the seed."""
     config = base_config(spec, source, read)
-    if _scope(config) not in _TASKS:
-        raise Mistake(f"recipe {spec.recipe!r}: default_scope must be mmdet or mmseg", "recipe")
+    if _task(config) is None:
+        raise Mistake(
+            f"recipe {spec.recipe!r}: default_scope must be mmdet, mmseg or mmpretrain, or the model a "
+            f"{BackboneClassifier.__name__}",
+            "recipe",
+        )
     if config.get("val_dataloader") is None or config.get("val_evaluator") is None:
         raise Mistake(f"recipe {spec.recipe!r} has no validation; set val_dataloader and the rest", "recipe")
     if spec.split == "test":
@@ -149,13 +156,39 @@ def require_packages(config: Config) -> None:
     require_timm(config.optim_wrapper.optimizer.type)
 
 
+def require_pretrained(config: Config) -> None:
+    """Check that the model's pretrained parts match their checkpoints, where those are files.
+
+    What would have to be downloaded is looked at by the runs, as each begins.
+
+    Raises:
+        CheckpointError: Most of a part does not, or there is no such file.
+    """
+    if local_checkpoints_only(config.model):
+        with warnings.catch_warnings():
+            # A model's warnings are the runs' to show.
+            warnings.simplefilter("ignore")
+            build_model(config, pretrained=True)
+
+
 def task(config: Config) -> str:
-    """``detection`` or ``segmentation``."""
-    return _TASKS[_scope(config)]
+    """``detection``, ``segmentation`` or ``classification``."""
+    found = _task(config)
+    assert found is not None, "a config that was resolved has one"
+    return found
+
+
+def _task(config: Config) -> str | None:
+    """The task of a config; None where it is of neither toolbox and no classifier."""
+    model = config.get("model") or {}
+    # An arm may have put a builder in the model's place.
+    if type_name(model.get("of") or model.get("type", "")) == BackboneClassifier.__name__:
+        return "classification"
+    return _TASKS.get(_scope(config))
 
 
 def _scope(config: Config) -> str:
-    """``mmdet`` or ``mmseg``; configs in mmengine's new style leave it to the import path of the model."""
+    """``mmdet``, ``mmseg`` or another; a config in the new style leaves it to the path of its model."""
     model = config.get("model", {}).get("type", "")
     path = model if isinstance(model, str) else model.__module__
     return config.get("default_scope") or path.partition(".")[0]

@@ -10,11 +10,12 @@ from typing import Any
 MAIN = {
     "detection": ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50"),
     "segmentation": ("mIoU", "mAcc"),
+    "classification": ("top1", "top5"),
 }
 """The metrics that tables show, by task; those that a recipe does not measure are left out."""
 
 _FRACTION = re.compile(r"(^|_)(mAP|AP\d*|AR)(_|@|\d|$)")
-"""mmdet's AP and AR are fractions of 1; its panoptic quality and all of mmseg's are percent."""
+"""mmdet's AP and AR are fractions of 1; its panoptic quality, all of mmseg's and accuracies are percent."""
 
 
 def in_percent(metrics: Mapping[str, Any], task: str) -> dict[str, float]:
@@ -22,7 +23,7 @@ def in_percent(metrics: Mapping[str, Any], task: str) -> dict[str, float]:
 
     Args:
         metrics: As mmengine's evaluator returns them, e.g. ``{'coco/bbox_mAP': 0.153}``.
-        task: ``detection`` or ``segmentation``.
+        task: ``detection``, ``segmentation`` or ``classification``.
 
     Returns:
         Metrics without the evaluator's prefix, AP, AR, IoU and accuracies in percent, sorted by

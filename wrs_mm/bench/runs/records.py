@@ -85,7 +85,7 @@ class Result(BaseModel):
 
     Attributes:
         status: ``done``, ``diverged``, ``stopped``, ``failed``, ``interrupted`` or ``paused``.
-        task: ``detection`` or ``segmentation``.
+        task: ``detection``, ``segmentation`` or ``classification``.
         dataset: Name of the validation data.
         metrics: Of the last checkpoint on tune, the validation data; AP, AR, IoU and accuracies in percent.
         test: Of the last checkpoint on test, likewise; empty where the run's split is tune.

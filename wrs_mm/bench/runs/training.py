@@ -67,6 +67,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
     from wrs_mm.openmmlab.numerics import set_numerics
+    from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
     from wrs_mm.openmmlab.protection.protect import protect_runner
     from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 
@@ -79,6 +80,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     instrument(config, run.folder, launcher, spec)
     with packages_named(config):
         runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
+        check_when_initialized(runner.model, bool(config.get(ALLOW_PARTIAL)))
         protect_runner(runner)
     set_numerics()
     resume_from_last_good(runner, run.folder)

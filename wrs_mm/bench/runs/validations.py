@@ -74,7 +74,7 @@ class Validations:
             key: The evaluator's metric to go by; None for the task's main one, ``auto`` for the
                 evaluator's first.
             rule: ``greater`` or ``less``.
-            task: ``detection`` or ``segmentation``.
+            task: ``detection``, ``segmentation`` or ``classification``.
         """
         if not self._all:
             return None

@@ -70,7 +70,7 @@ class EvaluatedRun(NamedTuple):
 
     Attributes:
         spec: What it is.
-        task: ``detection`` or ``segmentation``.
+        task: ``detection``, ``segmentation`` or ``classification``.
         evaluations: For boxes, masks or label maps; empty without saved predictions.
     """
 

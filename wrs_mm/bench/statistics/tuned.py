@@ -34,7 +34,7 @@ class ArmTrials:
 
     Attributes:
         spec: One of its trials' runs.
-        task: ``detection`` or ``segmentation``; empty before a run has a result.
+        task: ``detection``, ``segmentation`` or ``classification``; empty before a run has a result.
         choice: The scores of its trials on tune, and which one is the best.
         space: The values of each setting that is looked for.
         border: The best trial's settings that lie at the border of the search, and the plan's key to widen.

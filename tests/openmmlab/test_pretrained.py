@@ -1,0 +1,220 @@
+"""What a pretrained part took from its checkpoint is counted as it is loaded, and most of it must match."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from wrs_mm.cli import main
+from wrs_mm.errors import CheckpointError, ConfigError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.pretrained import backbone_state, start_from
+from wrs_mm.openmmlab.synthetic import build_model, local_checkpoints_only
+from wrs_mm.openmmlab.training import train
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def state(write_config: Write) -> dict[str, Tensor]:
+    """The weights of the tiny detector's backbone, other ones than it begins with."""
+    model = build_model(load_config(write_config("detector")), seed=7)
+    return dict(model.backbone.state_dict())
+
+
+def starting_from(write_config: Write, content: object, path: Path, kind: str = "detector") -> Config:
+    """A config whose backbone starts from a file with this content."""
+    torch.save(content, path)
+    config = load_config(write_config(kind))
+    start_from(config, path)
+    return config
+
+
+def same(config: Config, state: dict[str, Tensor]) -> bool:
+    """Whether the backbone of a config's model starts with these weights."""
+    own = build_model(config, pretrained=True).backbone.state_dict()
+    return all(own[name].equal(value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("form", ["backbone", "mmengine", "whole", "distributed"])
+def test_a_backbone_starts_from_every_form_of_checkpoint(
+    form: str, state: dict[str, Tensor], write_config: Write, tmp_path: Path
+) -> None:
+    whole = {f"backbone.{name}": value for name, value in state.items()} | {"head.fc.bias": torch.zeros(3)}
+    content = {
+        "backbone": state,
+        "mmengine": {"meta": {}, "state_dict": state},
+        "whole": {"state_dict": whole},
+        "distributed": {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    }[form]
+    path = tmp_path / "pretrained.pth"
+    config = starting_from(write_config, content, path)
+    assert ("prefix" in config.model.backbone.init_cfg) == (form == "whole")
+    assert same(config, state)
+    found = backbone_state(path)
+    assert found.keys() == state.keys() and all(found[name].equal(value) for name, value in state.items())
+
+
+def test_an_older_way_to_name_a_checkpoint_gives_way(
+    write_config: Write, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    config = load_config(write_config("segmentor", "model.update(pretrained='open-mmlab://resnet18_v1c')"))
+    start_from(config, tmp_path / "a.pth")
+    assert config.model.pretrained is None
+    assert config.model.backbone.init_cfg.checkpoint == str(tmp_path / "a.pth")
+
+
+def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) -> None:
+    config = load_config(write_config("detector"))
+    start_from(config, "not/yet.pth", whole=True)
+    assert config.model.backbone.init_cfg == {
+        "type": "Pretrained",
+        "checkpoint": "not/yet.pth",
+        "prefix": "backbone.",
+    }
+    with pytest.raises(CheckpointError, match=r"not/yet\.pth does not exist"):
+        start_from(config, "not/yet.pth")
+
+
+def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(
+    write_config: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="has no backbone"):
+        start_from(Config({"model": {"type": "Linear"}}), "a.pth", whole=True)
+    torch.save({"state_dict": {}}, tmp_path / "empty.pth")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        start_from(load_config(write_config("detector")), tmp_path / "empty.pth")
+
+
+# --- what matched --------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_of_which_nothing_fits_is_refused(write_config: Write, tmp_path: Path) -> None:
+    config = starting_from(write_config, {"a.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(
+        CheckpointError, match=r"0 of 100 tensors from .*other\.pth.*nothing of it matched"
+    ) as said:
+        build_model(config, pretrained=True)
+    assert "--allow-partial" in str(said.value) and "\n" not in str(said.value)
+    assert "in it and not used: a.weight" in str(said.value)
+
+
+def test_a_prefix_that_no_name_has_is_refused_in_one_line(
+    state: dict[str, Tensor], write_config: Write, tmp_path: Path
+) -> None:
+    config = starting_from(write_config, state, tmp_path / "a.pth")
+    config.model.backbone.init_cfg.prefix = "encoder."
+    with pytest.raises(CheckpointError, match=r"no name in .*a\.pth begins with 'encoder\.'"):
+        build_model(config, pretrained=True)
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.4, False), (0.5, False), (0.6, True)])
+def test_more_than_half_must_match(
+    share: float, enough: bool, state: dict[str, Tensor], write_config: Write, tmp_path: Path
+) -> None:
+    weights = [name for name in state if "num_batches_tracked" not in name]
+    kept = {name: state[name] for name in weights[: round(share * len(weights))]}
+    config = starting_from(write_config, kept, tmp_path / "a.pth")
+    if enough:
+        assert same(config, kept)
+        return
+    with pytest.raises(CheckpointError, match=f"{len(kept)} of 100 tensors .* less than most of it matched"):
+        build_model(config, pretrained=True)
+    config.allow_partial = True
+    assert same(config, kept)
+
+
+def test_a_tensor_of_another_shape_is_not_matched(
+    state: dict[str, Tensor], write_config: Write, tmp_path: Path
+) -> None:
+    wide = {
+        name: value.repeat(2, *[1] * (value.dim() - 1)) if value.dim() else value
+        for name, value in state.items()
+    }
+    config = starting_from(write_config, wide, tmp_path / "wide.pth")
+    with pytest.raises(CheckpointError, match=r"0 of 100 tensors.*; of another shape: bn1\.bias, "):
+        build_model(config, pretrained=True)
+
+
+def test_a_backbone_that_loads_by_itself_is_counted_too(tmp_path: Path) -> None:
+    """Swin takes names that begin with ``backbone.``, renames them, and calls torch's load_state_dict."""
+    backbone = {
+        "type": "mmdet.SwinTransformer",
+        "embed_dims": 12,
+        "depths": (1, 1),
+        "num_heads": (2, 2),
+        "strides": (4, 2),
+        "out_indices": (1,),
+    }
+    model = {"type": "BackboneClassifier", "backbone": backbone, "in_channels": 24, "num_classes": 3}
+    config = Config({"model": model, "default_scope": "mmengine"})
+    own = build_model(config, seed=5).backbone.state_dict()
+
+    def save(names: Iterable[str], prefix: str) -> None:
+        torch.save({"state_dict": {prefix + name: own[name] for name in names}}, tmp_path / "swin.pth")
+
+    save(own, "backbone.")
+    start_from(config, tmp_path / "swin.pth")
+    assert same(config, {name: value for name, value in own.items() if "relative_position" not in name})
+    save(list(own)[:9], "backbone.")
+    with pytest.raises(CheckpointError, match=r"pretrained backbone: [1-9] of .* less than most"):
+        build_model(config, pretrained=True)
+    save(own, "")
+    with pytest.raises(CheckpointError, match=r"the weights in .*swin\.pth are not this model's: IndexError"):
+        build_model(config, pretrained=True)
+
+
+def test_only_files_are_looked_at_beforehand(write_config: Write) -> None:
+    config = load_config(write_config("detector"))
+    assert not local_checkpoints_only(config.model)
+    start_from(config, "a.pth", whole=True)
+    assert local_checkpoints_only(config.model)
+    start_from(config, "torchvision://resnet18")
+    assert not local_checkpoints_only(config.model)
+
+
+# --- in a training -------------------------------------------------------------------------------
+
+
+def test_a_training_says_what_matched_and_leaves_the_model_as_it_was(
+    state: dict[str, Tensor], write_config: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = {name: value for name, value in state.items() if not name.startswith("layer4")}
+    config = starting_from(write_config, few, tmp_path / "a.pth")
+    config.experiment_name = f"partial-{tmp_path.name}"
+    with caplog.at_level(logging.INFO):
+        runner = train(config, work_dir=tmp_path / "work", cfg_options={"train_cfg.max_epochs": 1})
+    log = "".join(path.read_text() for path in (tmp_path / "work").rglob("*.log"))
+    wanted = f"pretrained backbone: 75 of 100 tensors from {tmp_path / 'a.pth'}; not in it: layer4."
+    assert log.count(wanted) == 1 and "WARNING - pretrained backbone" in log
+    assert "init_weights" not in vars(runner.model)
+    assert not any(module._load_state_dict_pre_hooks for module in runner.model.backbone.modules())
+
+
+def test_the_command_refuses_with_status_2_and_goes_on_when_told_to(
+    write_config: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"a.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    config, work = str(write_config("detector")), str(tmp_path / "work")
+    call = ["train", config, "--work-dir", work, "--pretrained", str(tmp_path / "other.pth")]
+    short = ["--cfg-options", "train_cfg.max_epochs=1", f"experiment_name={tmp_path.name}"]
+    assert main.main([*call, *short]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("wrs-mm train: error: pretrained backbone: 0 of 100 tensors")
+    assert not list((tmp_path / "work").glob("*.pth"))
+    assert main.main([*call, "--allow-partial", *short[:-1], f"experiment_name={tmp_path.name}-2"]) == 0
+    assert list((tmp_path / "work").glob("*.pth"))
+
+
+def test_the_config_has_a_key_for_it(write_config: Write, tmp_path: Path) -> None:
+    config = starting_from(write_config, {"a.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    config.experiment_name = f"key-{tmp_path.name}"
+    options = {"allow_partial": True, "train_cfg.max_epochs": 1}
+    assert train(config, work_dir=tmp_path / "work", cfg_options=options).iter == 2
