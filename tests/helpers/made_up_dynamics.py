@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,20 @@ def write_dynamics(
             file.append(update, row.numpy())
 
 
-def make_watched_work_dir(path: Path, arms: Sequence[str] = ("none", "wd", "wrs"), seeds: int = 3) -> WorkDir:
-    """A work dir of runs that have watched their weights, and have no result."""
+def make_watched_work_dir(
+    path: Path,
+    arms: Sequence[str] = ("none", "wd", "wrs"),
+    seeds: int = 3,
+    write: Callable[[Path, str, int], None] = write_dynamics,
+) -> WorkDir:
+    """A work dir of runs that have watched their weights, and have no result.
+
+    Args:
+        path: Where.
+        arms: Their arms.
+        seeds: How many of each.
+        write: Writes into a run's folder what it watched, given arm and seed.
+    """
     work_dir = WorkDir(path)
     path.mkdir(parents=True)
     specs = [spec(arm, seed) for seed in range(seeds) for arm in arms]
@@ -78,7 +90,7 @@ def make_watched_work_dir(path: Path, arms: Sequence[str] = ("none", "wd", "wrs"
     for one in specs:
         run = work_dir.run(one)
         run.prepare(Identity(spec=one, task="detection", dataset="d", config_hash="0"), "a = 1\n")
-        write_dynamics(run.folder, one.regularizer, one.seed)
+        write(run.folder, one.regularizer, one.seed)
     return work_dir
 
 
@@ -91,9 +103,9 @@ def spec(arm: str, seed: int) -> RunSpec:
     )
 
 
-def run_data(arm: str, seed: int, dynamics: Dynamics | None) -> RunData:
+def run_data(arm: str, seed: int, dynamics: Dynamics | None = None, **more: Any) -> RunData:
     """What is known of a run."""
-    return RunData(spec(arm, seed), Path(), Status.DONE, dynamics=dynamics)
+    return RunData(spec(arm, seed), Path(), Status.DONE, dynamics=dynamics, **more)
 
 
 def made_up_dynamics(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_up import write_log
 from made_up_dynamics import write_dynamics
+from made_up_sharpness import write_sharpness
 from run_folders import make_runs
 
 from wrs_mm.bench.packs.contents import read_run, unpacked
@@ -37,6 +38,7 @@ def run(tmp_path: Path) -> Run:
     for name in ("val.bbox.json", ".val.bbox.json.1.tmp"):
         (made.folder / "predictions" / name).write_text(DETECTIONS)
     write_dynamics(made.folder, "wd", 0, updates=20)
+    write_sharpness(made.folder, "wd", 0)
     np.savez(made.folder / "predictions" / "val.npz", a=np.arange(3))
     made.write_result(Result(status=Status.DONE))
     return made
@@ -57,6 +59,7 @@ def test_what_a_report_reads_goes_in_and_nothing_else(run):
         "progress.json",
         "result.json",
         "run.json",
+        "sharpness.json",
         "train_validations.json",
         "validations.json",
         "weight_dynamics.f32",
@@ -95,6 +98,11 @@ def test_a_damaged_file_of_weight_dynamics_stays_behind(run):
     assert not [name for name in read_run(run).files if name.startswith("weight_dynamics")]
 
 
+def test_a_damaged_file_of_sharpness_stays_behind(run):
+    (run.folder / "sharpness.json").write_text("[{}]")
+    assert "sharpness.json" not in read_run(run).files
+
+
 def test_of_a_run_that_diverged_no_predictions_are_kept(run):
     _end(run, Status.DIVERGED)
     assert not [name for name in read_run(run).files if name.startswith("predictions")]
@@ -127,6 +135,7 @@ def test_a_config_that_does_something_is_refused(run):
         ("train.log", b"", r"it holds train\.log"),
         ("weight_dynamics.json", b"{}", r"weight_dynamics\.json is damaged"),
         ("weight_dynamics.json", None, r"weight_dynamics\.json is damaged"),
+        ("sharpness.json", b"[{}]", r"sharpness\.json is damaged"),
         ("../vis_data/scalars.json", b"", r"it holds \.\./vis"),
         ("predictions/a/b.json", b"", r"it holds predictions/a/b\.json"),
         ("predictions/val.bbox.json.npz", b"PK", "no columns"),

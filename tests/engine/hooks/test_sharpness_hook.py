@@ -11,7 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
-from toy_training import INVARIANT, PlainNetwork, runner
+from toy_training import INVARIANT, Network, PlainNetwork, runner
 
 from wrs_mm.curvature import HessianProduct, largest_eigenvalue, twice_differentiable
 from wrs_mm.engine.hooks import SharpnessHook
@@ -98,6 +98,22 @@ def test_without_batch_normalization_there_is_no_sphere_and_without_sgd_no_edge(
     first = entries(tmp_path)[0]
     assert first["sharpness"] > 0
     assert first["sphere"] is first["sphere_stable"] is first["stable"] is None
+
+
+class _Overflowing(Network):
+    """Its loss has a curvature beyond float32, and no gradient to speak of."""
+
+    def forward(self, x: torch.Tensor, mode: str = "tensor") -> Any:
+        y = super().forward(x)
+        return {"loss": (1e30 * (y - y.detach())).square().mean()} if mode == "loss" else y
+
+
+def test_a_curvature_that_is_not_finite_is_unknown_and_ends_nothing(tmp_path: Path) -> None:
+    made = runner(tmp_path, by_epoch=False, name="overflow", custom_hooks=[HOOK])
+    made.model = _Overflowing()
+    made.optim_wrapper = PLAIN
+    made.train()
+    assert [entry["sharpness"] for entry in entries(tmp_path)] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 What the run is, what came out of it and what a report reads: no checkpoints, no output of its processes. Of
 mmengine's log the training loss is kept, of predictions everything, a detector's as columns, of weights'
-dynamics as many reports as a page shows. A run that was unpacked has the same numbers as the one that was
-packed, to the last bit.
+dynamics as many reports as a page shows, of sharpness everything. A run that was unpacked has the same
+numbers as the one that was packed, to the last bit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
 from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.bench.runs.sharpness import parse as parse_sharpness
+from wrs_mm.bench.runs.sharpness import run_sharpness
 from wrs_mm.engine.hooks.dynamics_file import DATA, HEAD, parse, to_bytes
+from wrs_mm.engine.hooks.sharpness_hook import NAME as SHARPNESS
 from wrs_mm.errors import PlanError
 
 _CONFIG, _IDENTITY, _RESULT = "config.py", "run.json", "result.json"
@@ -33,7 +36,7 @@ _PREDICTIONS = f"{FOLDER}/*"
 
 _KEPT = (
     *(_CONFIG, _IDENTITY, _RESULT, "progress.json", "validations.json", "train_validations.json"),
-    *(HEAD, DATA, _LOG, _PREDICTIONS),
+    *(HEAD, DATA, SHARPNESS, _LOG, _PREDICTIONS),
 )
 """The files that are packed, of those that there are."""
 
@@ -75,6 +78,8 @@ class RunContent:
             raise ValueError(f"{_CONFIG} is more than data")
         if HEAD in files or DATA in files:
             parse(files.get(HEAD, b""), files.get(DATA, b""))
+        if SHARPNESS in files:
+            parse_sharpness(files[SHARPNESS])
 
     def packed(self) -> dict[str, bytes]:
         """The files as a pack has them, sorted by their names there."""
@@ -100,6 +105,8 @@ def read_run(run: Run) -> RunContent:
     dynamics = run_dynamics(run.folder)
     if dynamics is None:
         names = {name: path for name, path in names.items() if name not in (HEAD, DATA)}
+    if not run_sharpness(run.folder):
+        names.pop(SHARPNESS, None)
     files = {name: path.read_bytes() for name, path in names.items()}
     if dynamics is not None:
         files[DATA] = to_bytes(dynamics)

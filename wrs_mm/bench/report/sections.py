@@ -18,11 +18,13 @@ from wrs_mm.bench.report.figures.dynamics import (
     spread_figure,
 )
 from wrs_mm.bench.report.figures.learning import learning_figures
+from wrs_mm.bench.report.figures.sharpness import sharpness_figure
 from wrs_mm.bench.report.gallery import Gallery, make_gallery
 from wrs_mm.bench.report.labels import SPLITS, scenario_of
 from wrs_mm.bench.report.schedules import ScheduleAnswer, schedule_answers
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.equilibria import equilibria_table
+from wrs_mm.bench.report.tables.sharpness import sharpness_table
 from wrs_mm.bench.statistics.benchmark import RunData, first_of_each_arm, main_metric
 from wrs_mm.bench.statistics.by_class import class_differences
 from wrs_mm.bench.statistics.curves import loss_curves, validation_curves
@@ -30,6 +32,7 @@ from wrs_mm.bench.statistics.dynamics import watched_runs
 from wrs_mm.bench.statistics.equilibria import equilibria
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun
 from wrs_mm.bench.statistics.learning import Learning, learning_curves
+from wrs_mm.bench.statistics.sharpness import last_sharpness, sharp_runs
 
 _PREDICTIONS = {"bbox_": "box AP", "segm_": "mask AP", "": "IoU"}
 """What is compared class by class, by the prefix of its metrics."""
@@ -71,6 +74,18 @@ class DynamicsSection(NamedTuple):
     table: Table | None
     weights: int
     left_out: dict[str, int]
+
+
+class SharpnessSection(NamedTuple):
+    """How sharp the loss of one recipe was.
+
+    Attributes:
+        figure: Over training; None where nothing was positive.
+        table: At the last measurement.
+    """
+
+    figure: Figure | None
+    table: Table
 
 
 class Sections:
@@ -134,6 +149,14 @@ class Sections:
             len(watched.runs[0].dynamics.contents.weights),
             watched.left_out,
         )
+
+    def sharpness(self) -> SharpnessSection | None:
+        """How sharp the loss was; None where no run has measured it."""
+        runs = sharp_runs(self._runs)
+        if not runs:
+            return None
+        figure = sharpness_figure(f"{self.title}: sharpness and the edge of stability", runs, self._palette)
+        return SharpnessSection(figure, sharpness_table(self.title, last_sharpness(runs)))
 
     def classes(self) -> list[Figure]:
         """Differences to the baseline class by class, of each kind of prediction."""

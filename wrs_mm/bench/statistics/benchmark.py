@@ -16,6 +16,7 @@ from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
 from wrs_mm.bench.runs.records import Result, Status
+from wrs_mm.bench.runs.sharpness import Measurement, run_sharpness
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.logs import Series, training_losses, validations
 from wrs_mm.bench.statistics.results import main_metrics
@@ -38,6 +39,7 @@ class RunData:
         train_validations: Those of training images at the same iterations; likewise, and empty where the run
             does not measure them.
         dynamics: What its weights did; likewise None.
+        sharpness: How sharp its loss was; likewise empty.
     """
 
     spec: RunSpec
@@ -49,6 +51,7 @@ class RunData:
     validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     train_validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     dynamics: Dynamics | None = None
+    sharpness: tuple[Measurement, ...] = ()
 
     @property
     def reported(self) -> Mapping[str, float]:
@@ -122,6 +125,7 @@ def _read_run(work_dir: WorkDir, spec: RunSpec, details: bool) -> RunData:
         validations=validations(run.validations, task),
         train_validations=validations(run.train_validations, task),
         dynamics=run_dynamics(run.folder),
+        sharpness=run_sharpness(run.folder),
     )
 
 

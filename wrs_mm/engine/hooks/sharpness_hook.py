@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -133,6 +134,8 @@ class SharpnessHook(Hook):
         began = time.perf_counter()
         found = self._sharpness(unwrap(runner.model), runner.optim_wrapper.optimizer)
         products = found.pop("products")
+        # Where the loss overflows: whether the training has diverged is for others to say.
+        found = {key: v if v is not None and math.isfinite(v) else None for key, v in found.items()}
         assert self._file is not None
         self._measured.append({"iteration": iteration, **found})
         write_json(self._file, self._measured)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -20,7 +19,8 @@ from wrs_mm.bench.report.figures.base import (
     of_arm,
     text,
 )
-from wrs_mm.bench.report.figures.panels import Quantity, heading, panel_figure
+from wrs_mm.bench.report.figures.lines import Line, line_figure, line_trace, short
+from wrs_mm.bench.report.figures.panels import heading
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
 from wrs_mm.bench.statistics.dynamics import (
     LAST_PART,
@@ -36,33 +36,25 @@ from wrs_mm.bench.statistics.equilibria import predicted
 _TURN = "radians an update"
 """What stands at the axis of angular updates."""
 
-_MOST_POINTS = 100
-"""Points of a line in a panel."""
-
-
-class _Line(NamedTuple):
-    """A line of a panel, and how it is drawn."""
-
-    curve: Curve
-    draw: Callable[[Curve], list[Any]]
-
 
 def schedule_figure(title: str, watched: Watched, palette: Mapping[str, str]) -> Figure | None:
     """Did the arms train with the same effective schedule? Effective learning rates and angular updates."""
     rate = "lr / ‖w‖²" if watched.runs[0].dynamics.contents.sgd else "lr / ‖w‖"
     shown = [(rate, RATE), (_TURN, "turn")]
-    return _figure(title, watched, {name: _measured(watched, key, palette) for name, key in shown})
+    return line_figure(
+        title, watched.runs[0].stages, {name: _measured(watched, key, palette) for name, key in shown}
+    )
 
 
 def norm_figure(title: str, watched: Watched, palette: Mapping[str, str]) -> Figure | None:
     """Norms over training."""
-    return _figure(title, watched, {"‖w‖": _measured(watched, "norm", palette)})
+    return line_figure(title, watched.runs[0].stages, {"‖w‖": _measured(watched, "norm", palette)})
 
 
 def equilibrium_figure(title: str, watched: Watched, palette: Mapping[str, str]) -> Figure | None:
     """Norms and angular updates beside the equilibria that theory predicts, of the arms that have any."""
     looks = marks(palette)
-    shown: dict[str, dict[str, list[_Line]]] = {"‖w‖": {}, _TURN: {}}
+    shown: dict[str, dict[str, list[Line]]] = {"‖w‖": {}, _TURN: {}}
     for arm, runs in watched.by_arm().items():
         known = [(run, prediction) for run in runs if (prediction := predicted(run)) is not None]
         for name, key in (("‖w‖", "norm_4"), (_TURN, "turn")):
@@ -82,11 +74,13 @@ def equilibrium_figure(title: str, watched: Watched, palette: Mapping[str, str])
                 if theory.steps:
                     shown[name].setdefault(stage, []).extend(
                         [
-                            _Line(theory, _theory(arm, looks[arm], reached)),
-                            _Line(measured, _arm(arm, looks[arm])),
+                            Line(theory, _theory(arm, looks[arm], reached)),
+                            Line(measured, _arm(arm, looks[arm])),
                         ]
                     )
-    return _figure(title, watched, {name: by_stage for name, by_stage in shown.items() if by_stage})
+    return line_figure(
+        title, watched.runs[0].stages, {name: by_stage for name, by_stage in shown.items() if by_stage}
+    )
 
 
 def spread_figure(title: str, watched: Watched, palette: Mapping[str, str]) -> Figure | None:
@@ -152,33 +146,11 @@ def _below_each_other(values: Mapping[str, Any], names: Mapping[str, Any], heigh
     }
 
 
-def _figure(title: str, watched: Watched, lines: Mapping[str, Mapping[str, list[_Line]]]) -> Figure | None:
-    """Panels of lines, by quantity and stage; None where there is nothing to draw."""
-    quantities = []
-    for name, by_stage in lines.items():
-        drawn = [line.curve for listed in by_stage.values() for line in listed]
-        values = [value for curve in drawn for value in (*curve.low, *curve.high) if value > 0]
-        if values:
-            low, high = min(values), max(values)
-            middle = math.sqrt(low * high)
-            quantities.append(
-                Quantity(name, _traces(by_stage), min(low, middle / 1.2), max(high, 1.2 * middle))
-            )
-    return panel_figure(title, watched.runs[0].stages, quantities) if quantities else None
-
-
-def _traces(by_stage: Mapping[str, list[_Line]]) -> Callable[[str], list[Any]]:
-    def of(stage: str) -> list[Any]:
-        return [trace for line in by_stage.get(stage, []) for trace in line.draw(_thinned(line.curve))]
-
-    return of
-
-
-def _measured(watched: Watched, key: str, palette: Mapping[str, str]) -> dict[str, list[_Line]]:
+def _measured(watched: Watched, key: str, palette: Mapping[str, str]) -> dict[str, list[Line]]:
     """By stage, a line for each arm."""
     looks, by_arm = marks(palette), watched.by_arm()
     return {
-        stage: [_Line(stage_curves(runs, key, stage), _arm(arm, looks[arm])) for arm, runs in by_arm.items()]
+        stage: [Line(stage_curves(runs, key, stage), _arm(arm, looks[arm])) for arm, runs in by_arm.items()]
         for stage in watched.runs[0].stages
     }
 
@@ -189,9 +161,9 @@ def _arm(arm: str, mark: Mark) -> Callable[[Curve], list[Any]]:
     def draw(curve: Curve) -> list[Any]:
         made = []
         if any(low < high for low, high in zip(curve.low, curve.high, strict=True)):
-            made.append(band(arm, curve.steps, _short(curve.low), _short(curve.high), mark.color))
+            made.append(band(arm, curve.steps, short(curve.low), short(curve.high), mark.color))
         style = {"color": mark.color, "width": 2, "dash": mark.dash}
-        return [*made, _scatter(arm, curve, mode="lines", line=style)]
+        return [*made, line_trace(arm, curve, mode="lines", line=style)]
 
     return draw
 
@@ -201,16 +173,16 @@ def _theory(arm: str, mark: Mark, reached: set[int]) -> Callable[[Curve], list[A
 
     def draw(curve: Curve) -> list[Any]:
         name = f"{text(arm)}: theory"
-        points = zip(curve.steps, _short(curve.mean), strict=True)
+        points = zip(curve.steps, short(curve.mean), strict=True)
         there = [value if step in reached else None for step, value in points]
         return [
-            _scatter(
+            line_trace(
                 arm,
                 curve,
                 **{"y": there, "mode": "lines", "line": {"color": faint(mark.color, 0.3), "width": 9}},
                 **{"showlegend": False, "hoverinfo": "skip", "hovertemplate": None},
             ),
-            _scatter(
+            line_trace(
                 arm,
                 curve,
                 **{"mode": "lines+markers", "line": {"color": mark.color, "width": 1}},
@@ -222,18 +194,6 @@ def _theory(arm: str, mark: Mark, reached: set[int]) -> Callable[[Curve], list[A
     return draw
 
 
-def _scatter(arm: str, curve: Curve, **style: Any) -> Any:
-    return go.Scatter(
-        **{
-            **of_arm(arm),
-            "x": curve.steps,
-            "y": _short(curve.mean),
-            "hovertemplate": "%{y:.3g}<extra>%{fullData.name}</extra>",
-            **style,
-        }
-    )
-
-
 def _bars(
     arm: str, listed: Sequence[Spread], heights: Sequence[float], mark: Mark, low: float, first: bool
 ) -> Any:
@@ -242,7 +202,7 @@ def _bars(
     medians = [max(one.median, low) for one, _ in known]
     return go.Scatter(
         **of_arm(arm),
-        x=_short(medians),
+        x=short(medians),
         y=[height for _, height in known],
         xaxis="x" if first else "x2",
         yaxis="y" if first else "y2",
@@ -250,30 +210,11 @@ def _bars(
         mode="markers",
         marker={"color": mark.color, "symbol": mark.symbol, "size": 8},
         error_x={
-            "array": _short([one.high - median for (one, _), median in zip(known, medians, strict=True)]),
-            "arrayminus": _short(
+            "array": short([one.high - median for (one, _), median in zip(known, medians, strict=True)]),
+            "arrayminus": short(
                 [median - max(one.low, low) for (one, _), median in zip(known, medians, strict=True)]
             ),
             **{"color": mark.color, "width": 0, "thickness": 3},
         },
         hovertemplate="median %{x:.3g}<extra>%{fullData.name}</extra>",
     )
-
-
-def _thinned(curve: Curve) -> Curve:
-    """A curve of not too many points, the first and the last among them."""
-    count = len(curve.steps)
-    if count <= _MOST_POINTS:
-        return curve
-    kept = sorted({round(index * (count - 1) / (_MOST_POINTS - 1)) for index in range(_MOST_POINTS)})
-
-    def some(values: Sequence[Any]) -> list[Any]:
-        return [values[index] for index in kept]
-
-    lists = (some(curve.steps), some(curve.mean), some(curve.low), some(curve.high), some(curve.seeds))
-    return Curve(*lists, curve.diverged)
-
-
-def _short(values: Sequence[float]) -> list[float]:
-    """Four digits are more than a plot shows, and make a page a third as large."""
-    return [float(f"{value:.4g}") for value in values]

@@ -40,7 +40,7 @@ def panel_figure(title: str, stages: Sequence[str], quantities: Sequence[Quantit
 
     Args:
         title: What is drawn.
-        stages: Those of the network.
+        stages: Those of the network, or one without a name.
         quantities: One or two.
     """
     traces = []
@@ -76,7 +76,8 @@ class _Grid:
     """Where panels stand.
 
     On a screen a row is a quantity, and more than eight stages stand in several rows. On a phone a column
-    is a quantity and a row a stage; of a single quantity two stages stand side by side.
+    is a quantity and a row a stage; of a single quantity two stages stand side by side. A single stage has
+    the whole width.
     """
 
     stages: Sequence[str]
@@ -86,12 +87,12 @@ class _Grid:
     @property
     def _paired(self) -> bool:
         """Whether each quantity has a column of its own."""
-        return self.narrow and len(self.quantities) == 2
+        return self.narrow and len(self.quantities) == 2 and len(self.stages) > 1
 
     @property
     def _columns(self) -> int:
         rows = math.ceil(len(self.stages) / _MOST_COLUMNS)
-        return 2 if self.narrow else math.ceil(len(self.stages) / rows)
+        return min(2, len(self.stages)) if self.narrow else math.ceil(len(self.stages) / rows)
 
     def _place(self, quantity: int, stage: int) -> tuple[int, int]:
         """Row and column of a panel."""
@@ -106,8 +107,9 @@ class _Grid:
 
     @property
     def _panel(self) -> int:
-        """Height in pixels."""
-        return 105 if self.narrow else 150
+        """Height in pixels; a panel as wide as the page is higher."""
+        height = 105 if self.narrow else 150
+        return height if len(self.stages) > 1 else height * 3 // 2
 
     @property
     def _inner(self) -> int:
@@ -165,7 +167,8 @@ class _Grid:
         """The stages' names, and those of quantities where no axis has them."""
         for s, stage in enumerate(self.stages):
             across, up = self._domain(0, s)
-            yield heading(text(stage), across[0], up[1])
+            if stage:
+                yield heading(text(stage), across[0], up[1])
         if self._paired:
             for q, quantity in enumerate(self.quantities):
                 across, up = self._domain(q, 0)

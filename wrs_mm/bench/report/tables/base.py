@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from wrs_mm.bench.report.labels import plain
+from wrs_mm.bench.report.labels import factor, factors, plain
+from wrs_mm.bench.statistics.dynamics import Ratio
 from wrs_mm.bench.statistics.results import is_missing
 
 Record = dict[str, Any]
@@ -85,6 +86,11 @@ class Table(NamedTuple):
         for row in self.rows:
             found.setdefault(row.recipe, []).append(row)
         return list(found.items())
+
+
+def ratio_cell(one: Ratio) -> TableCell:
+    """A factor with its interval over seeds."""
+    return TableCell(factor(one.value), one.value, interval=factors(one.low, one.high))
 
 
 class ScenarioColumns:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from wrs_mm.bench.report.labels import NONE, factor, factors
-from wrs_mm.bench.report.tables.base import Column, Row, Table, TableCell
-from wrs_mm.bench.statistics.dynamics import Ratio
+from wrs_mm.bench.report.labels import NONE
+from wrs_mm.bench.report.tables.base import Column, Row, Table, TableCell, ratio_cell
 from wrs_mm.bench.statistics.equilibria import Equilibrium
 
 
@@ -45,15 +44,11 @@ def _cells(one: Equilibrium) -> list[TableCell]:
         _cell(one.time, NONE if math.isnan(one.time) else f"{one.time:,.0f}"),
         _cell(one.share, f"{100 * one.share:.0f} %"),
         _cell(one.turn, NONE if math.isnan(one.turn) else f"{one.turn:.3g}"),
-        _ratio(one.turn_ratio),
+        ratio_cell(one.turn_ratio),
         _cell(one.norm, NONE if math.isnan(one.norm) else f"{one.norm:.3g}"),
-        _ratio(one.norm_ratio),
+        ratio_cell(one.norm_ratio),
     ]
 
 
 def _cell(value: float, words: str) -> TableCell:
     return TableCell(words, value)
-
-
-def _ratio(one: Ratio) -> TableCell:
-    return TableCell(factor(one.value), one.value, interval=factors(one.low, one.high))
