@@ -21,9 +21,13 @@ EXTRAS = {
     "slurm": ("bench/executors/slurm.py",),
     "report": ("bench/report/",),
     "timm": ("engine/projected.py",),
-    "lite": ("layers/",),
+    "lite": ("layers/", "classification/"),
 }
 """Where in the package an extra's distributions may be imported; mmcv-lite's mmcv may be the compiled one."""
+
+
+IN_HAND = {"openmmlab/synthetic_batch.py": {"mmpretrain"}}
+"""What a file imports only where it was given an object of it."""
 
 
 def normalized(requirement: str) -> str:
@@ -61,7 +65,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     found = {}
     for path in (ROOT / "wrs_mm").rglob("*.py"):
         file = path.relative_to(ROOT / "wrs_mm").as_posix()
-        if missing := undeclared(file, path.read_text(encoding="utf-8")):
+        if missing := undeclared(file, path.read_text(encoding="utf-8")) - IN_HAND.get(file, set()):
             found[file] = missing
     assert found == {}
 

@@ -421,7 +421,7 @@ def test_the_command_prints_every_part_and_fails_in_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check"], "the following arguments are required: {coco,cityscapes}, ROOT"),
+        (["check"], "the following arguments are required: {coco,cityscapes,imagenet}, ROOT"),
         (["check", "voc", "."], "invalid choice: 'voc'"),
         (["check", "coco", ".", "--sample", "0"], "'0' is not a whole number of at least 1"),
         (["check", "coco", "nowhere"], "nowhere does not exist"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
 from wrs_mm.cli import main
@@ -19,20 +21,29 @@ from wrs_mm.openmmlab.training import test, train
 test.__test__ = False  # what is tested here, not a test
 
 
-def forget_visualizers() -> None:
-    """Let the next Runner paint into its own folder: mmengine keeps visualizers by name."""
-    for kind in (Visualizer, *Visualizer.__subclasses__()):
-        kind._instance_dict.clear()
+@pytest.fixture(autouse=True)
+def forget_names() -> Callable[[], None]:
+    """Let the next Runner log and paint into its own folder.
+
+    mmengine keeps loggers and visualizers by name, and two Runners of one config have one name in one second.
+    """
+
+    def forget() -> None:
+        for kind in (MMLogger, Visualizer, *Visualizer.__subclasses__()):
+            kind._instance_dict.clear()
+
+    forget()
+    return forget
 
 
 @pytest.mark.parametrize("kind", ["detector", "segmentor"])
-def test_a_training_can_be_tested_resumed_and_painted(kind, write_config, tmp_path):
+def test_a_training_can_be_tested_resumed_and_painted(kind, write_config, forget_names, tmp_path):
     config, work_dir = write_config(kind), tmp_path / "work"
     assert main.main(["train", str(config), "--work-dir", str(work_dir)]) == 0
     checkpoint = Path((work_dir / "last_checkpoint").read_text())
     assert checkpoint.exists()
 
-    forget_visualizers()
+    forget_names()
     shown = tmp_path / "painted"
     metrics = test(
         config, checkpoint, work_dir=tmp_path / "test", out=str(tmp_path / "out.pkl"),
@@ -61,7 +72,7 @@ def test_the_work_dir_of_the_config_holds(write_config, tmp_path):
 
 
 def test_an_arm_of_a_recipe_its_overlay_and_its_printed_config_train_alike(
-    write_config, tmp_path, monkeypatch, capsys
+    write_config, tmp_path, monkeypatch, capsys, forget_names
 ):
     recipe = write_config("segmentor", "randomness = dict(seed=0, deterministic=True)\n")
     monkeypatch.chdir(recipe.parent)
@@ -72,7 +83,7 @@ def test_an_arm_of_a_recipe_its_overlay_and_its_printed_config_train_alike(
     calls = [arm, ["printed.py"], [f"{recipe.stem}_wrs.py", "--work-dir", "overlay"]]
     for call in calls:
         assert main.main(["train", *call, "--cfg-options", "optim_wrapper.wrs.target=0.5"]) == 0
-        forget_visualizers()
+        forget_names()
     folders = [f"work_dirs/{recipe.stem}_wrs", "work_dirs/printed", "overlay"]
     first, *others = [torch.load(Path(f) / "iter_4.pth")["state_dict"] for f in folders]
     assert all(value.equal(other[name]) for other in others for name, value in first.items())
@@ -185,14 +196,16 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_where_the_last_checkpoint_is_damaged_a_training_goes_on_from_the_one_before(write_config, tmp_path):
+def test_where_the_last_checkpoint_is_damaged_a_training_goes_on_from_the_one_before(
+    write_config, forget_names, tmp_path
+):
     config, work_dir = write_config("segmentor"), tmp_path / "work"
     train(config, work_dir=work_dir)
     flip_a_bit(work_dir / "iter_4.pth")
     with pytest.raises(CheckpointError, match=r"iter_4\.pth is damaged"):
         train(config, work_dir=tmp_path / "other", resume=work_dir / "iter_4.pth")
     assert not (tmp_path / "other").exists()
-    forget_visualizers()
+    forget_names()
     runner = train(config, work_dir=work_dir, resume=True)
     log = "".join(file.read_text() for file in work_dir.glob("*/*.log"))
     assert (runner.iter, log.count("resumed epoch: 0, iter: 2")) == (4, 1)

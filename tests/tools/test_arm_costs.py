@@ -23,9 +23,10 @@ def arm_costs(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_copy_of_the_weights_is_seen_in_the_memory_and_gradients_are_there(arm_costs: Any) -> None:
     recipe = "mini/fcn_r18-narrow_mini-cityscapes"
     subject = arm_costs._Subject(recipe, 32)
-    step = subject.stepping("hyperball")
+    step, count = subject.stepping("hyperball")
     assert all(p.grad is not None for p in subject.model.parameters() if p.requires_grad)
     step()
+    assert count == 1
     seen: dict[str, float] = {}
 
     def timed(steps: dict[str, Any], repeats: int) -> dict[str, float]:
@@ -35,6 +36,18 @@ def test_a_copy_of_the_weights_is_seen_in_the_memory_and_gradients_are_there(arm
     assert [row["arm"] for row in rows] == ["wd", "none", "hyperball"]
     seen = {row["arm"]: row["memory"] for row in rows}
     assert seen["wd"] == 0 and abs(seen["none"]) < 0.02 and 0.9 < seen["hyperball"] < 1.05
+
+
+def test_an_arm_that_acts_now_and_then_is_measured_over_its_whole_interval(arm_costs: Any) -> None:
+    recipe = "mini/fcn_r18-narrow_mini-cityscapes"
+    _, count = arm_costs._Subject(recipe, 32).stepping("pbwn")
+    assert count == 10
+
+    def timed(steps: dict[str, Any], repeats: int) -> dict[str, float]:
+        return {"wd": 1.0, "pbwn": 20.0}
+
+    rows = arm_costs.measure(recipe, ["pbwn"], [1], 1, 32, timed)
+    assert [row["ratio"] for row in rows] == [1.0, 2.0]
 
 
 def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(

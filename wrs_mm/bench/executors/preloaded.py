@@ -15,6 +15,7 @@ MODULES = (
     *(f"mmdet.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     *(f"mmseg.{name}" for name in ("datasets", "engine", "evaluation", "models", "visualization")),
     "wrs_mm.openmmlab.numerics",
+    "wrs_mm.openmmlab.pretrained",
     "wrs_mm.openmmlab.protection.protect",
     "wrs_mm.openmmlab.protection.resuming",
     "wrs_mm.bench.runs.evaluation",
