@@ -66,7 +66,18 @@ def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(
     assert not arm_costs.write_card(tmp_path / "nothing.md", rows, "here")
 
 
-def test_every_arm_of_a_step_rule_has_a_place_for_its_cost(arm_costs: Any) -> None:
-    for arm in ("scale_lr", "pbwn", "hyperball", "rotational", "shifted"):
+def test_every_arm_has_a_place_for_its_cost(arm_costs: Any) -> None:
+    for arm in (
+        "scale_lr",
+        "pbwn",
+        "hyperball",
+        "rotational",
+        "shifted",
+        "wrs",
+        "wrs_matched",
+        "ws",
+        "projected",
+        "ic",
+    ):
         text = (ROOT / "docs" / "regularizers" / f"{arm}.md").read_text(encoding="utf-8")
         assert arm_costs.BETWEEN.search(text), arm
