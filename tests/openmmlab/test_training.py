@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
 from wrs_mm.cli import main
@@ -23,13 +24,13 @@ test.__test__ = False  # what is tested here, not a test
 
 @pytest.fixture(autouse=True)
 def forget_names() -> Callable[[], None]:
-    """Let the next Runner log and paint into its own folder.
+    """Let the next Runner have its own scope, log and pictures.
 
-    mmengine keeps loggers and visualizers by name, and two Runners of one config have one name in one second.
+    mmengine keeps them by name, and two Runners of configs of one name have one name in one second.
     """
 
     def forget() -> None:
-        for kind in (MMLogger, Visualizer, *Visualizer.__subclasses__()):
+        for kind in (DefaultScope, MMLogger, Visualizer, *Visualizer.__subclasses__()):
             kind._instance_dict.clear()
 
     forget()
