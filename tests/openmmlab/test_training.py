@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.registry import HOOKS, DefaultScope
 from mmengine.visualization import Visualizer
 
 from wrs_mm.cli import main
@@ -223,6 +224,25 @@ def test_the_log_says_in_one_line_whether_a_training_is_protected(protected, wri
     assert ("not protected: " in lines[0]) != protected
     checkpoint = torch.load(tmp_path / "work/iter_4.pth", weights_only=True)
     assert ("random_states" in checkpoint) == protected
+
+
+class _Broken(Hook):
+    def __init__(self) -> None:
+        raise TypeError("of its own")
+
+
+def test_a_misspelt_option_of_a_hook_is_one_line_and_a_mistake_within_it_a_traceback(
+    write_config, tmp_path, monkeypatch
+):
+    misspelt = write_config("segmentor", "custom_hooks = [dict(type='SharpnessHook', intervall=3)]\n")
+    message = r"segmentor\.py: .*unexpected keyword argument 'intervall'"
+    with pytest.raises(ConfigError, match=message) as caught:
+        train(misspelt, work_dir=tmp_path / "work")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setitem(HOOKS._module_dict, "Broken", _Broken)
+    broken = write_config("segmentor", "custom_hooks = [dict(type='Broken')]\n")
+    with pytest.raises(TypeError, match="of its own"):
+        train(broken, work_dir=tmp_path / "other")
 
 
 def test_a_missing_dataset_is_one_line(write_config, tmp_path):

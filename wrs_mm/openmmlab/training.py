@@ -11,6 +11,7 @@ import copy
 import json
 import logging
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -250,6 +251,11 @@ def _build_runner(config: Config) -> Runner:
             raise
         # What follows is advice for authors of registries.
         raise ConfigError(f"config {config.filename}: {message.split('. ')[0]}") from error
+    except TypeError as error:
+        # The call of what a config's type names, and no call within it.
+        if traceback.extract_tb(error.__traceback__)[-1].name != "build_from_cfg":
+            raise
+        raise ConfigError(f"config {config.filename}: {one_line(error)}") from error
     except ValueError as error:
         if "Default process group has not been initialized" not in str(error):
             raise
