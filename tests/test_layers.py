@@ -17,7 +17,7 @@ import wrs_mm
 
 PACKAGE = Path(wrs_mm.__file__).parent
 
-BASE = {"errors", "files", "values", "terminal", "__version__"}
+BASE = {"borrowed", "errors", "files", "values", "terminal", "__version__"}
 """What every part may import; itself it imports nothing of the package."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rescale_checkpoint": {"engine", "rescaling", "openmmlab"},
     # Whoever imports the package has everything registered.
     "__init__": {"classification", "engine", "layers", "openmmlab"},
+    "borrowed": set(),
     "errors": set(),
     "files": set(),
     "values": set(),

@@ -21,7 +21,8 @@ from wrs_mm.datasets.mini import Rendering
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.pretrained import start_from, watched
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.borrowed import seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.openmmlab.training import train
 from wrs_mm.regularizers import apply_regularizer
 

@@ -16,9 +16,10 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor, nn
 
 from wrs_mm.audit.verdicts import audit_model
+from wrs_mm.borrowed import seeded
 from wrs_mm.cli.audit import wrs_options_of
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.rescaling import Verdict
 from wrs_mm.rescaling.functional import filter_norms
 

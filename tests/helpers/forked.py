@@ -15,11 +15,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection, forkserver, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 from commands import Reader, Spoken
 
@@ -40,23 +41,12 @@ def start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProc
         server._stop()
     # Python 3.11 hands no sys.path on to the process that imports, and is silent on what it does not find.
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    with _environment({**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, paths))}):
+    with mock.patch.dict(os.environ, {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, paths))}):
         server.ensure_running()
     _own_server = server._forkserver_pid
     process = context.Process(target=target, args=args)
     process.start()
     return process
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 class ForkedCommand(Spoken):

@@ -14,8 +14,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from trainings import final, train, train_killed
 
+from wrs_mm.borrowed import seeded
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import random_batch, seeded
+from wrs_mm.openmmlab.synthetic import random_batch
 from wrs_mm.openmmlab.training import test as run_test
 from wrs_mm.openmmlab.training import train as train_here
 from wrs_mm.regularizers import apply_regularizer

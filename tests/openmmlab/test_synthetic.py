@@ -15,9 +15,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from wrs_mm.borrowed import seeded
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded, smallest_size, train_loss
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.openmmlab.synthetic_batch import IGNORED
 
 RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"

@@ -23,9 +23,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from wrs_mm.borrowed import seeded
 from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.openmmlab.configs import config_reader
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.rescaling.functional import filter_norms
 from wrs_mm.values import type_name

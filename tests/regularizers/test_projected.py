@@ -12,9 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from toy_training import Network, decay_by_name
 
 from wrs_mm.audit.verdicts import audit_model
+from wrs_mm.borrowed import seeded
 from wrs_mm.errors import OptionError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.regularizers.projected import projected
 

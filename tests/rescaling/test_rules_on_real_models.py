@@ -12,7 +12,8 @@ from arms import load
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.borrowed import seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.rescaling.functional import filter_norms
 from wrs_mm.rescaling.step_rules import Hyperball

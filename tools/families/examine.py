@@ -154,7 +154,7 @@ def _step(model: nn.Module, wrapper: OptimWrapper, batch: dict[str, Any]) -> flo
     """One step of training, as a Runner makes it, and its loss."""
     import copy
 
-    from wrs_mm.openmmlab.synthetic import seeded
+    from wrs_mm.borrowed import seeded
 
     with seeded(0):
         return float(model.train_step(copy.deepcopy(batch), wrapper)["loss"])

@@ -32,11 +32,12 @@ from torch import Tensor, nn
 
 import wrs_mm
 from wrs_mm import regularizers
+from wrs_mm.borrowed import seeded
 from wrs_mm.errors import OptionError
 from wrs_mm.files import write_text
 from wrs_mm.openmmlab.carried import carried_recipes
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, random_batch, seeded
+from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.rescaling import WeightRescaler
 from wrs_mm.rescaling.functional import filter_norms
 from wrs_mm.values import error_line

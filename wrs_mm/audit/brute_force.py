@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from wrs_mm.audit.precision import NEGLIGIBLE_EPS, NORM_LAYERS, copy_in, default_dtype, repeatable_loss
+from wrs_mm.borrowed import seeded
 from wrs_mm.errors import ConfigError
-from wrs_mm.openmmlab.synthetic import seeded
 from wrs_mm.rescaling import Verdict
 from wrs_mm.rescaling.filter_groups import number_of_groups
 from wrs_mm.rescaling.functional import filter_view, number_of_filters, rescale_

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wrs_mm.openmmlab.synthetic import seeded
+from wrs_mm.borrowed import seeded
 from wrs_mm.rescaling.labels import map_tensors
 
 NEGLIGIBLE_EPS = 1e-30

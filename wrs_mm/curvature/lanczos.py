@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def largest_eigenvalue(
         if beside:
             product -= beside[-1] * before
         rest = float(product.norm())
-        if not torch.isfinite(torch.tensor([diagonal[-1], rest])).all():
+        if not (math.isfinite(diagonal[-1]) and math.isfinite(rest)):
             return Eigenvalue(float("nan"), float("nan"), products)
         last = len(diagonal) - 1
         values, vectors = eigh_tridiagonal(diagonal, beside, select="i", select_range=(last, last))

@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wrs_mm.borrowed import kept_buffers, seeded
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
-from wrs_mm.openmmlab.generators import kept_generators
 from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
@@ -36,20 +34,9 @@ __all__ = [
     "names_pretrained",
     "quiet",
     "random_batch",
-    "seeded",
     "smallest_size",
     "train_loss",
 ]
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed Python's, numpy's and torch's CPU generators, and put their states back afterwards."""
-    with kept_generators():
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        yield
 
 
 def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> nn.Module:
@@ -142,10 +129,9 @@ def smallest_size(
     candidates = [(size, size) for size in sizes]
     if own is not None:
         candidates.append((own, own) if isinstance(own, int) else (own[0], own[1]))
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     for size in candidates:
         try:
-            with torch.no_grad():
+            with kept_buffers(model), torch.no_grad():
                 train_loss(model, random_batch(model, size=size, seed=seed), seed=seed)
             return size
         except (NotImplementedError, ImportError):
@@ -153,10 +139,6 @@ def smallest_size(
         except Exception:
             if size == candidates[-1]:
                 raise
-        finally:
-            for name, buffer in model.named_buffers():
-                if name in buffers:
-                    buffer.copy_(buffers[name])
     raise ValueError("sizes is empty")
 
 

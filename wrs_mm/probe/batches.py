@@ -10,9 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from wrs_mm.borrowed import seeded
 from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.errors import ConfigError
-from wrs_mm.openmmlab.synthetic import quiet, seeded
+from wrs_mm.openmmlab.synthetic import quiet
 
 
 def training_batches(config: Config, count: int, batch_size: int, seed: int) -> list[dict[str, Any]]:

@@ -16,11 +16,11 @@ from wrs_mm.bench.statistics.dynamics import (
     ScheduleVerdict,
     compare_schedules,
     parts_of,
-    ratio_over_seeds,
     stage_curves,
     turn_spread,
     watched_runs,
 )
+from wrs_mm.bench.statistics.over_seeds import ratio_over_seeds
 
 COLUMN = np.array([[1.0], [2.0], [3.0], [4.0]])
 """A value a report, the same for all weights."""

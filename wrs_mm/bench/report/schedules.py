@@ -7,13 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wrs_mm.bench.report.labels import factor, factors
-from wrs_mm.bench.statistics.dynamics import (
-    Ratio,
-    ScheduleComparison,
-    ScheduleVerdict,
-    Watched,
-    compare_schedules,
-)
+from wrs_mm.bench.statistics.dynamics import ScheduleComparison, ScheduleVerdict, Watched, compare_schedules
+from wrs_mm.bench.statistics.over_seeds import Ratio
 from wrs_mm.values import several
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from wrs_mm.bench.statistics.benchmark import RunData
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
-from wrs_mm.bench.statistics.over_seeds import interval
+from wrs_mm.bench.statistics.over_seeds import Ratio, ratio_over_seeds
 from wrs_mm.engine.hooks.dynamics_file import Dynamics
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -196,30 +196,6 @@ def parts_of(iterations: Array) -> Array:
 
 LAST_PART = _PARTS - 1
 """The last quarter."""
-
-
-class Ratio(NamedTuple):
-    """A factor, with its 95 % interval over seeds.
-
-    Attributes:
-        value: The mean over seeds; NaN without any.
-        low: The lower end; NaN for too few seeds.
-        high: The upper end.
-        seeds: How many.
-    """
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-
-
-def ratio_over_seeds(logarithms: Sequence[float]) -> Ratio:
-    """The factor whose logarithm seeds have measured: Student's interval of their mean, taken back."""
-    known = [value for value in logarithms if not math.isnan(value)]
-    low, high = interval(known)
-    center = math.exp(float(np.mean(known))) if known else math.nan
-    return Ratio(center, math.exp(low), math.exp(high), len(known))
 
 
 class ScheduleVerdict(StrEnum):

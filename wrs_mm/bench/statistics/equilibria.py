@@ -12,15 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wrs_mm.bench.statistics.dynamics import (
-    Array,
-    Ratio,
-    Watched,
-    WatchedRun,
-    logarithm,
-    mean,
-    ratio_over_seeds,
-)
+from wrs_mm.bench.statistics.dynamics import Array, Watched, WatchedRun, logarithm, mean
+from wrs_mm.bench.statistics.over_seeds import Ratio, ratio_over_seeds
 from wrs_mm.rescaling.equilibrium import LAWS, equilibrium_norm, equilibrium_turn, updates_to_equilibrium
 
 _STILL = 0.2

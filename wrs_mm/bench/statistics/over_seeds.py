@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -71,6 +71,30 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
         warnings.simplefilter("ignore", RuntimeWarning)
         found = stats.ttest_1samp(differences, 0).confidence_interval(confidence)
     return float(found.low), float(found.high)
+
+
+class Ratio(NamedTuple):
+    """A factor, with its 95 % interval over seeds.
+
+    Attributes:
+        value: The mean over seeds; NaN without any.
+        low: The lower end; NaN for too few seeds.
+        high: The upper end.
+        seeds: How many.
+    """
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+
+def ratio_over_seeds(logarithms: Sequence[float]) -> Ratio:
+    """The factor whose logarithm seeds have measured: Student's interval of their mean, taken back."""
+    known = [value for value in logarithms if not math.isnan(value)]
+    low, high = interval(known)
+    center = math.exp(float(np.mean(known))) if known else math.nan
+    return Ratio(center, math.exp(low), math.exp(high), len(known))
 
 
 def summarize(results: pd.DataFrame, checkpoint: str = "last") -> pd.DataFrame:

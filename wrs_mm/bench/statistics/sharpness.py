@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from wrs_mm.bench.runs.sharpness import Measurement
 from wrs_mm.bench.statistics.benchmark import RunData, by_arm
-from wrs_mm.bench.statistics.dynamics import Ratio, ratio_over_seeds
 from wrs_mm.bench.statistics.logs import Series
-from wrs_mm.bench.statistics.over_seeds import mean_and_sd
+from wrs_mm.bench.statistics.over_seeds import Ratio, mean_and_sd, ratio_over_seeds
 
 
 class Space(NamedTuple):

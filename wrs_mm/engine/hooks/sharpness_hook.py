@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import math
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
@@ -20,7 +17,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
+from wrs_mm.borrowed import kept_buffers, seeded
 from wrs_mm.curvature import (
+    Eigenvalue,
     HessianProduct,
     SphereHessianProduct,
     largest_eigenvalue,
@@ -31,6 +30,7 @@ from wrs_mm.errors import OptionError
 from wrs_mm.files import write_json
 from wrs_mm.rescaling import judge, observe
 from wrs_mm.rescaling.models import unwrap
+from wrs_mm.values import is_whole_number
 
 NAME = "sharpness.json"
 
@@ -84,7 +84,7 @@ class SharpnessHook(Hook):
             ("batch_size", batch_size, 2),
             ("most_products", most_products, 1),
         ):
-            if not isinstance(value, int) or value < least:
+            if not is_whole_number(value) or value < least:
                 raise OptionError(f"SharpnessHook: {name} must be a whole number from {least}, not {value!r}")
         if not 0 < tolerance < 1:
             raise OptionError(f"SharpnessHook: tolerance must be between 0 and 1, not {tolerance!r}")
@@ -112,7 +112,7 @@ class SharpnessHook(Hook):
             )
         if not is_main_process():
             return
-        with _seeded(self.seed):
+        with torch.random.fork_rng(), seeded(self.seed):
             loader = runner.train_dataloader
             count = min(self.batch_size, len(loader.dataset))
             self._batch = loader.collate_fn([loader.dataset[i] for i in range(count)])
@@ -132,8 +132,7 @@ class SharpnessHook(Hook):
 
     def _measure(self, runner: Any, iteration: int) -> None:
         began = time.perf_counter()
-        found = self._sharpness(unwrap(runner.model), runner.optim_wrapper.optimizer)
-        products = found.pop("products")
+        found, products = self._sharpness(unwrap(runner.model), runner.optim_wrapper.optimizer)
         # Where the loss overflows: whether the training has diverged is for others to say.
         found = {key: v if v is not None and math.isfinite(v) else None for key, v in found.items()}
         assert self._file is not None
@@ -147,38 +146,41 @@ class SharpnessHook(Hook):
             f"sharpness after {iteration} updates: {shown} ({products} Hessian products, {seconds:.1f} s)"
         )
 
-    def _sharpness(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The largest eigenvalues and what the optimizer could stand, by the keys of the file."""
+    def _sharpness(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[dict[str, float | None], int]:
+        """Largest eigenvalues and what the optimizer could stand, by the file's keys; how many products."""
         training = model.training
         model.train()
-        with _kept_buffers(model), _seeded(self.seed), torch.enable_grad(), twice_differentiable():
+        # seeded leaves the generators of GPUs to fork_rng.
+        with kept_buffers(model), torch.random.fork_rng(), seeded(self.seed), twice_differentiable():
             with observe(model) as observation:
                 loss = _loss(model, self._batch)
             trained = [p for p in model.parameters() if p.requires_grad]
             product = HessianProduct(loss, trained)
             plain = self._largest(product, product.size, trained[0])
-            found: dict[str, Any] = {
+            found: dict[str, float | None] = {
                 "sharpness": plain.value,
                 "error": plain.error,
                 "stable": largest_stable_sharpness(optimizer),
                 "sphere": None,
                 "sphere_error": None,
                 "sphere_stable": None,
-                "products": plain.products,
             }
+            products = plain.products
             by_name = dict(model.named_parameters())
             weights = [(by_name[v.name], v.transposed_groups) for v in judge(observation) if v.selected]
             if weights:
                 sphere = SphereHessianProduct(loss, weights)
                 on_sphere = self._largest(sphere, sphere.size, weights[0][0])
                 found["sphere"], found["sphere_error"] = on_sphere.value, on_sphere.error
-                if found["stable"] is not None:
-                    found["sphere_stable"] = found["stable"] * sphere.mean_square
-                found["products"] += on_sphere.products
+                stable = found["stable"]
+                found["sphere_stable"] = None if stable is None else stable * sphere.mean_square
+                products += on_sphere.products
         model.train(training)
-        return found
+        return found, products
 
-    def _largest(self, product: Any, size: int, like: Tensor) -> Any:
+    def _largest(self, product: Callable[[Tensor], Tensor], size: int, like: Tensor) -> Eigenvalue:
         generator = torch.Generator().manual_seed(self.seed)
         start = torch.randn(size, generator=generator).to(like)
         return largest_eigenvalue(product, start, tolerance=self.tolerance, most_products=self.most_products)
@@ -189,29 +191,3 @@ def _loss(model: Any, batch: Any) -> Tensor:
     losses = model(**data, mode="loss") if isinstance(data, dict) else model(*data, mode="loss")
     loss: Tensor = model.parse_losses(losses)[0]
     return loss
-
-
-@contextmanager
-def _kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Put the model's buffers back: BN's statistics have seen one batch more than they should."""
-    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    try:
-        yield
-    finally:
-        for name, buffer in model.named_buffers():
-            buffer.copy_(kept[name])
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed all generators, and put their states back."""
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])

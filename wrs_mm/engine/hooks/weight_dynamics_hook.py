@@ -20,6 +20,7 @@ from wrs_mm.rescaling import ScaleInvariantDecay, ScaleInvariantWeights
 from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight, is_sgd
 from wrs_mm.rescaling.equilibrium import law_of
 from wrs_mm.rescaling.ruled_steps import RuledSteps
+from wrs_mm.values import is_whole_number
 
 _SHOWN = ("norm", "effective_lr", "turn", "cosine", "growth", "zero", "nonfinite")
 """What goes to the visualizer, of each stage; the file has everything of each weight."""
@@ -49,7 +50,7 @@ class WeightDynamicsHook(Hook):
     priority = "NORMAL"
 
     def __init__(self, interval: int = 50, frozen_bn: str = "skip") -> None:
-        if not isinstance(interval, int) or interval < 1:
+        if not is_whole_number(interval) or interval < 1:
             raise OptionError(
                 f"WeightDynamicsHook: interval must be a positive whole number, not {interval!r}"
             )

@@ -24,8 +24,8 @@ import torch
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader
 
+from wrs_mm.borrowed import kept_generators
 from wrs_mm.openmmlab.distributed import exit_with_launcher
-from wrs_mm.openmmlab.generators import kept_generators
 
 
 class Draw(NamedTuple):

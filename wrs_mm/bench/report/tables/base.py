@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from wrs_mm.bench.report.labels import factor, factors, plain
-from wrs_mm.bench.statistics.dynamics import Ratio
+from wrs_mm.bench.statistics.over_seeds import Ratio
 from wrs_mm.bench.statistics.results import is_missing
 
 Record = dict[str, Any]
