@@ -7,10 +7,8 @@ whoever calls it from Python, tests among them.
 from __future__ import annotations
 
 import errno
-import importlib
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,9 +43,6 @@ if TYPE_CHECKING:
 
 _BROKEN = (Status.FAILED, Status.INTERRUPTED)
 """States in which a run may end, and which the same command takes up again."""
-
-_TABLES = "wrs_mm.bench.report.files"
-"""The module that makes the tables, with all that it imports."""
 
 _WAIT_FOR_PREPARATION = 120.0
 """Seconds that another harness gets to write down its plan; it takes some configs a second."""
@@ -143,8 +138,6 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
     interrupted = False
     ours: dict[str, Run] = {}
     elsewhere: set[str] = set()
-    # The tables need pandas and scipy: they are imported while the first runs start.
-    threading.Thread(target=importlib.import_module, args=(_TABLES,), daemon=True).start()
     try:
         with _sigterm_interrupts():
             for stage in _stages(study, runs):
