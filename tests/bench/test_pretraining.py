@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,73 @@ def test_a_plan_whose_backbone_does_not_match_is_refused_before_a_run_starts(ben
     bench.plan("small", regularizers="[wd]", cfg_options="{allow_partial: true}")
     bench.run()
     assert bench.result("small__wd__seed0").status.value == "done"
+
+
+START = "{recipe: before, regularizers: [wd, wrs]}"
+"""An entry of a plan's ``pretraining``: the tiny segmentor's own backbone, trained before."""
+
+
+def pretrained(bench: Bench, arm: str, seed: int = 0) -> Path:
+    """The one folder of a pretraining."""
+    (folder,) = (bench.folder / "work_dirs/pretrained").glob(f"before__{arm}__seed{seed}__*")
+    return folder
+
+
+def test_runs_start_from_what_was_pretrained_once_for_two_plans(bench: Bench) -> None:
+    bench.recipe("before", iterations=6)
+    bench.recipe("after", iterations=4)
+    bench.plan("after", regularizers="[wd, wrs]", pretraining=f"[none, {START}]")
+    bench.run()
+    frame = bench.results()
+    assert set(frame["recipe"]) == {"before", "after from scratch", "after from wd", "after from wrs"}
+    assert set(frame["status"]) == {"done"} and frame["run"].nunique() == 2 + 3 * 2
+    for arm in ("wd", "wrs"):
+        folder = pretrained(bench, arm)
+        state = backbone_state(folder / "backbone.pt")
+        last = backbone_state(folder / "iter_6.pth")
+        assert state.keys() == last.keys() and all(value.equal(last[key]) for key, value in state.items())
+        config = (bench.run_folder(f"after-from-{arm}__wd__seed0") / "config.py").read_text()
+        assert f"work_dirs/pretrained/{folder.name}/backbone.pt" in config
+        log = (bench.run_folder(f"after-from-{arm}__wd__seed0") / "train.log").read_text()
+        assert f"pretrained backbone: {len(state) - count_counters(state)} of" in log
+    # Another plan finds them, and makes none again.
+    before = {path: path.stat().st_mtime_ns for path in (bench.folder / "work_dirs").rglob("*.pt*")}
+    bench.plan("after", regularizers="[wd]", pretraining=f"[{START}]", name="other")
+    bench.run(work_dir="other")
+    assert before == {path: path.stat().st_mtime_ns for path in (bench.folder / "work_dirs").rglob("*.pt*")}
+    one, two = (bench.result("after-from-wrs__wd__seed0", folder) for folder in ("work", "other"))
+    assert one.metrics == two.metrics and one.config_hash == two.config_hash
+
+
+def count_counters(state: dict[str, torch.Tensor]) -> int:
+    """How many tensors of a state dict nobody asks for."""
+    return sum("num_batches_tracked" in name for name in state)
+
+
+def test_a_killed_pretraining_is_taken_up_and_those_that_wait_for_it_begin_then(bench: Bench) -> None:
+    bench.recipe("before", iterations=8, hook="break_at=8, how='kill'")
+    bench.recipe("after", iterations=4)
+    bench.plan("after", regularizers="[wd]", pretraining="[none, {recipe: before, regularizers: [wd]}]")
+    said = bench.run(status=1)
+    assert "1 run not begun, because the pretraining before__wd__seed0__" in said
+    assert bench.result("after-from-scratch__wd__seed0").status.value == "done"
+    assert not (bench.run_folder("after-from-wd__wd__seed0") / "result.json").exists()
+    bench.run()
+    assert bench.result("after-from-wd__wd__seed0").status.value == "done"
+    # Weights that are gone are asked for where something is to start from them, and there alone.
+    (pretrained(bench, "wd") / "backbone.pt").unlink()
+    bench.run()
+    shutil.rmtree(bench.run_folder("after-from-wd__wd__seed0"))
+    said = bench.run(status=2)
+    assert "backbone.pt is not here" in said and said.count("\n") == 1
+
+
+def test_what_starts_from_a_diverged_pretraining_has_diverged_and_the_rest_goes_on(bench: Bench) -> None:
+    bench.recipe("before", iterations=8, hook="break_at=3, how='diverge'")
+    bench.recipe("after", iterations=4)
+    bench.plan("after", regularizers="[wd]", pretraining="[none, {recipe: before, regularizers: [wd]}]")
+    bench.run()
+    result = bench.result("after-from-wd__wd__seed0")
+    assert result.status.value == "diverged" and result.reason is not None
+    assert result.reason.startswith("its pretraining before__wd__seed0__")
+    assert bench.result("after-from-scratch__wd__seed0").status.value == "done"

@@ -15,8 +15,9 @@ from mmengine.config import Config
 
 from wrs_mm.bench.plan.comparison import resolve_arms
 from wrs_mm.bench.plan.plan import load_plan
+from wrs_mm.bench.plan.resolve import config_hash
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Result, config_hash
+from wrs_mm.bench.runs.records import Identity, Result
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.runs.worker import main_and_exit
 from wrs_mm.bench.statistics.benchmark import read_benchmark

@@ -20,7 +20,8 @@ from wrs_mm.datasets import require_dataset, standin
 from wrs_mm.datasets.mini import Rendering
 from wrs_mm.errors import DatasetError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.pretrained import start_from, watched
+from wrs_mm.openmmlab.pretrained import watched
+from wrs_mm.openmmlab.pretrained_config import start_from
 from wrs_mm.borrowed import seeded
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.openmmlab.training import train

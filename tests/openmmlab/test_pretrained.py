@@ -14,8 +14,9 @@ from torch import Tensor
 from wrs_mm.cli import main
 from wrs_mm.errors import CheckpointError, ConfigError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.pretrained import backbone_state, start_from
-from wrs_mm.openmmlab.synthetic import build_model, local_checkpoints_only
+from wrs_mm.openmmlab.pretrained import backbone_state
+from wrs_mm.openmmlab.pretrained_config import local_checkpoints_only, start_from
+from wrs_mm.openmmlab.synthetic import build_model
 from wrs_mm.openmmlab.training import train
 
 Write = Callable[..., Path]

@@ -94,13 +94,15 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
         bases: dict[str, Config] = {}
-        for arm in arms:
+        for arm in [*study.pretraining_arms(), *arms]:
             if arm.spec.recipe in undone:
                 resolve.require_data(arm.config, arm.spec.split)
                 resolve.require_packages(arm.config)
-                bases.setdefault(arm.spec.recipe, arm.base)
+                if arm.spec.start is None or arm.spec.start.pretraining is None:
+                    bases.setdefault(arm.spec.recipe, arm.base)
         for base in bases.values():
             resolve.require_pretrained(base)
+        study.pretrained()  # which asks for the weights of those that are made
         path.mkdir(parents=True, exist_ok=True)
         with _alone(work_dir):
             runs = study.prepare()
@@ -141,9 +143,9 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
     try:
         with _sigterm_interrupts():
             for stage in _stages(study, runs):
-                trials = [run for run in stage if _is_trial(run)]
+                awaited = [run for run in stage if _is_awaited(run)]
                 with make_display(stage, executor.slots, console) as display:
-                    left = run_all(stage, executor, display, awaited=trials)
+                    left = run_all(stage, executor, display, awaited, study.pretrained())
                 elsewhere.update(run.name for run in left)
                 ours.update({run.name: run for run in stage})
     except KeyboardInterrupt:
@@ -161,7 +163,7 @@ def _run(study: Study, runs: list[Run], executor: Executor) -> int:
         result = one.result()
         reason = result.account() if result else ""
         print(f"{one.name} {one.status().value}: {reason} (see {one.log})", file=sys.stderr)
-    for line in study.complaints():
+    for line in [*study.complaints(), *study.not_pretrained()]:
         print(line, file=sys.stderr)
     if elsewhere:
         names = ", ".join(name for name in ours if name in elsewhere)
@@ -195,9 +197,10 @@ def _stages(study: Study, runs: list[Run]) -> Iterator[list[Run]]:
             runs = study.prepare()
 
 
-def _is_trial(run: Run) -> bool:
+def _is_awaited(run: Run) -> bool:
+    """Whether others depend on a run: on a trial the final ones, on a pretraining all that start from it."""
     identity = run.identity()
-    return identity is not None and identity.spec.trial is not None
+    return identity is not None and (identity.spec.trial is not None or identity.spec.pretraining is not None)
 
 
 @contextmanager

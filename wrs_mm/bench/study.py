@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from wrs_mm.bench.plan import resolve
-from wrs_mm.bench.plan.comparison import Resolver
+from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretrainings
 from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_finals, planned_runs
 from wrs_mm.bench.plan.halving import Rung, rungs_of
 from wrs_mm.bench.plan.plan import Plan
@@ -22,11 +22,13 @@ from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.config_text import ConfigTexts
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.metrics import MAIN, in_percent
-from wrs_mm.bench.runs.records import Identity, Status, config_hash
+from wrs_mm.bench.runs.records import Identity, Status
 from wrs_mm.bench.runs.validations import Validations
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.rungs import Measured, Standing, standing
 from wrs_mm.bench.statistics.selection import Choice, choose
+from wrs_mm.errors import PlanError
+from wrs_mm.values import several
 
 
 class TunedArm(NamedTuple):
@@ -73,11 +75,60 @@ class Study:
     def known(self) -> list[PlannedRun]:
         """The runs that are known now, in the order in which they should start.
 
-        Trials, finals of arms that are not tuned, and finals of those whose trials are all through.
+        Pretrainings, trials, finals of arms that are not tuned, and finals of those whose trials are all
+        through.
+
+        Raises:
+            PlanError: A run does not resolve.
         """
         chosen = [(arm, choice.settings) for arm, choice in self.tuned()]
         finals = planned_finals([(arm, settings) for arm, settings in chosen if settings is not None])
-        return [*planned_runs(self._arms), *finals]
+        runs = [*planned_runs(self._arms), *finals]
+        pretrainings = resolve_pretrainings(self.plan, self.resolver)
+        return [*pretrainings, *(PlannedRun(run.arm, self.resolver.spec(run)) for run in runs)]
+
+    def pretraining_arms(self) -> list[ResolvedArm]:
+        """The pretrainings of the runs that are known now, resolved."""
+        resolver = self.resolver
+        return [
+            ResolvedArm(run.spec, resolver.config(run), resolver.base(run.arm))
+            for run in self.known()
+            if run.spec.pretraining is not None
+        ]
+
+    def not_pretrained(self) -> list[str]:
+        """What a person should know of runs that wait for a pretraining, one line for each of those."""
+        waiting: dict[str, list[str]] = {}
+        for name, pretraining in self.pretrained().items():
+            if pretraining.status() is Status.FAILED:
+                waiting.setdefault(pretraining.name, []).append(name)
+        return [
+            f"{several(len(runs), 'run')} not begun, because the pretraining {name} failed"
+            for name, runs in waiting.items()
+        ]
+
+    def pretrained(self) -> dict[str, Run]:
+        """The pretraining of each run that starts from one, by the run's name.
+
+        Raises:
+            PlanError: One is through, and its weights are not here.
+        """
+        found = {}
+        for planned in self.known():
+            pretraining = self.resolver.pretraining(planned)
+            if pretraining is not None:
+                found[planned.spec.id] = self.work_dir.run(pretraining.spec)
+                self._require_weights(found[planned.spec.id], self.work_dir.run(planned.spec))
+        return found
+
+    def _require_weights(self, pretraining: Run, run: Run) -> None:
+        result = pretraining.result()
+        done = result is not None and result.status is Status.DONE
+        if done and not run.is_final() and not pretraining.weights.exists():
+            raise PlanError(
+                f"{pretraining.weights} is not here, and runs are to start from it (a pack has no weights); "
+                f"delete {pretraining.folder} to pretrain it again"
+            )
 
     def tuned(self) -> list[TunedArm]:
         """The arms that are tuned, in the plan's order."""
@@ -157,7 +208,7 @@ class Study:
                 spec=run.spec,
                 task=resolve.task(config),
                 dataset=resolve.dataset_name(config),
-                config_hash=config_hash(config.to_dict()),
+                config_hash=resolve.config_hash(config.to_dict()),
             )
             self._resolved_runs[run.spec.id] = identity, self._texts.text(config)
         return self._resolved_runs[run.spec.id]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wrs_mm.errors import OptionError
-from wrs_mm.openmmlab.synthetic import names_pretrained
+from wrs_mm.openmmlab.pretrained_config import names_pretrained
 
 
 def with_builder(cfg: Mapping[str, Any], builder: str, arm: str, **options: Any) -> dict[str, Any]:

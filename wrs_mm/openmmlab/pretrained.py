@@ -14,17 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from wrs_mm.errors import CheckpointError, ConfigError
+from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.checkpoints import load_checkpoint_file
 from wrs_mm.values import error_line, type_name
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
 
 ALLOW_PARTIAL = "allow_partial"
 """The key of a config that lets a training begin although most of a pretrained part did not match."""
@@ -237,7 +234,12 @@ def _note(
 
 
 def _names(module: nn.Module) -> frozenset[str]:
-    return frozenset(name for name in module.state_dict() if _COUNTER not in name)
+    return frozenset(name for name in module.state_dict() if is_weight(name))
+
+
+def is_weight(name: str) -> bool:
+    """Whether a name in a state dict is of something that a checkpoint is asked for."""
+    return _COUNTER not in name
 
 
 def _pretrained_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Any]]:
@@ -253,38 +255,7 @@ def _pretrained_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Any]]:
                 break
 
 
-# --- a config that starts from a checkpoint ------------------------------------------------------
-
-
-def start_from(config: Config, checkpoint: str | Path, whole: bool | None = None) -> None:
-    """Have a config's backbone start from a checkpoint.
-
-    Args:
-        config: Of a model that has a backbone; changed in place.
-        checkpoint: A file of a backbone alone, or of a whole model, whose backbone it is then; or an address
-            that mmengine loads from.
-        whole: Whether it is of a whole model; None to look into the file, and to take an address for a
-            backbone's. Where it is said, the file need not be there yet.
-
-    Raises:
-        ConfigError: The config's model has no backbone.
-        CheckpointError: There is no such file, or it holds no weights.
-    """
-    backbone = _backbone_of(config)
-    if whole is None:
-        whole = "://" not in str(checkpoint) and _is_whole(_state(checkpoint))
-    init = {"type": "Pretrained", "checkpoint": str(checkpoint), **({"prefix": PREFIX} if whole else {})}
-    if config.model.get("pretrained"):
-        config.model.pretrained = None  # mmseg's and mmdet's older way to say the same
-    backbone.pop("pretrained", None)
-    backbone["init_cfg"] = init
-
-
-def _backbone_of(config: Config) -> Any:
-    backbone = (config.get("model") or {}).get("backbone")
-    if not isinstance(backbone, Mapping):
-        raise ConfigError(f"the model of {config.filename or 'the config'} has no backbone=dict(...)")
-    return backbone
+# --- the weights in a checkpoint ------------------------------------------------------------------
 
 
 def backbone_state(checkpoint: str | Path) -> dict[str, Tensor]:
@@ -310,6 +281,15 @@ def _state(checkpoint: str | Path) -> dict[str, Tensor]:
     if not tensors:
         raise CheckpointError(f"checkpoint {checkpoint} holds no weights: no entry is a tensor")
     return tensors
+
+
+def is_whole_model(checkpoint: str | Path) -> bool:
+    """Whether a checkpoint is of a model that has a backbone, and not of a backbone alone.
+
+    Raises:
+        CheckpointError: There is no such file, or it holds no weights.
+    """
+    return _is_whole(_state(checkpoint))
 
 
 def _is_whole(state: Mapping[str, Tensor]) -> bool:

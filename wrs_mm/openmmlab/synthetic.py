@@ -21,6 +21,7 @@ from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_path
 from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
+from wrs_mm.openmmlab.pretrained_config import dicts, drop_pretrained
 from wrs_mm.openmmlab.synthetic_batch import Empty, random_batch
 from wrs_mm.values import one_line
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Empty",
     "build_model",
-    "local_checkpoints_only",
-    "names_pretrained",
     "quiet",
     "random_batch",
     "smallest_size",
@@ -66,7 +65,7 @@ def build_model(config: Config, *, seed: int = 0, pretrained: bool = False) -> n
     if config.get("data_preprocessor") is not None:
         description.setdefault("data_preprocessor", copy.deepcopy(config.data_preprocessor))
     if not pretrained:
-        _drop_pretrained(description)
+        drop_pretrained(description)
     _use_torch_sync_bn(description)
     _keep_batch_size(description)
     _resolve_teacher(description)
@@ -149,67 +148,9 @@ def _name(config: Config) -> str:
     return str(config.filename or "(unnamed)")
 
 
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    """All dicts in a nested config, the outer ones first."""
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _dicts(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _dicts(value)
-
-
-_NAME_PRETRAINED = ("pretrained", "teacher_ckpt", "load_from")
-"""Keys of a model's description that name trained weights, beside ``init_cfg``."""
-
-
-def _is_pretrained(init: Any) -> bool:
-    # PVT's has a checkpoint and no type.
-    return isinstance(init, dict) and ("Pretrained" in str(init.get("type")) or "checkpoint" in init)
-
-
-def names_pretrained(description: Any) -> bool:
-    """Whether a model's description refers to weights that were trained before.
-
-    Args:
-        description: The value of ``model`` in a config.
-    """
-    return next(_pretrained(description), None) is not None
-
-
-def local_checkpoints_only(description: Any) -> bool:
-    """Whether a model's description names trained weights, and nothing that would be downloaded."""
-    named = list(_pretrained(description))
-    return bool(named) and not any("://" in str(one) or one is True for one in named)
-
-
-def _pretrained(description: Any) -> Iterator[Any]:
-    """What a model's description names its trained weights by."""
-    for node in _dicts(description):
-        yield from filter(None, map(node.get, _NAME_PRETRAINED))
-        init = node.get("init_cfg")
-        for entry in init if isinstance(init, (list, tuple)) else [init]:
-            if isinstance(entry, dict) and _is_pretrained(entry):
-                yield entry.get("checkpoint") or True
-
-
-def _drop_pretrained(description: Any) -> None:
-    """Drop every reference to pretrained weights, in place."""
-    for node in _dicts(description):
-        for key in _NAME_PRETRAINED:
-            if isinstance(node.get(key), (str, bool)):
-                node[key] = False if node[key] is True else None
-        init = node.get("init_cfg")
-        if _is_pretrained(init):
-            node["init_cfg"] = None
-        elif isinstance(init, (list, tuple)):
-            node["init_cfg"] = [entry for entry in init if not _is_pretrained(entry)]
-
-
 def _use_torch_sync_bn(description: Any) -> None:
     # mmcv's needs a process group already when it is built; both become BN right afterwards.
-    for node in _dicts(description):
+    for node in dicts(description):
         if node.get("type") == "MMSyncBN":
             node["type"] = "SyncBN"
 

@@ -35,7 +35,8 @@ from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
 from wrs_mm.openmmlab.numerics import set_numerics
 from wrs_mm.openmmlab.optional_packages import packages_named
-from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized, start_from
+from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
+from wrs_mm.openmmlab.pretrained_config import start_from
 from wrs_mm.openmmlab.protection.protect import protect_config, protect_runner
 from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 from wrs_mm.values import one_line
@@ -86,7 +87,7 @@ def train(
         local_rank: This process's number on its machine, where the launcher does not set it.
         protected: Whether the training is protected.
         pretrained: The checkpoint that the backbone starts from, in place of what the config says:
-            :func:`wrs_mm.openmmlab.pretrained.start_from`.
+            :func:`wrs_mm.openmmlab.pretrained_config.start_from`.
         allow_partial: Train although most of a pretrained part of the model did not match its checkpoint.
         check: What else to look at, in the config that is trained, before anything is built.
 

@@ -13,8 +13,8 @@ from wrs_mm.bench.plan.comparison import Resolver, resolve_arms
 from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.expansion import expand, planned_arms, planned_runs
 from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.resolve import config_hash
 from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.records import config_hash
 from wrs_mm.errors import PlanError
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from wrs_mm.bench.runs.records import Result, Status, config_hash
+from wrs_mm.bench.plan.resolve import config_hash
+from wrs_mm.bench.runs.records import Result, Status
 
 
 def test_a_run_is_repeated_unless_it_came_to_an_end_of_its_own_or_was_weeded_out():

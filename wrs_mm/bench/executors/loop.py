@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
@@ -46,7 +46,11 @@ class _Attempt(NamedTuple):
 
 
 def run_all(
-    runs: Sequence[Run], executor: Executor, display: Display, awaited: Collection[Run] = ()
+    runs: Sequence[Run],
+    executor: Executor,
+    display: Display,
+    awaited: Collection[Run] = (),
+    pretrained: Mapping[str, Run] | None = None,
 ) -> list[Run]:
     """Bring every run that is not through to its end, or to where it pauses; the others are not touched.
 
@@ -61,10 +65,13 @@ def run_all(
         display: Shown to whoever waits.
         awaited: Those of the runs on which others depend: while another harness looks after one of them,
             this one waits too.
+        pretrained: The pretraining of each run that starts from one, by the run's name. Until that is done
+            the run waits; if it diverged, so has the run.
 
     Returns:
         The runs that another harness was looking after when nothing was left to do here.
     """
+    pretrained = pretrained or {}
     waiting = deque(run for run in runs if not run.is_through())
     # What a run that somebody else has under way looked like: if it fails there, it has failed.
     elsewhere: dict[Run, tuple[int, int] | None] = {}
@@ -73,7 +80,7 @@ def run_all(
         executor.prepare()
     try:
         while True:
-            _fill_slots(waiting, elsewhere, active, executor)
+            _fill_slots(waiting, elsewhere, active, executor, pretrained)
             if not active and not any(run in awaited for run in waiting):
                 break
             display.update()
@@ -83,7 +90,7 @@ def run_all(
     except BaseException:
         _stop_jobs(active, executor)
         raise
-    return [run for run in waiting if not run.is_through()]
+    return [run for run in waiting if not run.is_through() and _may_start(run, pretrained)]
 
 
 def _fill_slots(
@@ -91,12 +98,21 @@ def _fill_slots(
     elsewhere: dict[Run, tuple[int, int] | None],
     active: dict[Run, _Attempt],
     executor: Executor,
+    pretrained: Mapping[str, Run],
 ) -> None:
-    """Fill the free slots with waiting runs; those that another harness has stay in the queue."""
+    """Fill the free slots with waiting runs; those that another harness has stay in the queue.
+
+    So do those whose pretraining is under way. They are not submitted before it is done, on Slurm neither: a
+    job that depends on another would have to be told from one whose pretraining has diverged, failed, or runs
+    under another plan's name.
+    """
     for _ in range(len(waiting)):
         if len(active) >= executor.slots:
             return
         run = waiting.popleft()
+        if not _may_start(run, pretrained):
+            waiting.append(run)
+            continue
         claim = run.claim()
         try:
             claim.acquire(timeout=0)
@@ -104,7 +120,7 @@ def _fill_slots(
             elsewhere.setdefault(run, run.result_stamp())
             waiting.append(run)
             continue
-        if run.is_through() or _failed_elsewhere(run, elsewhere):
+        if run.is_through() or _failed_elsewhere(run, elsewhere) or _diverged_before(run, pretrained):
             claim.release()
             continue
         before = run.result_stamp()
@@ -113,6 +129,32 @@ def _fill_slots(
         except BaseException:
             claim.release()
             raise
+
+
+def _may_start(run: Run, pretrained: Mapping[str, Run]) -> bool:
+    return run.name not in pretrained or pretrained[run.name].is_final()
+
+
+def _diverged_before(run: Run, pretrained: Mapping[str, Run]) -> bool:
+    """Whether the pretraining that a run starts from diverged; the run's result then says so."""
+    before = pretrained[run.name].result() if run.name in pretrained else None
+    if before is None or before.status is not Status.DIVERGED:
+        return False
+    reason = f"its pretraining {pretrained[run.name].name} diverged: {before.reason or 'no reason given'}"
+    with run.lock():
+        if not run.is_final():
+            identity = run.identity()
+            assert identity is not None, "only prepared runs are started"
+            run.write_result(
+                Result(
+                    status=Status.DIVERGED,
+                    task=identity.task,
+                    dataset=identity.dataset,
+                    config_hash=identity.config_hash,
+                    reason=reason,
+                )
+            )
+    return True
 
 
 def _failed_elsewhere(run: Run, elsewhere: dict[Run, tuple[int, int] | None]) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wrs_mm.bench.plan.comparison import ResolvedArm
-from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
+from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretrainings
+from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms
 from wrs_mm.bench.plan.halving import rungs_of, share_trained
 from wrs_mm.bench.plan.length import Length, training_length
 from wrs_mm.bench.plan.plan import Plan
@@ -57,6 +57,28 @@ def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
                 total=each and Length(_trained(plan, planned, arm, each) + finals * each.count, each.unit),
             )
         )
+    return found
+
+
+def pretraining_budgets(plan: Plan, resolver: Resolver) -> list[Budget]:
+    """What each arm of the plan's pretrainings gets: runs as they are, none to tune.
+
+    Args:
+        plan: The plan.
+        resolver: What resolves its runs.
+    """
+    by_arm: dict[tuple[str, ...], list[PlannedRun]] = {}
+    for run in resolve_pretrainings(plan, resolver):
+        by_arm.setdefault(f"{run.spec.recipe} {run.spec.arm_label} {run.spec.optimizer_label}", []).append(
+            run
+        )
+    found = []
+    for runs in by_arm.values():
+        first = runs[0]
+        arm = ResolvedArm(first.spec, resolver.config(first), resolver.base(first.arm))
+        each, count = training_length(arm.config), len(runs)
+        total = each and Length(count * each.count, each.unit)
+        found.append(Budget(arm, {}, trials=0, trial_runs=0, finals=count, each=each, total=total))
     return found
 
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from wrs_mm.bench.plan.backbones import Shapes, backbone_shapes, weights_of
 from wrs_mm.bench.plan.differences import config_values, differing
-from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_runs
+from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_runs, pretraining_arms
 from wrs_mm.bench.plan.mistakes import Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
 from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.pretraining import Origin
 from wrs_mm.bench.plan.recipes import find_recipe
-from wrs_mm.bench.plan.resolve import base_config, resolve, with_seed
+from wrs_mm.bench.plan.resolve import base_config, config_hash, resolve, with_seed
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
+from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.configs import config_reader
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+
+_ADDRESS = 16
+"""How many digits of a config's hash a pretraining is found by."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class ResolvedArm:
     Attributes:
         spec: The first of its runs: of an arm that is tuned, the first trial.
         config: What it trains.
-        base: The recipe with the plan's ``cfg_options``, before optimizer, arm and seed; the arms of a
-            recipe share it.
+        base: The recipe with the plan's ``cfg_options`` and its start, before optimizer, arm and seed; the
+            arms of a recipe share it.
     """
 
     spec: RunSpec
@@ -80,6 +88,9 @@ class Resolver:
         self._read = config_reader()
         self._bases: dict[str, Config] = {}
         self._configs: dict[str, Config] = {}
+        self._shapes: dict[str, Shapes] = {}
+        self._fits: dict[tuple[str, str], PlannedArm] = {}
+        self._pretrainings: dict[tuple[str, str, int], PlannedRun] = {}
 
     def config(self, run: PlannedRun) -> Config:
         """What a run trains.
@@ -87,11 +98,72 @@ class Resolver:
         Raises:
             PlanError: A part of the plan does not fit the recipe; the message names its line.
         """
-        same = run.spec.model_copy(update={"seed": self.plan.seeds[0]}).id
+        spec = self.spec(run)
+        same = spec.model_copy(update={"seed": self.plan.seeds[0]}).model_dump_json()
         if same not in self._configs:
             with self._located(run.arm):
-                self._configs[same] = resolve(run.spec, self._source(run.arm), self._read)
-        return with_seed(self._configs[same], run.spec.seed)
+                self._configs[same] = resolve(spec, self._source(run.arm), self._read)
+        return with_seed(self._configs[same], spec.seed)
+
+    def spec(self, run: PlannedRun) -> RunSpec:
+        """A run's spec, with the file that it starts from where that is a pretraining of the plan.
+
+        Raises:
+            PlanError: Its pretraining does not resolve, or none of the plan's has the run's backbone.
+        """
+        pretraining = self.pretraining(run)
+        start = run.spec.start
+        if pretraining is None or start is None:
+            return run.spec
+        file = weights_of(pretraining.spec).as_posix()
+        return run.spec.model_copy(update={"start": start.model_copy(update={"checkpoint": file})})
+
+    def pretraining(self, run: PlannedRun) -> PlannedRun | None:
+        """The pretraining that a run starts from; None where it starts from none of the plan's.
+
+        Raises:
+            PlanError: It does not resolve, or none has the run's backbone.
+        """
+        start, origin = run.spec.start, run.arm.origin
+        if start is None or origin is None or start.pretraining is None:
+            return None
+        fit = (run.arm.base_recipe, origin.name)
+        key = (*fit, start.pretraining)
+        if key not in self._pretrainings:
+            if fit not in self._fits:
+                self._fits[fit] = self._fitting(run.arm, origin)
+            arm = self._fits[fit]
+            spec = arm.spec(start.pretraining)
+            address = config_hash(self.config(PlannedRun(arm, spec)).to_dict())[:_ADDRESS]
+            self._pretrainings[key] = PlannedRun(arm, spec.model_copy(update={"pretraining": address}))
+        return self._pretrainings[key]
+
+    def _fitting(self, arm: PlannedArm, origin: Origin) -> PlannedArm:
+        """Of an origin's pretrainings the first that has an arm's backbone."""
+        wanted = self._backbone(arm)
+        why = []
+        for pretraining in pretraining_arms(self.plan, origin):
+            found = self._backbone(pretraining)
+            others = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+            if not others:
+                return pretraining
+            why.append(f"{pretraining.recipe.name} differs in {len(others)} tensors, {others[0]} among them")
+        raise self.plan.error(
+            f"no pretraining has the backbone of {arm.base_recipe}: {'; '.join(why)}", origin.entry.location
+        )
+
+    def _backbone(self, arm: PlannedArm) -> Shapes:
+        """What there is in the backbone of an arm's recipe."""
+        with self._located(arm):
+            source = self._source(arm)
+            key = json.dumps([source, arm.recipe.cfg_options], sort_keys=True)
+            if key not in self._shapes:
+                plain = arm.spec(self.plan.seeds[0]).model_copy(update={"start": None})
+                try:
+                    self._shapes[key] = backbone_shapes(base_config(plain, source, self._read))
+                except ConfigError as error:
+                    raise Mistake(f"recipe {arm.base_recipe!r}: {error}", "recipe") from None
+            return self._shapes[key]
 
     def base(self, arm: PlannedArm) -> Config:
         """An arm's recipe with the plan's ``cfg_options``; arms of a recipe share it.
@@ -99,10 +171,10 @@ class Resolver:
         Raises:
             PlanError: The recipe does not parse, or an option does not fit it.
         """
-        name = arm.recipe.name
+        name = json.dumps([arm.recipe.name, arm.recipe.cfg_options], sort_keys=True)
         if name not in self._bases:
             with self._located(arm):
-                spec = arm.spec(self.plan.seeds[0])
+                spec = self.spec(PlannedRun(arm, arm.spec(self.plan.seeds[0])))
                 self._bases[name] = base_config(spec, self._source(arm), self._read)
         return self._bases[name]
 
@@ -133,8 +205,25 @@ def resolve_arms(plan: Plan, resolver: Resolver | None = None) -> list[ResolvedA
     for run in planned_runs(arms):
         first.setdefault(id(run.arm), run)
     return [
-        ResolvedArm(first[id(arm)].spec, resolver.config(first[id(arm)]), resolver.base(arm)) for arm in arms
+        ResolvedArm(resolver.spec(first[id(arm)]), resolver.config(first[id(arm)]), resolver.base(arm))
+        for arm in arms
     ]
+
+
+def resolve_pretrainings(plan: Plan, resolver: Resolver) -> list[PlannedRun]:
+    """The pretrainings that runs of a plan start from, each once, in the order in which they should start.
+
+    Args:
+        plan: The plan.
+        resolver: What resolves its runs.
+
+    Raises:
+        PlanError: One does not resolve, or none has the backbone of a recipe.
+    """
+    # Whatever tuning finds for an arm, and whatever its trials are: each starts from one of these.
+    runs = (PlannedRun(arm, arm.spec(seed)) for seed in plan.seeds for arm in planned_arms(plan))
+    found = (resolver.pretraining(run) for run in runs)
+    return list({run.spec.id: run for run in found if run is not None}.values())
 
 
 def arm_differences(arms: Sequence[ResolvedArm]) -> list[Comparison]:

@@ -10,9 +10,16 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms
+from wrs_mm.bench.plan.backbones import STORE
+from wrs_mm.bench.plan.budget import Budget, budgets, equal_between_arms, pretraining_budgets
 from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import Comparison, arm_differences, resolve_arms
+from wrs_mm.bench.plan.comparison import (
+    Comparison,
+    Resolver,
+    arm_differences,
+    resolve_arms,
+    resolve_pretrainings,
+)
 from wrs_mm.bench.plan.expansion import expand, planned_arms
 from wrs_mm.bench.plan.plan import Plan, load_plan
 from wrs_mm.bench.plan.search import LR, setting_label
@@ -21,7 +28,7 @@ from wrs_mm.terminal import Column, Section, fits, print_lines, table_lines
 from wrs_mm.values import one_line, several
 
 Foresee: TypeAlias = Callable[[Plan, Sequence[Budget]], Sequence[str]]
-"""Says what is known of a plan beforehand, from what each of its arms gets."""
+"""Says what is known of a plan beforehand, from what each of its arms gets, pretrainings first."""
 
 _LONGEST = 60
 """Longest value of a config that is shown whole."""
@@ -43,8 +50,11 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
         PlanError: The plan cannot be used.
     """
     plan = load_plan(path)
-    specs = expand(plan)
-    arms = resolve_arms(plan)
+    resolver = Resolver(plan)
+    arms = resolve_arms(plan, resolver)
+    pretrainings = [run.spec for run in resolve_pretrainings(plan, resolver)]
+    planned = expand(plan)
+    specs = [*pretrainings, *planned]
     console = Console()
     head, rows = ["run", "recipe", "arm", "optimizer", "lr", "seed"], [_row(spec) for spec in specs]
     if plan.tuning is not None:
@@ -60,9 +70,13 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
         print_lines(console, table_lines([Column(name) for name in head[2:]], sections, console.width))
     else:
         _show(console, "", head, rows)
-    print(f"\n{_count(plan, specs)}")
+    print()
+    if pretrainings:
+        first = several(len(pretrainings), "pretraining")
+        print(f"{first}, in {STORE} for this plan and others, each made once; then")
+    print(_count(plan, planned))
     given = budgets(plan, arms)
-    for line in foresee(plan, given) if foresee else []:
+    for line in foresee(plan, [*pretraining_budgets(plan, resolver), *given]) if foresee else []:
         print(line)
     if plan.tuning is not None:
         print()
@@ -100,10 +114,12 @@ def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:
 
 def _product(plan: Plan, count: int, seeds: Sequence[int]) -> str:
     """How a number of runs comes about."""
-    arms = len(plan.listed_arms())
-    scenarios = count // (arms * len(seeds) * len(plan.recipes))
-    even = scenarios * arms * len(seeds) * len(plan.recipes) == count
+    arms, starts = len(plan.listed_arms()), len(plan.origins)
+    scenarios = count // (arms * len(seeds) * len(plan.recipes) * starts)
+    even = scenarios * arms * len(seeds) * len(plan.recipes) * starts == count
     factors = [several(len(plan.recipes), "recipe"), several(arms, "arm")]
+    if plan.pretraining:
+        factors.insert(1, several(starts, "start"))
     if even and scenarios > 1:
         factors.append(f"{scenarios} optimizers or learning rates")
     elif not even:

@@ -1,4 +1,4 @@
-"""The runs that a plan stands for: recipes × optimizers × learning rates × arms × seeds.
+"""The runs that a plan stands for: recipes × starts × optimizers × learning rates × arms × seeds.
 
 A plan with tuning has two stages: trials, which are known at once, and the finals of each arm, which are
 known when its trials have shown what its best settings are.
@@ -14,8 +14,9 @@ from typing import Any
 from wrs_mm.bench.plan.entries import Optimizer, Recipe, Regularizer
 from wrs_mm.bench.plan.mistakes import Location
 from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.pretraining import Origin
 from wrs_mm.bench.plan.search import Values, points
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import FROM, RunSpec, Start
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class PlannedArm:
 
     Attributes:
         plan: The plan.
-        recipe: Its recipe.
+        recipe: Its recipe, under the name that its runs have.
         optimizer: Its optimizer.
         learning_rate: None for the recipe's.
         regularizer: The entry whose arm it is.
         options: The arm's options.
         baseline: Whether the others are compared with it.
+        origin: Where its backbone comes from; None where the recipe says it.
+        base_recipe: What the plan calls its recipe, without that.
     """
 
     plan: Plan
@@ -39,6 +42,8 @@ class PlannedArm:
     regularizer: Regularizer
     options: Mapping[str, Any]
     baseline: bool
+    origin: Origin | None = None
+    base_recipe: str = ""
 
     def spec(self, seed: int, settings: Mapping[str, Any] | None = None, trial: int | None = None) -> RunSpec:
         """The run with a seed.
@@ -64,6 +69,22 @@ class PlannedArm:
             split=self.plan.split,
             baseline=self.baseline,
             dynamics=self.plan.dynamics,
+            start=self._start(seed),
+        )
+
+    def _start(self, seed: int) -> Start | None:
+        """Where a run with a seed starts from."""
+        origin = self.origin
+        if origin is None:
+            return None
+        # Trials have seeds of their own, for which nothing is pretrained.
+        seeds = self.plan.seeds
+        own = origin.seed if origin.seed is not None else seed if seed in seeds else seeds[0]
+        return Start(
+            label=origin.label,
+            recipe=self.base_recipe,
+            checkpoint=origin.entry.checkpoint,
+            pretraining=own if origin.arm else None,
         )
 
     @property
@@ -106,6 +127,8 @@ class PlannedArm:
             return ("split",) if self.plan.tuning is None else ("tuning",)
         if part == "optimizer":
             return self.optimizer.location
+        if part == "start" and self.origin is not None:
+            return self.origin.entry.location
         if part in ("cfg_options", "links"):
             own = rest[0] in getattr(self.recipe, part)
             return (*self.recipe.location, part, *rest) if own else (part, *rest)
@@ -113,18 +136,51 @@ class PlannedArm:
 
 
 def planned_arms(plan: Plan) -> list[PlannedArm]:
-    """Every arm with every recipe, optimizer and learning rate, in the plan's order."""
+    """Every arm with every recipe, start, optimizer and learning rate, in the plan's order."""
     baseline = plan.baseline_arm()
     return [
         PlannedArm(
-            plan, recipe, optimizer, rate, regularizer, options, (regularizer.name, options) == baseline
+            plan,
+            _named(recipe, origin),
+            optimizer,
+            rate,
+            regularizer,
+            options,
+            baseline=(regularizer.name, options) == baseline,
+            origin=origin,
+            base_recipe=recipe.name,
         )
         for recipe in plan.recipes
+        for origin in plan.origins
         for optimizer in plan.optimizers
         # The innermost that speaks of learning rates holds: the optimizer, the recipe, the plan.
         for rate in optimizer.own_rates() or recipe.learning_rates or plan.learning_rates
         for regularizer in plan.regularizers
         for options in regularizer.arms()
+    ]
+
+
+def _named(recipe: Recipe, origin: Origin | None) -> Recipe:
+    """A recipe under the name that says where its backbone comes from."""
+    if origin is None:
+        return recipe
+    return recipe.model_copy(update={"name": f"{recipe.name}{FROM}{origin.name}"})
+
+
+def pretraining_arms(plan: Plan, origin: Origin) -> list[PlannedArm]:
+    """The arms of a pretraining: one for each recipe that its entry lists.
+
+    Args:
+        plan: The plan.
+        origin: One of its origins.
+    """
+    if origin.arm is None:
+        return []
+    within = origin.entry.plan(plan)
+    return [
+        arm
+        for arm in planned_arms(within)
+        if (arm.regularizer.name, arm.options, arm.optimizer) == origin.arm
     ]
 
 

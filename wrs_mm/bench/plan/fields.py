@@ -93,5 +93,8 @@ CfgOptions: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_cfg_opti
 Links: TypeAlias = Annotated[dict[str, str], AfterValidator(_check_links)]
 """Config keys that follow others, see :mod:`wrs_mm.bench.plan.links`."""
 
-Seeds: TypeAlias = Annotated[list[int], Field(min_length=1), AfterValidator(_check_seeds)]
+AnySeeds: TypeAlias = Annotated[list[int], AfterValidator(_check_seeds)]
+"""Seeds, or none."""
+
+Seeds: TypeAlias = Annotated[AnySeeds, Field(min_length=1)]
 """One run each."""

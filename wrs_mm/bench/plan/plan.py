@@ -29,6 +29,7 @@ from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.halving import Halving
 from wrs_mm.bench.plan.mistakes import Location, Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
+from wrs_mm.bench.plan.pretraining import Origin, Pretraining, origins
 from wrs_mm.bench.plan.recipes import find_plan
 from wrs_mm.bench.plan.search import LR
 from wrs_mm.bench.plan.spec import Split, arm_label, short_name
@@ -55,6 +56,8 @@ class Plan(BaseModel):
         baseline: The arm that the others are compared with.
         tuning: How the arms are tuned before they are compared; None for arms that are compared as they are.
         dynamics: How runs whose numbers are reported watch their weights; None where they do not.
+        pretraining: Where the backbones of all recipes come from, one after the other; empty where each
+            recipe says it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,6 +74,7 @@ class Plan(BaseModel):
     baseline: Regularizer
     tuning: Tuning | None = None
     dynamics: DynamicsOptions | None = None
+    pretraining: list[Pretraining] = []
 
     _file: PlanFile | None = PrivateAttr(default=None)
 
@@ -97,12 +101,12 @@ class Plan(BaseModel):
             return Regularizer.parse(name, options, name)
         return Regularizer.parse(value, None)
 
-    @field_validator("recipes")
+    @field_validator("recipes", "pretraining")
     @classmethod
-    def _number_recipes(cls, value: list[Recipe]) -> list[Recipe]:
-        return [recipe.at(index) for index, recipe in enumerate(value)]
+    def _number(cls, value: list[Any]) -> list[Any]:
+        return [entry.at(index) for index, entry in enumerate(value)]
 
-    @field_validator("recipes", "regularizers", "optimizers", "baseline")
+    @field_validator("recipes", "regularizers", "optimizers", "baseline", "pretraining")
     @classmethod
     def _locate(cls, value: Any, info: ValidationInfo) -> Any:
         for entry in value if isinstance(value, list) else [value]:
@@ -117,7 +121,12 @@ class Plan(BaseModel):
     @property
     def entries(self) -> list[Entry]:
         """Everything that it lists, in the order in which it is checked."""
-        return [*self.recipes, *self.regularizers, *self.optimizers]
+        return [*self.recipes, *self.regularizers, *self.optimizers, *self.pretraining]
+
+    @property
+    def origins(self) -> list[Origin | None]:
+        """Where the backbone of each recipe comes from, in turn; one None where the recipes say it."""
+        return [*origins(self.pretraining)] or [None]
 
     def error(self, message: str, location: Location = ()) -> PlanError:
         """A mistake in the plan, with file and line where the plan comes from a file."""
@@ -225,6 +234,7 @@ def _model_at(location: Location) -> tuple[type[BaseModel], str]:
         "recipes": (Recipe, "a recipe"),
         "tuning": (Tuning, "tuning"),
         "dynamics": (DynamicsOptions, "dynamics"),
+        "pretraining": (Pretraining, "pretraining"),
     }
     return models.get(location[0] if location else None, (Plan, "a plan"))
 
@@ -261,6 +271,7 @@ def _check(plan: Plan) -> None:
             "no optimizer takes the learning_rates, each has its own lr; remove them", "learning_rates"
         )
     _check_own_rates(plan)
+    _ = plan.origins  # two of them may not be called the same
     if len(plan.baseline.arms()) > 1:
         raise Mistake("baseline names one arm, and no list of values", "baseline")
     plan.baseline_arm()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wrs_mm.bench.plan.config_keys import lookup, override
 from wrs_mm.bench.plan.links import parse_links
@@ -21,7 +23,8 @@ from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.engine.projected import require_timm
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.synthetic import build_model, local_checkpoints_only
+from wrs_mm.openmmlab.pretrained_config import local_checkpoints_only, start_from, start_from_scratch
+from wrs_mm.openmmlab.synthetic import build_model
 from wrs_mm.regularizers import apply_regularizer, recipe_options
 from wrs_mm.values import type_name
 
@@ -77,16 +80,24 @@ def with_seed(config: Config, seed: int) -> Config:
 
 
 def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) -> Config:
-    """The recipe with the spec's ``cfg_options``: what optimizer, arm and seed are applied to.
+    """The recipe with the spec's ``cfg_options`` and start: what optimizer, arm and seed are applied to.
 
     Raises:
-        Mistake: It does not parse, or an option does not fit it.
+        Mistake: It does not parse, or an option or the start does not fit it.
     """
     with _blame(spec, "recipe"):
         config = read(source)
     for key, value in spec.cfg_options.items():
         with _blame(spec, "cfg_options", key):
             override(config, {key: value})
+    if spec.start is not None:
+        with _blame(spec, "start"):
+            if spec.start.checkpoint is None:
+                start_from_scratch(config)
+            else:
+                # A pretraining of the plan leaves its backbone alone, in a file that need not be there yet.
+                whole = None if spec.start.pretraining is None else False
+                start_from(config, spec.start.checkpoint, whole)
     return config
 
 
@@ -198,3 +209,16 @@ def dataset_name(config: Config) -> str:
     """Name of the validation data: the last folder of its root, or else the dataset's class."""
     dataset = config.val_dataloader.dataset
     return Path(dataset.get("data_root") or "").name or type_name(dataset.get("type", ""))
+
+
+def config_hash(content: dict[str, Any]) -> str:
+    """SHA-256 of a resolved config's content, whatever the order of its keys."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): plain(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(entry) for entry in value]
+        return value if isinstance(value, (str, int, float, type(None))) else repr(value)
+
+    return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,16 @@ Scenario: TypeAlias = tuple[str, str, float | None]
 Split: TypeAlias = Literal["tune", "test"]
 """``tune``: the config's validation data, on which settings are chosen. ``test``: its test data."""
 
+FROM = " from "
+"""What stands between a recipe and its start in the name of both."""
+
+SCRATCH = "scratch"
+"""What a start from random weights is called."""
+
+_UNSAID = ("dynamics", "start", "pretraining")
+"""Fields that files leave out where they are None: those of plans without them are what they were, and older
+versions read them."""
+
 _MAX_ID = 150
 """Length of a run's folder name; file systems allow 255, the rest is for files beside it."""
 
@@ -33,6 +43,26 @@ def short_name(regularizer: str) -> str:
     The arms of a plan must differ in it (:func:`wrs_mm.bench.plan.plan.load_plan`).
     """
     return regularizer.rpartition(".")[2]
+
+
+class Start(BaseModel):
+    """Where the backbone of a run comes from.
+
+    Attributes:
+        label: What tables call it: :data:`SCRATCH`, a checkpoint's name, or the arm that it was pretrained
+            with.
+        recipe: The run's recipe without it, as the plan calls it.
+        checkpoint: A file or an address; None for random weights, and of a pretraining of the plan before its
+            config is resolved.
+        pretraining: The pretraining's seed; None where it is none of the plan's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    recipe: str
+    checkpoint: str | None = None
+    pretraining: int | None = None
 
 
 class RunSpec(BaseModel):
@@ -56,6 +86,9 @@ class RunSpec(BaseModel):
             training.
         baseline: Whether the others are compared with this arm.
         dynamics: How it watches its weights; None where it does not, and a trial never does.
+        start: Where its backbone comes from; None where the recipe says it.
+        pretraining: Of a run from whose backbone others start, what its config's hash begins with; None for
+            all others. Such a run belongs to all plans that need it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,21 +108,22 @@ class RunSpec(BaseModel):
     split: Split = "tune"
     baseline: bool
     dynamics: DynamicsOptions | None = None
+    start: Start | None = None
+    pretraining: str | None = None
 
     @model_serializer(mode="wrap")
-    def _unsaid_where_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that files of plans without it are what they were, and older versions read them.
+    def _without_unsaid(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        return {key: value for key, value in content.items() if key != "dynamics" or value is not None}
+        return {key: value for key, value in content.items() if key not in _UNSAID or value is not None}
 
     @property
     def id(self) -> str:
         """Folder name: readable, safe in any file system, and a function of the run alone.
 
         ``cfg_options``, ``links`` and ``dynamics`` are not in it: of one recipe all runs of a plan have the
-        same.
+        same. ``start`` is in what the recipe is called.
         """
-        recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-")
+        recipe = self.recipe.removesuffix(".py").replace("::", "-").replace("/", "-").replace(FROM, "-from-")
         readable = f"{recipe}__{self.name_in_recipe}"
         safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", readable).lstrip(".-")
         if safe == readable and len(safe) <= _MAX_ID:
@@ -112,6 +146,7 @@ class RunSpec(BaseModel):
             *([] if self.trial is None else [f"trial{self.trial}"]),
             f"seed{self.seed}",
             *([] if self.split == "tune" else [self.split]),
+            *([] if self.pretraining is None else [self.pretraining]),
         ]
         return "__".join(parts)
 

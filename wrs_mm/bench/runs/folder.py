@@ -2,8 +2,9 @@
 
 A run's folder holds ``run.json`` (what it is), ``config.py`` (fully resolved), ``train.log``,
 ``progress.json``, ``validations.json`` and, where it reports test, ``train_validations.json`` while it
-trains, checkpoints, and at its end ``result.json``. A result of ``done`` or ``diverged`` is final;
-``failed`` and ``interrupted`` runs are taken up again from their last good checkpoint. The named end states
+trains, checkpoints, and at its end ``result.json``; a pretraining has ``backbone.pt`` by then. A result of
+``done`` or ``diverged`` is final; ``failed`` and ``interrupted`` runs are taken up again from their last good
+checkpoint. The named end states
 are benchopt's idea: no outcome is a lost exception.
 
 Two locks, which the operating system takes back from a process that is killed: the run's process
@@ -22,6 +23,7 @@ from typing import Any
 from filelock import FileLock
 from pydantic import ValidationError
 
+from wrs_mm.bench.plan.backbones import WEIGHTS
 from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
 from wrs_mm.errors import PlanError
 from wrs_mm.files import write_json, write_text
@@ -47,6 +49,7 @@ class Run:
         self.train_validations = folder / "train_validations.json"
         self._result = folder / "result.json"
         self._limit = folder / "limit.json"
+        self.weights = folder / WEIGHTS
 
     @property
     def name(self) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -150,16 +147,3 @@ class Identity(BaseModel):
     task: str
     dataset: str
     config_hash: str
-
-
-def config_hash(content: dict[str, Any]) -> str:
-    """SHA-256 of a resolved config's content, whatever the order of its keys."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): plain(entry) for key, entry in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(entry) for entry in value]
-        return value if isinstance(value, (str, int, float, type(None))) else repr(value)
-
-    return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()

@@ -66,6 +66,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.evaluation import measure_test, train_images_hook
     from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
+    from wrs_mm.bench.runs.pretraining import save_backbone
     from wrs_mm.openmmlab.numerics import set_numerics
     from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
     from wrs_mm.openmmlab.protection.protect import protect_runner
@@ -101,6 +102,8 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
         raise
     metrics = last_metrics(runner, watch)
     test = measure_test(runner) if spec.split == "test" else {}
+    if spec.pretraining is not None and rank() == 0:
+        save_backbone(run.folder, run.weights)
     return TrainingOutcome(runner.iter, metrics, watch.best(runner), test)
 
 

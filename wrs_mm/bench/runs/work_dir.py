@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel
 
+from wrs_mm.bench.plan.backbones import STORE
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.plan.tuning import Tuning
 from wrs_mm.bench.runs.folder import Run
@@ -123,8 +124,8 @@ class WorkDir:
         return self.listed().to_come
 
     def run(self, spec: RunSpec) -> Run:
-        """The folder of one run."""
-        return Run(self.path / "runs" / spec.id)
+        """The folder of one run; that of a pretraining is not in the work dir, since all plans share it."""
+        return Run((STORE if spec.pretraining else self.path / "runs") / spec.id)
 
     def lock(self) -> FileLock:
         """The lock that `bench run` holds."""

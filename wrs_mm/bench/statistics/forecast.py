@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from wrs_mm.bench.plan.budget import Budget
 from wrs_mm.bench.plan.plan import Plan
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.snapshot import duration
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -21,7 +22,7 @@ def forecast(plan: Plan, given: Sequence[Budget], measured: WorkDir) -> list[str
 
     Args:
         plan: The plan.
-        given: What its arms get, from :func:`wrs_mm.bench.plan.budget.budgets`.
+        given: What its arms get, from :mod:`wrs_mm.bench.plan.budget`; pretrainings may be among them.
         measured: A work dir with runs of the same recipes, of this plan or of another one.
 
     Raises:
@@ -29,16 +30,22 @@ def forecast(plan: Plan, given: Sequence[Budget], measured: WorkDir) -> list[str
     """
     runs = [run for run in read_benchmark(measured).runs if run.status is Status.DONE]
     lines = []
-    for recipe in plan.recipes:
-        own = [run for run in runs if run.spec.recipe == recipe.name]
+    by_recipe: dict[str, list[Budget]] = {}
+    for budget in given:
+        by_recipe.setdefault(_without_start(budget.arm.spec), []).append(budget)
+    for recipe, budgets in by_recipe.items():
+        own = [run for run in runs if _without_start(run.spec) == recipe]
         if not own:
-            lines.append(
-                f"{recipe.name}: nothing of it is done in {measured.path}, so nothing is known of it"
-            )
+            lines.append(f"{recipe}: nothing of it is done in {measured.path}, so nothing is known of it")
             continue
-        lines.append(_time_line(recipe.name, [b for b in given if b.arm.spec.recipe == recipe.name], own))
-        lines.append(f"{recipe.name}: {_difference_line(plan, own)}")
+        lines.append(_time_line(recipe, budgets, own))
+        lines.append(f"{recipe}: {_difference_line(plan, own)}")
     return lines
+
+
+def _without_start(spec: RunSpec) -> str:
+    """A run's recipe, wherever its backbone comes from: that takes no time."""
+    return spec.start.recipe if spec.start else spec.recipe
 
 
 def _time_line(recipe: str, given: Sequence[Budget], measured: Sequence[RunData]) -> str:

@@ -1,0 +1,121 @@
+"""What a config says of weights that were trained before, and how it is told to start from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wrs_mm.errors import ConfigError
+from wrs_mm.openmmlab.pretrained import PREFIX, is_whole_model
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def dicts(node: Any) -> Iterator[dict[str, Any]]:
+    """All dicts in a nested config, the outer ones first."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from dicts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from dicts(value)
+
+
+_NAME_PRETRAINED = ("pretrained", "teacher_ckpt", "load_from")
+"""Keys of a model's description that name trained weights, beside ``init_cfg``."""
+
+
+def _is_pretrained(init: Any) -> bool:
+    # PVT's has a checkpoint and no type.
+    return isinstance(init, dict) and ("Pretrained" in str(init.get("type")) or "checkpoint" in init)
+
+
+def names_pretrained(description: Any) -> bool:
+    """Whether a model's description refers to weights that were trained before.
+
+    Args:
+        description: The value of ``model`` in a config.
+    """
+    return next(_pretrained(description), None) is not None
+
+
+def local_checkpoints_only(description: Any) -> bool:
+    """Whether a model's description names trained weights, and nothing that would be downloaded."""
+    named = list(_pretrained(description))
+    return bool(named) and not any("://" in str(one) or one is True for one in named)
+
+
+def _pretrained(description: Any) -> Iterator[Any]:
+    """What a model's description names its trained weights by."""
+    for node in dicts(description):
+        yield from filter(None, map(node.get, _NAME_PRETRAINED))
+        init = node.get("init_cfg")
+        for entry in init if isinstance(init, (list, tuple)) else [init]:
+            if isinstance(entry, dict) and _is_pretrained(entry):
+                yield entry.get("checkpoint") or True
+
+
+def drop_pretrained(description: Any) -> None:
+    """Drop every reference to pretrained weights, in place."""
+    for node in dicts(description):
+        for key in _NAME_PRETRAINED:
+            if isinstance(node.get(key), (str, bool)):
+                node[key] = False if node[key] is True else None
+        init = node.get("init_cfg")
+        if _is_pretrained(init):
+            node["init_cfg"] = None
+        elif isinstance(init, (list, tuple)):
+            node["init_cfg"] = [entry for entry in init if not _is_pretrained(entry)]
+
+
+def start_from(config: Config, checkpoint: str | Path, whole: bool | None = None) -> None:
+    """Have a config's backbone start from a checkpoint.
+
+    Args:
+        config: Of a model that has a backbone; changed in place.
+        checkpoint: A file of a backbone alone, or of a whole model, whose backbone it is then; or an address
+            that mmengine loads from.
+        whole: Whether it is of a whole model; None to look into the file, and to take an address for a
+            backbone's. Where it is said, the file need not be there yet.
+
+    Raises:
+        ConfigError: The config's model has no backbone.
+        CheckpointError: There is no such file, or it holds no weights.
+    """
+    backbone = backbone_of(config)
+    if whole is None:
+        whole = "://" not in str(checkpoint) and is_whole_model(checkpoint)
+    init = {"type": "Pretrained", "checkpoint": str(checkpoint), **({"prefix": PREFIX} if whole else {})}
+    start_from_scratch(config)
+    backbone["init_cfg"] = init
+
+
+def start_from_scratch(config: Config) -> None:
+    """Have a config's backbone start from random weights.
+
+    Args:
+        config: Of a model that has a backbone; changed in place.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    backbone = backbone_of(config)
+    if config.model.get("pretrained"):
+        config.model.pretrained = None  # mmseg's and mmdet's older way to say the same
+    drop_pretrained(backbone)
+    backbone.pop("pretrained", None)
+
+
+def backbone_of(config: Config) -> Any:
+    """A config's description of its model's backbone.
+
+    Raises:
+        ConfigError: The model has none.
+    """
+    backbone = (config.get("model") or {}).get("backbone")
+    if not isinstance(backbone, Mapping):
+        raise ConfigError(f"the model of {config.filename or 'the config'} has no backbone=dict(...)")
+    return backbone
