@@ -69,9 +69,8 @@ def pretraining_budgets(plan: Plan, resolver: Resolver) -> list[Budget]:
     """
     by_arm: dict[tuple[str, ...], list[PlannedRun]] = {}
     for run in resolve_pretrainings(plan, resolver):
-        by_arm.setdefault(f"{run.spec.recipe} {run.spec.arm_label} {run.spec.optimizer_label}", []).append(
-            run
-        )
+        key = (run.spec.recipe, run.spec.arm_label, run.spec.optimizer_label)
+        by_arm.setdefault(key, []).append(run)
     found = []
     for runs in by_arm.values():
         first = runs[0]

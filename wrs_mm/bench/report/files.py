@@ -15,6 +15,7 @@ from wrs_mm.bench.report.tables.over_images import image_tables
 from wrs_mm.bench.report.tables.over_seeds import comparison_tables
 from wrs_mm.bench.report.tables.over_sweeps import sweep_tables
 from wrs_mm.bench.report.tables.robustness import robustness_table
+from wrs_mm.bench.report.tables.transfer import transfer_tables
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
@@ -28,6 +29,7 @@ from wrs_mm.bench.statistics.results import (
     same_at_last_and_best,
     write_results,
 )
+from wrs_mm.bench.statistics.transfer import transfers
 from wrs_mm.bench.statistics.tuned import ArmTrials, effort, tuned_arms
 from wrs_mm.files import write_text
 
@@ -94,9 +96,19 @@ class Report(NamedTuple):
         frames = self.shown(self.sweeps)
         return [table for frame in frames for table in sweep_tables(frame, self.same_as_best)]
 
+    def transfer(self) -> list[Table]:
+        """Pretrained with × finetuned with, where a plan says how backbones are pretrained."""
+        return [table for one in transfers(self.benchmark.runs) for table in transfer_tables(one)]
+
     def tables(self) -> list[Table]:
         """All tables."""
-        return [*self.over_seeds(), *image_tables(self.images), *self.over_trials(), *self.over_sweeps()]
+        return [
+            *self.transfer(),
+            *self.over_seeds(),
+            *image_tables(self.images),
+            *self.over_trials(),
+            *self.over_sweeps(),
+        ]
 
 
 def collect(

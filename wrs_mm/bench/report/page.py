@@ -78,6 +78,7 @@ def render(report: Report) -> str:
     from wrs_mm.bench.report.figures.sensitivity import sensitivity_figures
     from wrs_mm.bench.report.figures.sweeps import sweep_figures
     from wrs_mm.bench.report.sections import Sections
+    from wrs_mm.bench.report.transfers import size_figures, transfer_sections
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wrs_mm.bench.report", "template"),
@@ -107,6 +108,8 @@ def render(report: Report) -> str:
         trial_states=states([run for run in runs if run.spec.trial is not None]),
         palette=palette,
         answers=answers(last, report.images),
+        transfers=transfer_sections(runs),
+        sizes=size_figures(runs),
         comparison_tables=report.over_seeds(),
         images=image_tables(report.images),
         differences=differences_to_baseline(last, report.images, palette),
