@@ -12,10 +12,10 @@ from mmengine.config import Config
 from torch import Tensor
 
 from wrs_mm.cli import main
-from wrs_mm.errors import CheckpointError, ConfigError
+from wrs_mm.errors import CheckpointError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.pretrained import backbone_state
-from wrs_mm.openmmlab.pretrained_config import local_checkpoints_only, start_from
+from wrs_mm.openmmlab.pretrained_config import start_from
 from wrs_mm.openmmlab.synthetic import build_model
 from wrs_mm.openmmlab.training import train
 
@@ -60,41 +60,6 @@ def test_a_backbone_starts_from_every_form_of_checkpoint(
     assert same(config, state)
     found = backbone_state(path)
     assert found.keys() == state.keys() and all(found[name].equal(value) for name, value in state.items())
-
-
-def test_an_older_way_to_name_a_checkpoint_gives_way(
-    write_config: Write, state: dict[str, Tensor], tmp_path: Path
-) -> None:
-    torch.save(state, tmp_path / "a.pth")
-    config = load_config(write_config("segmentor", "model.update(pretrained='open-mmlab://resnet18_v1c')"))
-    start_from(config, tmp_path / "a.pth")
-    assert config.model.pretrained is None
-    assert config.model.backbone.init_cfg.checkpoint == str(tmp_path / "a.pth")
-
-
-def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) -> None:
-    config = load_config(write_config("detector"))
-    start_from(config, "not/yet.pth", whole=True)
-    assert config.model.backbone.init_cfg == {
-        "type": "Pretrained",
-        "checkpoint": "not/yet.pth",
-        "prefix": "backbone.",
-    }
-    with pytest.raises(CheckpointError, match=r"not/yet\.pth does not exist"):
-        start_from(config, "not/yet.pth")
-
-
-def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(
-    write_config: Write, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match="has no backbone"):
-        start_from(Config({"model": {"type": "Linear"}}), "a.pth", whole=True)
-    torch.save({"state_dict": {}}, tmp_path / "empty.pth")
-    with pytest.raises(CheckpointError, match="holds no weights"):
-        start_from(load_config(write_config("detector")), tmp_path / "empty.pth")
-
-
-# --- what matched --------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_of_which_nothing_fits_is_refused(write_config: Write, tmp_path: Path) -> None:
@@ -170,15 +135,6 @@ def test_a_backbone_that_loads_by_itself_is_counted_too(tmp_path: Path) -> None:
     save(own, "")
     with pytest.raises(CheckpointError, match=r"the weights in .*swin\.pth are not this model's: IndexError"):
         build_model(config, pretrained=True)
-
-
-def test_only_files_are_looked_at_beforehand(write_config: Write) -> None:
-    config = load_config(write_config("detector"))
-    assert not local_checkpoints_only(config.model)
-    start_from(config, "a.pth", whole=True)
-    assert local_checkpoints_only(config.model)
-    start_from(config, "torchvision://resnet18")
-    assert not local_checkpoints_only(config.model)
 
 
 # --- in a training -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from wrs_mm.bench.plan.dynamics import DynamicsOptions
 from wrs_mm.bench.plan.entries import Recipe
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import Plan, load_plan
+from wrs_mm.bench.plan.pretraining import Pretraining
 from wrs_mm.bench.plan.recipes import CONFIGS
 from wrs_mm.bench.plan.tuning import Tuning
 
@@ -29,6 +30,7 @@ RUNS = {
     "optimizers.yaml": (3 + 3 + 2) * 2,
     "links.yaml": 3 * 2,
     "watching.yaml": 3 * 3,
+    "transfer.yaml": 4 * 2 * 3,
     "ours.yaml": 3 * 2 * 3,
     "two-datasets.yaml": 2 * 3 * 3,
 }
@@ -41,7 +43,7 @@ def test_every_example_has_a_name_and_is_counted_here():
 
 
 def test_every_key_is_explained():
-    for model in (Plan, Recipe, Tuning, DynamicsOptions):
+    for model in (Plan, Recipe, Tuning, Pretraining, DynamicsOptions):
         for key in model.model_fields:
             assert f"`{key}`" in TEXT or re.search(rf"^{key}:", FILES["mini.yaml"], re.M), key
 

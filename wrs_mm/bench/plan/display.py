@@ -53,6 +53,7 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
     resolver = Resolver(plan)
     arms = resolve_arms(plan, resolver)
     pretrainings = [run.spec for run in resolve_pretrainings(plan, resolver)]
+    before = pretraining_budgets(plan, resolver)
     planned = expand(plan)
     specs = [*pretrainings, *planned]
     console = Console()
@@ -76,7 +77,7 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
         print(f"{first}, in {STORE} for this plan and others, each made once; then")
     print(_count(plan, planned))
     given = budgets(plan, arms)
-    for line in foresee(plan, [*pretraining_budgets(plan, resolver), *given]) if foresee else []:
+    for line in foresee(plan, [*before, *given]) if foresee else []:
         print(line)
     if plan.tuning is not None:
         print()
@@ -91,7 +92,7 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
             continue
         _show(console, title, ["config key", *comparison.arms], _difference_rows(comparison))
     sys.stdout.flush()
-    for text in comparison_warnings(arms):
+    for text in comparison_warnings([*(budget.arm for budget in before), *arms]):
         print(f"warning: {text}", file=sys.stderr)
     return 0
 

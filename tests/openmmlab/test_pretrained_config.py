@@ -1,0 +1,81 @@
+"""What a config says of trained weights, and how it is told to start from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from wrs_mm.errors import CheckpointError, ConfigError
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.pretrained_config import (
+    local_checkpoints_only,
+    names_pretrained,
+    start_from,
+    start_from_scratch,
+)
+
+Write = Callable[..., Path]
+
+
+def test_an_older_way_to_name_a_checkpoint_gives_way(write_config: Write, tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "a.pth")
+    config = load_config(write_config("segmentor", "model.update(pretrained='open-mmlab://resnet18_v1c')"))
+    start_from(config, tmp_path / "a.pth")
+    assert config.model.pretrained is None
+    assert config.model.backbone.init_cfg.checkpoint == str(tmp_path / "a.pth")
+
+
+def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) -> None:
+    config = load_config(write_config("detector"))
+    start_from(config, "not/yet.pth", whole=True)
+    assert config.model.backbone.init_cfg == {
+        "type": "Pretrained",
+        "checkpoint": "not/yet.pth",
+        "prefix": "backbone.",
+    }
+    with pytest.raises(CheckpointError, match=r"not/yet\.pth does not exist"):
+        start_from(config, "not/yet.pth")
+
+
+def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(
+    write_config: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="has no backbone"):
+        start_from(Config({"model": {"type": "Linear"}}), "a.pth", whole=True)
+    torch.save({"state_dict": {}}, tmp_path / "empty.pth")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        start_from(load_config(write_config("detector")), tmp_path / "empty.pth")
+
+
+# --- what matched --------------------------------------------------------------------------------
+
+
+def test_only_files_are_looked_at_beforehand(write_config: Write) -> None:
+    config = load_config(write_config("detector"))
+    assert not local_checkpoints_only(config.model)
+    start_from(config, "a.pth", whole=True)
+    assert local_checkpoints_only(config.model)
+    start_from(config, "torchvision://resnet18")
+    assert not local_checkpoints_only(config.model)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
+        "mmseg::pspnet/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py",
+    ],
+)
+def test_from_scratch_a_backbone_names_no_weights_and_the_rest_is_as_it_was(config: str) -> None:
+    before, after = load_config(config), load_config(config)
+    assert names_pretrained(before.model)
+    start_from_scratch(after)
+    assert not names_pretrained(after.model)
+    for each in (before, after):
+        each.model.pop("pretrained", None)
+        each.model.backbone.pop("init_cfg", None)
+    assert after.to_dict() == before.to_dict()
