@@ -210,3 +210,50 @@ def test_ctrl_c_stops_what_runs_and_leaves_the_rest_alone(runs):
         run_all(runs, executor, CtrlC())
     assert all(job.stopped and job.killed for job in executor.jobs)
     assert [run.status() for run in runs] == [Status.INTERRUPTED] * 2 + [Status.PENDING] * 3
+
+
+def test_a_run_waits_for_its_pretraining_and_others_go_on(tmp_path):
+    before, after, other = make_runs(tmp_path, 3)
+    executor = Executor({})
+    # Though it comes first in the queue.
+    left = run_all([after, before, other], executor, Nobody(), pretrained={after.name: before})
+    assert executor.submitted == [before.name, other.name, after.name] and left == []
+    assert [run.status() for run in (before, after, other)] == [Status.DONE] * 3
+
+
+def test_what_a_failed_pretraining_leaves_waiting_is_neither_run_nor_said_to_be_elsewhere(tmp_path):
+    before, after = make_runs(tmp_path, 2)
+    executor = Executor({before.name: None})
+    assert run_all([before, after], executor, Nobody(), pretrained={after.name: before}) == []
+    assert executor.submitted == [before.name]
+    assert (before.status(), after.status()) == (Status.FAILED, Status.PENDING)
+    again = Executor({})
+    assert run_all([before, after], again, Nobody(), pretrained={after.name: before}) == []
+    assert again.submitted == [before.name, after.name]
+
+
+def test_what_starts_from_a_diverged_pretraining_has_diverged_without_a_process(tmp_path):
+    before, after = make_runs(tmp_path, 2)
+    executor = Executor({before.name: Status.DIVERGED})
+    assert run_all([before, after], executor, Nobody(), pretrained={after.name: before}) == []
+    assert executor.submitted == [before.name]
+    assert after.status() is Status.DIVERGED
+    assert after.result().reason.startswith(f"its pretraining {before.name} diverged")
+
+
+def test_a_pretraining_that_another_harness_has_is_waited_for(tmp_path):
+    before, after = make_runs(tmp_path, 2)
+
+    class Ends(Nobody):
+        looks = 0
+
+        def update(self):
+            self.looks += 1
+            if self.looks == 5:
+                before.write_result(Result(status=Status.DONE))
+                claim.release()
+
+    executor = Executor({})
+    with before.claim() as claim:
+        left = run_all([before, after], executor, Ends(), [before], {after.name: before})
+    assert executor.submitted == [after.name] and left == []

@@ -127,7 +127,7 @@ def plan_gpu_hours(plan: Path) -> tuple[float, int, int]:
     runs = expand(load_plan(plan))
     hours = []
     for run in runs:
-        path = Path(find_recipe(run.recipe, plan.parent))
+        path = Path(find_recipe(run.config or run.recipe, plan.parent))
         speed = SPEEDS.get(path.stem.split("_")[0])
         if speed:
             hours.append(gpu_hours(images_seen(read_config(path), path.parent.name), speed))
