@@ -37,8 +37,8 @@ def interleaved(functions: dict[str, Callable[[], None]], repeats: int) -> dict[
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def step_costs(repeats: int, device: str = "cpu") -> dict[str, float]:
-    """Median seconds of a copy, a rescale and optimizer steps on ResNet-50's convolutions."""
+def resnet50_steps(device: str = "cpu") -> dict[str, Callable[[], None]]:
+    """A copy, a rescale and optimizer steps on ResNet-50's convolutions."""
     model = torchvision.models.resnet50().to(device)
     convolutions = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
     for weight in convolutions:
@@ -60,16 +60,18 @@ def step_costs(repeats: int, device: str = "cpu") -> dict[str, float]:
             for target, weight in zip(copies, convolutions, strict=True):
                 target.copy_(weight)
 
-    return interleaved(
-        {
-            "copy": copy,
-            "rescale": rescaler.rescale,
-            "SGD with weight decay": decayed.step,
-            "SGD with WRS": rescaled.step,
-            "SGD with matched WRS": matched.step,
-        },
-        repeats,
-    )
+    return {
+        "copy": copy,
+        "rescale": rescaler.rescale,
+        "SGD with weight decay": decayed.step,
+        "SGD with WRS": rescaled.step,
+        "SGD with matched WRS": matched.step,
+    }
+
+
+def step_costs(repeats: int, device: str = "cpu") -> dict[str, float]:
+    """Median seconds of each of :func:`resnet50_steps`."""
+    return interleaved(resnet50_steps(device), repeats)
 
 
 def observing_costs(repeats: int) -> dict[str, float]:

@@ -22,7 +22,7 @@ from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan import resolve
 from wrs_mm.bench.plan.checks import comparison_warnings
-from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.comparison import resolve_arms, resolve_pretraining_arms
 from wrs_mm.bench.plan.display import show_plan
 from wrs_mm.bench.plan.expansion import expand
 from wrs_mm.bench.plan.plan import load_plan
@@ -93,8 +93,9 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
         if undone:
             executor.prepare()
         arms = resolve_arms(plan, study.resolver)
+        arms = [*(arm for arm, _ in resolve_pretraining_arms(plan, study.resolver)), *arms]
         bases: dict[str, Config] = {}
-        for arm in [*study.pretraining_arms(), *arms]:
+        for arm in arms:
             if arm.spec.recipe in undone:
                 resolve.require_data(arm.config, arm.spec.split)
                 resolve.require_packages(arm.config)
@@ -108,7 +109,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
             runs = study.prepare()
             # For the report: what was asked for, with its comments.
             write_text(work_dir.plan, find_plan(plan_path).read_text(encoding="utf-8"))
-        for text in comparison_warnings([*study.pretraining_arms(), *arms]):
+        for text in comparison_warnings(arms):
             print(f"warning: {text}", file=sys.stderr)
         return _run(study, runs, executor)
     except OSError as error:

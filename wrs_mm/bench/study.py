@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from wrs_mm.bench.plan import resolve
-from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretrainings
+from wrs_mm.bench.plan.comparison import Resolver, resolve_pretrainings
 from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms, planned_finals, planned_runs
 from wrs_mm.bench.plan.halving import Rung, rungs_of
 from wrs_mm.bench.plan.plan import Plan
@@ -86,15 +86,6 @@ class Study:
         runs = [*planned_runs(self._arms), *finals]
         pretrainings = resolve_pretrainings(self.plan, self.resolver)
         return [*pretrainings, *(PlannedRun(run.arm, self.resolver.spec(run)) for run in runs)]
-
-    def pretraining_arms(self) -> list[ResolvedArm]:
-        """The pretrainings of the runs that are known now, resolved."""
-        resolver = self.resolver
-        return [
-            ResolvedArm(run.spec, resolver.config(run), resolver.base(run.arm))
-            for run in self.known()
-            if run.spec.pretraining is not None
-        ]
 
     def not_pretrained(self) -> list[str]:
         """What a person should know of runs that wait for a pretraining, one line for each of those."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretrainings
-from wrs_mm.bench.plan.expansion import PlannedArm, PlannedRun, planned_arms
+from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretraining_arms
+from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
 from wrs_mm.bench.plan.halving import rungs_of, share_trained
 from wrs_mm.bench.plan.length import Length, training_length
 from wrs_mm.bench.plan.plan import Plan
@@ -67,15 +67,9 @@ def pretraining_budgets(plan: Plan, resolver: Resolver) -> list[Budget]:
         plan: The plan.
         resolver: What resolves its runs.
     """
-    by_arm: dict[tuple[str, ...], list[PlannedRun]] = {}
-    for run in resolve_pretrainings(plan, resolver):
-        key = (run.spec.recipe, run.spec.arm_label, run.spec.optimizer_label)
-        by_arm.setdefault(key, []).append(run)
     found = []
-    for runs in by_arm.values():
-        first = runs[0]
-        arm = ResolvedArm(first.spec, resolver.config(first), resolver.base(first.arm))
-        each, count = training_length(arm.config), len(runs)
+    for arm, count in resolve_pretraining_arms(plan, resolver):
+        each = training_length(arm.config)
         total = each and Length(count * each.count, each.unit)
         found.append(Budget(arm, {}, trials=0, trial_runs=0, finals=count, each=each, total=total))
     return found

@@ -226,6 +226,26 @@ def resolve_pretrainings(plan: Plan, resolver: Resolver) -> list[PlannedRun]:
     return list({run.spec.id: run for run in found if run is not None}.values())
 
 
+def resolve_pretraining_arms(plan: Plan, resolver: Resolver) -> list[tuple[ResolvedArm, int]]:
+    """The arms of a plan's pretrainings, each by its first run, and how many runs it has.
+
+    Args:
+        plan: The plan.
+        resolver: What resolves its runs.
+
+    Raises:
+        PlanError: As :func:`resolve_pretrainings`.
+    """
+    by_arm: dict[tuple[str, ...], list[PlannedRun]] = {}
+    for run in resolve_pretrainings(plan, resolver):
+        key = (run.spec.recipe, run.spec.arm_label, run.spec.optimizer_label)
+        by_arm.setdefault(key, []).append(run)
+    return [
+        (ResolvedArm(runs[0].spec, resolver.config(runs[0]), resolver.base(runs[0].arm)), len(runs))
+        for runs in by_arm.values()
+    ]
+
+
 def arm_differences(arms: Sequence[ResolvedArm]) -> list[Comparison]:
     """What differs between the arms of every scenario; scenarios with the same answer come as one."""
     found: list[Comparison] = []
