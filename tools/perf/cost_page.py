@@ -57,7 +57,7 @@ def profile_table(repeats: int, least: float = 0.02) -> list[str]:
     with torch.profiler.profile(activities=activities) as found:
         for _ in range(repeats):
             rescaler()
-    events = [event for event in found.key_averages() if event.device_type is DeviceType.CPU]
+    events = [event for event in found.key_averages() if event.device_type == DeviceType.CPU]
     total = sum(event.self_cpu_time_total for event in events)
     lines = ["| operation | calls a rescale | its own time, ms | share |", "| :-- | --: | --: | --: |"]
     rest, calls = 0.0, 0.0
