@@ -22,6 +22,7 @@ MODULES = (
     "wrs_mm.bench.runs.hooks",
     "wrs_mm.bench.runs.instrument",
     "wrs_mm.bench.runs.iou_recorder",
+    "wrs_mm.bench.runs.pretraining",
     "wrs_mm.bench.runs.worker",
 )
 """What the fork server imports."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from wrs_mm import regularizers
 from wrs_mm.bench.plan import optimizers
@@ -228,3 +228,10 @@ class Optimizer(_NamedEntry):
         with located(*self.location):
             optimizers.check(self.name, self.options)
         self.own_rates()
+
+
+Regularizers: TypeAlias = Annotated[list[Regularizer], BeforeValidator(Regularizer.parse_all)]
+"""Listed in any of the forms that a plan may have."""
+
+Optimizers: TypeAlias = Annotated[list[Optimizer], BeforeValidator(Optimizer.parse_all)]
+"""Likewise."""

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from wrs_mm.bench.plan.dynamics import DynamicsOptions
-from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
+from wrs_mm.bench.plan.entries import Entry, Optimizer, Optimizers, Recipe, Regularizer, Regularizers
 from wrs_mm.bench.plan.fields import CfgOptions, LearningRates, Links, Seeds
 from wrs_mm.bench.plan.halving import Halving
 from wrs_mm.bench.plan.mistakes import Location, Mistake
@@ -64,8 +64,8 @@ class Plan(BaseModel):
 
     name: str = Field(min_length=1)
     recipes: list[Recipe] = Field(min_length=1)
-    regularizers: list[Regularizer] = Field(min_length=1)
-    optimizers: list[Optimizer] = Field(min_length=1, default=[Optimizer(name=RECIPE)])
+    regularizers: Regularizers = Field(min_length=1)
+    optimizers: Optimizers = Field(min_length=1, default=[Optimizer(name=RECIPE)])
     learning_rates: LearningRates = [None]
     seeds: Seeds
     cfg_options: CfgOptions = {}
@@ -82,16 +82,6 @@ class Plan(BaseModel):
     @classmethod
     def _report_what_nobody_tuned_on(cls, value: Any) -> Any:
         return {"split": "test", **value} if isinstance(value, dict) and value.get("tuning") else value
-
-    @field_validator("regularizers", mode="before")
-    @classmethod
-    def _list_regularizers(cls, value: Any) -> Any:
-        return Regularizer.parse_all(value)
-
-    @field_validator("optimizers", mode="before")
-    @classmethod
-    def _list_optimizers(cls, value: Any) -> Any:
-        return Optimizer.parse_all(value)
 
     @field_validator("baseline", mode="before")
     @classmethod

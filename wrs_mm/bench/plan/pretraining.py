@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from wrs_mm.bench.plan.entries import Entry, Optimizer, Recipe, Regularizer
+from wrs_mm.bench.plan.entries import Entry, Optimizer, Optimizers, Recipe, Regularizer, Regularizers
 from wrs_mm.bench.plan.fields import AnySeeds
 from wrs_mm.bench.plan.mistakes import Mistake
 from wrs_mm.bench.plan.optimizers import RECIPE
@@ -46,8 +46,8 @@ class Pretraining(Entry):
     name: str | None = Field(min_length=1, default=None)
     checkpoint: str | None = Field(min_length=1, default=None)
     recipe: list[Recipe] = Field(default=[])
-    regularizers: list[Regularizer] = Field(default=[])
-    optimizers: list[Optimizer] = Field(min_length=1, default=[Optimizer(name=RECIPE)])
+    regularizers: Regularizers = Field(default=[])
+    optimizers: Optimizers = Field(min_length=1, default=[Optimizer(name=RECIPE)])
     seeds: AnySeeds = Field(default=[])
 
     @model_validator(mode="before")
@@ -80,16 +80,6 @@ class Pretraining(Entry):
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return value if isinstance(value, list) else [value]
-
-    @field_validator("regularizers", mode="before")
-    @classmethod
-    def _list_regularizers(cls, value: Any) -> Any:
-        return Regularizer.parse_all(value)
-
-    @field_validator("optimizers", mode="before")
-    @classmethod
-    def _list_optimizers(cls, value: Any) -> Any:
-        return Optimizer.parse_all(value)
 
     def at(self, *location: Any) -> Pretraining:
         """Say where the plan lists it, and so what it lists itself."""
