@@ -10,7 +10,11 @@ import torch
 from benches import Bench
 from shapes import render_few, write_tiny_recipe
 
+from wrs_mm.bench.packs.pack import pack
+from wrs_mm.bench.packs.unpack import unpack
+from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.runs.folder import Run
+from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.openmmlab.pretrained import backbone_state
 
 pytestmark = pytest.mark.slow
@@ -79,7 +83,9 @@ def pretrained(bench: Bench, arm: str, seed: int = 0) -> Path:
     return folder
 
 
-def test_runs_start_from_what_was_pretrained_once_for_two_plans(bench: Bench) -> None:
+def test_runs_start_from_what_was_pretrained_once_for_two_plans(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.recipe("before", iterations=6)
     bench.recipe("after", iterations=4)
     bench.plan("after", regularizers="[wd, wrs]", pretraining=f"[none, {START}]")
@@ -103,6 +109,17 @@ def test_runs_start_from_what_was_pretrained_once_for_two_plans(bench: Bench) ->
     assert before == {path: path.stat().st_mtime_ns for path in (bench.folder / "work_dirs").rglob("*.pt*")}
     one, two = (bench.result("after-from-wrs__wd__seed0", folder) for folder in ("work", "other"))
     assert one.metrics == two.metrics and one.config_hash == two.config_hash
+    # A pack brings pretrainings to where they are for all plans.
+    monkeypatch.chdir(bench.folder)
+    pack(Path("work"), bench.folder / "all.tar.xz")
+    (bench.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(bench.folder / "elsewhere")
+    unpack([bench.folder / "all.tar.xz"], Path("work"))
+    assert {path.name for path in Path("work_dirs/pretrained").iterdir()} == {
+        pretrained(bench, arm).name for arm in ("wd", "wrs")
+    }
+    write_tables(collect(WorkDir(Path("work"))))
+    assert Path("work/results.csv").read_text() == (bench.folder / "work" / "results.csv").read_text()
 
 
 def count_counters(state: dict[str, torch.Tensor]) -> int:
