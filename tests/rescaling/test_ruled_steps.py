@@ -109,8 +109,8 @@ def test_everything_else_trains_as_without_the_rule(rule: str) -> None:
         n for (n, p), q in zip(model.named_parameters(), plain.parameters(), strict=True) if torch.equal(p, q)
     }
     assert same >= {n for n, _ in model.named_parameters()} - {"first.weight", "up.weight"}
-    # The first update of scale_lr is the optimizer's own: no norm has grown yet. It is taken off and put on again,
-    # each rounded.
+    # The first update of scale_lr is the optimizer's own: no norm has grown yet. It is taken off and put on
+    # again, each rounded.
     ruled, own = (dict(one.named_parameters())["up.weight"] for one in (model, plain))
     assert torch.allclose(ruled, own, rtol=1e-6, atol=1e-8) == (rule == "scale_lr")
 
