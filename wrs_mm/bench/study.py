@@ -104,8 +104,9 @@ class Study:
         Raises:
             PlanError: One is through, and its weights are not here.
         """
-        found = {}
-        for planned in self.known():
+        found: dict[str, Run] = {}
+        # Else every result would be read for nothing.
+        for planned in self.known() if self.plan.pretraining else []:
             pretraining = self.resolver.pretraining(planned)
             if pretraining is not None:
                 found[planned.spec.id] = self.work_dir.run(pretraining.spec)

@@ -96,8 +96,8 @@ def test_recipes_that_differ_in_their_training_images_make_curves():
     ]
     of_wd, of_wrs = size_curves(runs)
     assert (of_wd.arm, of_wrs.arm, of_wd.config, of_wd.metric) == ("wd", "wrs", "r", "mIoU")
-    scratch, wd = of_wd.curves
-    assert (scratch.label, scratch.images, scratch.mean) == ("scratch", [10, 30, 100], [1.5, 3.5, 10.5])
+    (label, scratch), (_, wd) = of_wd.curves.items()
+    assert (label, scratch.steps, scratch.mean) == ("scratch", [10, 30, 100], [1.5, 3.5, 10.5])
     assert (wd.low, wd.high) == ([2.0, 4.0, 11.0], [3.0, 5.0, 12.0])
     assert (
         size_curves([run for run in runs if run.spec.cfg_options["train_dataloader.dataset.indices"] == 10])

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from wrs_mm.bench.executors import Ended, Executor, Job
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.records import Identity, Result, Status
+from wrs_mm.bench.runs.records import Result, Status
 
 POLL = 0.2
 """Seconds between two looks at the processes, unless one ends before."""
@@ -143,17 +143,7 @@ def _diverged_before(run: Run, pretrained: Mapping[str, Run]) -> bool:
     reason = f"its pretraining {pretrained[run.name].name} diverged: {before.reason or 'no reason given'}"
     with run.lock():
         if not run.is_final():
-            identity = run.identity()
-            assert identity is not None, "only prepared runs are started"
-            run.write_result(
-                Result(
-                    status=Status.DIVERGED,
-                    task=identity.task,
-                    dataset=identity.dataset,
-                    config_hash=identity.config_hash,
-                    reason=reason,
-                )
-            )
+            run.write_result(_unwritten(run, Status.DIVERGED, reason))
     return True
 
 
@@ -202,26 +192,25 @@ def _conclude(run: Run, attempt: _Attempt, ended: Ended) -> None:
         with run.lock().acquire(timeout=_LET_GO):
             if run.is_final() or run.result_stamp() not in (None, attempt.before):
                 return
-            identity = run.identity()
-            assert identity is not None, "only prepared runs are started"
-            run.write_result(_unwritten(run, identity, ended))
+            status = Status.INTERRUPTED if ended.interrupted else Status.FAILED
+            run.write_result(_unwritten(run, status, ended.how))
     except Timeout:
         pass  # somebody works on it again: a job that Slurm has started once more
     finally:
         attempt.claim.release()
 
 
-def _unwritten(run: Run, identity: Identity, ended: Ended) -> Result:
-    """The result that a process should have written."""
-    progress = run.progress()
-    status = Status.INTERRUPTED if ended.interrupted else Status.FAILED
+def _unwritten(run: Run, status: Status, reason: str) -> Result:
+    """The result of a run for which no process has written one."""
+    identity, progress = run.identity(), run.progress()
+    assert identity is not None, "only prepared runs are started"
     return Result(
         status=status,
         task=identity.task,
         dataset=identity.dataset,
         config_hash=identity.config_hash,
         iteration=progress.iteration,
-        reason=ended.how,
+        reason=reason,
         log_tail=run.log_tail() if status is Status.FAILED else [],
         seconds=progress.seconds,
         threads=progress.threads,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wrs_mm.bench.plan.spec import RunSpec, arm_label, short_name
+from wrs_mm.bench.plan.spec import Scenario, arm_label, short_name
 from wrs_mm.bench.statistics.over_seeds import SCENARIO
 from wrs_mm.bench.statistics.results import is_missing
 
@@ -79,6 +79,6 @@ def scenario_label(row: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def scenario_of(spec: RunSpec) -> str:
-    """:func:`scenario_label` of a run."""
-    return scenario_label(dict(zip(SCENARIO, spec.scenario, strict=True)))
+def scenario_of(scenario: Scenario) -> str:
+    """:func:`scenario_label` of a run's scenario."""
+    return scenario_label(dict(zip(SCENARIO, scenario, strict=True)))

@@ -100,7 +100,7 @@ class Sections:
     def __init__(
         self, runs: Sequence[RunData], evaluated: Mapping[str, EvaluatedRun], palette: Mapping[str, str]
     ) -> None:
-        self.title = scenario_of(runs[0].spec)
+        self.title = scenario_of(runs[0].spec.scenario)
         self.metric = main_metric(runs)
         self._runs = runs
         self._evaluated = evaluated

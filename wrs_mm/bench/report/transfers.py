@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from wrs_mm.bench.report.figures.base import Figure
 from wrs_mm.bench.report.figures.transfer import size_figure
-from wrs_mm.bench.report.labels import bracket, number
+from wrs_mm.bench.report.labels import bracket, number, scenario_of
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.transfer import transfer_tables
 from wrs_mm.bench.statistics.benchmark import RunData
@@ -36,7 +36,10 @@ def transfer_sections(runs: Sequence[RunData]) -> list[TransferSection]:
     Args:
         runs: All of a benchmark.
     """
-    return [TransferSection(one.where, sentences(one), transfer_tables(one)) for one in transfers(runs)]
+    return [
+        TransferSection(scenario_of(one.scenario), sentences(one), transfer_tables(one))
+        for one in transfers(runs)
+    ]
 
 
 def size_figures(runs: Sequence[RunData]) -> list[Figure]:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.statistics.benchmark import RunData, in_arm_order, main_metric, without_trials
+from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
 from wrs_mm.bench.statistics.over_seeds import interval, mean_and_sd
 
 Units = Mapping[int, float]
@@ -42,7 +43,7 @@ class Transfer(NamedTuple):
     """The matrix of one recipe.
 
     Attributes:
-        where: The recipe; optimizer and learning rate where they are not its own.
+        scenario: The recipe, without its start, with optimizer and learning rate.
         metric: What was measured.
         starts: Its rows: what backbones were pretrained with.
         arms: Its columns: what it was finetuned with.
@@ -55,7 +56,7 @@ class Transfer(NamedTuple):
         one_each: Whether all of a row's runs start from one pretraining.
     """
 
-    where: str
+    scenario: Scenario
     metric: str
     starts: list[str]
     arms: list[str]
@@ -106,18 +107,20 @@ def transfers(runs: Sequence[RunData]) -> list[Transfer]:
     Args:
         runs: All of a benchmark, trials and pretrainings among them.
     """
-    groups: dict[tuple[str, str, float | None], list[RunData]] = {}
+    groups: dict[Scenario, list[RunData]] = {}
     for run in in_arm_order(without_trials(runs)):
         spec = run.spec
         if spec.start is not None:
             key = (spec.start.recipe, spec.optimizer_label, spec.learning_rate)
             groups.setdefault(key, []).append(run)
     pretrainings = {run.spec.id: run for run in runs if run.spec.pretraining is not None}
-    found = (_transfer(own, pretrainings) for own in groups.values())
+    found = (_transfer(scenario, own, pretrainings) for scenario, own in groups.items())
     return [one for one in found if one is not None and len(one.starts) > 1]
 
 
-def _transfer(runs: Sequence[RunData], pretrainings: Mapping[str, RunData]) -> Transfer | None:
+def _transfer(
+    scenario: Scenario, runs: Sequence[RunData], pretrainings: Mapping[str, RunData]
+) -> Transfer | None:
     metric = main_metric(runs)
     if metric is None:
         return None
@@ -130,9 +133,8 @@ def _transfer(runs: Sequence[RunData], pretrainings: Mapping[str, RunData]) -> T
         for arm in arms
     }
     seeds = {start: _seeds([run for run in runs if _label(run.spec) == start]) for start in labels}
-    first = runs[0].spec
     return Transfer(
-        where=_where(first),
+        scenario=scenario,
         metric=metric,
         starts=labels,
         arms=arms,
@@ -151,13 +153,6 @@ def _transfer(runs: Sequence[RunData], pretrainings: Mapping[str, RunData]) -> T
 def _label(spec: RunSpec) -> str:
     assert spec.start is not None, "only runs that say where they start from are in a matrix"
     return spec.start.label
-
-
-def _where(spec: RunSpec) -> str:
-    assert spec.start is not None
-    rate = "" if spec.learning_rate is None else f" · learning rate {spec.learning_rate:g}"
-    optimizer = "" if spec.optimizer == "recipe" else f" · {spec.optimizer_label}"
-    return f"{spec.start.recipe}{optimizer}{rate}"
 
 
 def _seeds(runs: Sequence[RunData]) -> set[int]:
@@ -196,24 +191,6 @@ def _measured(
     return (*mean_and_sd(values), metric)
 
 
-class SizeCurve(NamedTuple):
-    """A metric against the number of training images.
-
-    Attributes:
-        label: What it is of.
-        images: How many images, ascending.
-        mean: The metric there, over seeds.
-        low: The lowest seed.
-        high: The highest.
-    """
-
-    label: str
-    images: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-
 class SizeCurves(NamedTuple):
     """Transfer against the size of the target's training set.
 
@@ -221,13 +198,13 @@ class SizeCurves(NamedTuple):
         config: The recipe's config.
         arm: What was finetuned with.
         metric: What was measured.
-        curves: One a start.
+        curves: One a start, whose steps are numbers of images.
     """
 
     config: str
     arm: str
     metric: str
-    curves: list[SizeCurve]
+    curves: dict[str, Curve]
 
 
 def size_curves(runs: Sequence[RunData]) -> list[SizeCurves]:
@@ -247,12 +224,14 @@ def size_curves(runs: Sequence[RunData]) -> list[SizeCurves]:
         metric = main_metric([run for _, run in listed])
         if metric is None or len({images for images, _ in listed}) < 2:
             continue
-        labels = dict.fromkeys(_label(run.spec) for _, run in listed)
-        curves = [
-            _size_curve(label, [(n, run) for n, run in listed if _label(run.spec) == label], metric)
-            for label in labels
-        ]
-        found.append(SizeCurves(config, arm, metric, [curve for curve in curves if curve.images]))
+        curves = {
+            label: curve_over_seeds(
+                _by_images([one for one in listed if _label(one[1].spec) == label], metric)
+            )
+            for label in dict.fromkeys(_label(run.spec) for _, run in listed)
+        }
+        kept = {label: curve for label, curve in curves.items() if curve.steps}
+        found.append(SizeCurves(config, arm, metric, kept))
     return found
 
 
@@ -264,17 +243,11 @@ def _training_images(spec: RunSpec) -> int | None:
     return None
 
 
-def _size_curve(label: str, runs: Sequence[tuple[int, RunData]], metric: str) -> SizeCurve:
-    values: dict[int, list[float]] = {}
+def _by_images(runs: Sequence[tuple[int, RunData]], metric: str) -> list[dict[int, float]]:
+    """The metric by the number of images, for each seed, and each pretraining with it."""
+    found: dict[tuple[int, int | None], dict[int, float]] = {}
     for images, run in runs:
-        value = run.reported.get(metric, math.nan)
-        if not math.isnan(value):
-            values.setdefault(images, []).append(value)
-    sizes = sorted(values)
-    return SizeCurve(
-        label,
-        sizes,
-        [float(np.mean(values[size])) for size in sizes],
-        [min(values[size]) for size in sizes],
-        [max(values[size]) for size in sizes],
-    )
+        if metric in run.reported:
+            before = run.spec.start.pretraining if run.spec.start else None
+            found.setdefault((run.spec.seed, before), {})[images] = run.reported[metric]
+    return list(found.values())

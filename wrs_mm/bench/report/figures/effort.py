@@ -30,7 +30,7 @@ def effort_figure(arms: Sequence[ArmTrials], palette: Mapping[str, str]) -> Figu
     ticks = [2**power for power in range(most.bit_length())]
     metric = arms[0].choice.metric
     return make_figure(
-        f"{scenario_of(arms[0].spec)}: expected {metric} on test against trials",
+        f"{scenario_of(arms[0].spec.scenario)}: expected {metric} on test against trials",
         traces,
         400,
         hovermode="x",

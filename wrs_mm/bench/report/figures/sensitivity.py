@@ -49,7 +49,7 @@ def _panel(
     shown = AXES.get(name, name)
     of = "" if name == LR else f" of {arms[0].label}"
     return make_figure(
-        f"{scenario_of(arms[0].spec)}: trials on test against {shown}{of}",
+        f"{scenario_of(arms[0].spec.scenario)}: trials on test against {shown}{of}",
         traces,
         380,
         xaxis={"title": {"text": text(shown)}, **_axis([one.space[name] for one in arms])},

@@ -10,15 +10,15 @@ from wrs_mm.bench.statistics.transfer import SizeCurves
 
 def size_figure(one: SizeCurves) -> Figure:
     """A line a start over training images, with the lowest and highest seed."""
-    looks = marks(colors(curve.label for curve in one.curves))
+    looks = marks(colors(one.curves))
     traces = []
-    for curve in one.curves:
-        look, images = looks[curve.label], [float(count) for count in curve.images]
-        traces.append(band(curve.label, images, curve.low, curve.high, look.color))
+    for label, curve in one.curves.items():
+        look = looks[label]
+        traces.append(band(label, curve.steps, curve.low, curve.high, look.color))
         traces.append(
             go.Scatter(
-                **of_arm(curve.label),
-                x=images,
+                **of_arm(label),
+                x=curve.steps,
                 y=curve.mean,
                 mode="lines+markers",
                 line={"color": look.color, "dash": look.dash},
@@ -26,7 +26,7 @@ def size_figure(one: SizeCurves) -> Figure:
                 hovertemplate="%{x} images: %{y:.2f}<extra>from %{fullData.name}</extra>",
             )
         )
-    sizes = sorted({size for curve in one.curves for size in curve.images})
+    sizes = sorted({size for curve in one.curves.values() for size in curve.steps})
     axis = log_ticks(sizes[0], sizes[-1])
     axis |= {
         "tickvals": sizes,

@@ -105,7 +105,7 @@ def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
 
 
 def _warning(one: ArmTrials) -> str:
-    name = f"{one.label} on {scenario_of(one.spec)}"
+    name = f"{one.label} on {scenario_of(one.spec.scenario)}"
     if one.choice.hopeless:
         which = "all of its trials" + (" that were not stopped" if one.count(Status.STOPPED) else "")
         return f"{name}: {which} diverged, so it has no final runs."

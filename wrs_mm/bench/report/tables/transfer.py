@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from wrs_mm.bench.report.labels import NONE, bracket, number
+from wrs_mm.bench.report.labels import NONE, bracket, number, scenario_of
 from wrs_mm.bench.report.tables.base import Column, Row, Table, TableCell
 from wrs_mm.bench.statistics.transfer import Effect, Transfer
 
@@ -32,7 +32,7 @@ def transfer_tables(one: Transfer) -> list[Table]:
     last += [TableCell("baseline") if arm == one.arm else _effect(one.of_arm(arm)) for arm in one.arms]
     rows.append(Row("", [*last, TableCell(NONE)]))
     matrix = Table(
-        f"{one.where}: {one.metric}, pretrained with × finetuned with",
+        f"{scenario_of(one.scenario)}: {one.metric}, pretrained with × finetuned with",
         f"Mean ± standard deviation over {_units(one)}. Δ of a row or a column: the mean of its paired "
         f"differences over all cells; 95 % interval from three pairs on.{_one_each(one)}",
         columns,
@@ -43,7 +43,7 @@ def transfer_tables(one: Transfer) -> list[Table]:
     if not others:
         return [matrix]
     interaction = Table(
-        f"{one.where}: {one.metric}, what of one depends on the other",
+        f"{scenario_of(one.scenario)}: {one.metric}, what of one depends on the other",
         f"How much more an arm gains over {one.arm} where it starts from that backbone than where it starts "
         f"from that of {one.start}; 95 % interval over {_units(one)}, from three on.",
         [Column("pretrained with"), *(Column(f"finetuned with {arm}", numeric=True) for arm in others)],
