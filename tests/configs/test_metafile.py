@@ -33,7 +33,7 @@ def test_what_it_says_of_a_recipe_is_so(model: dict) -> None:
     metadata = model["Metadata"]
     data = metadata.pop("Training Data")
     data = SHORT.get(data, data)
-    assert data.lower() in (path.parent.name, path.stem.split("_")[-1], path.stem.split("_")[-2])
+    assert data.lower() in (path.parent.name, *path.stem.split("_")[1:])
     loop = load_config(ROOT / path).train_cfg
     length = {"Epochs": loop["max_epochs"]} if "max_epochs" in loop else {"Iterations": loop["max_iters"]}
     assert metadata == length

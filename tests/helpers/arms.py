@@ -34,9 +34,12 @@ MOVED = 1e-6
 
 
 def recipes_in(folder: str) -> list[str]:
-    """Names of the recipes of a folder under ``configs/``: its files that are no arm."""
+    """Names of the recipes of a folder under ``configs/``: its files that are no arm.
+
+    Without those that say at which settings each arm was tuned: they are made for plans and have no overlays.
+    """
     names = sorted(path.stem for path in (CONFIGS / folder).glob("*.py"))
-    return [name for name in names if not name.endswith(tuple(f"_{arm}" for arm in ARMS))]
+    return [name for name in names if not name.endswith(("_tuned", *(f"_{arm}" for arm in ARMS)))]
 
 
 def load(folder: str, recipe: str, arm: str | None = None) -> Config:

@@ -72,6 +72,15 @@ def test_a_learning_rate_of_an_arm_is_declared_and_what_stays_behind_is_not(writ
     assert changed == [1e-4, 1e-4, 5e-4]
 
 
+def test_a_learning_rate_that_the_recipe_gives_an_arm_is_declared_too(write_small, tmp_path):
+    said = "regularizers = dict(wrs=dict(lr=0.05), wd=dict(lr=0.02, weight_decay=0.01))"
+    write_recipe(tmp_path, text=f"{RECIPE}\nparam_scheduler = []\n{said}\n")
+    path = write_small()
+    assert _warnings(path) == []
+    rates = {arm.spec.regularizer: arm.values["optim_wrapper.optimizer.lr"] for arm in resolve_arms(load_plan(path))}
+    assert rates == {"none": 0.01, "wd": 0.02, "wrs": 0.05}
+
+
 @pytest.mark.parametrize(
     ("line", "key"),
     [

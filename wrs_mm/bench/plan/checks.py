@@ -13,7 +13,7 @@ from wrs_mm.bench.plan.comparison import ResolvedArm, by_scenario
 from wrs_mm.bench.plan.differences import config_values, differing, undeclared
 from wrs_mm.bench.plan.links import LR
 from wrs_mm.bench.plan.optimizers import KEPT, RECIPE, class_name
-from wrs_mm.bench.plan.resolve import require_data
+from wrs_mm.bench.plan.resolve import declared_lr, require_data
 from wrs_mm.errors import DatasetError
 from wrs_mm.values import is_number, type_name
 
@@ -69,7 +69,7 @@ def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
         baseline = _baseline(compared)
         for arm in compared:
             # An arm with an lr of its own declares it, and what is linked to it.
-            moved = arm.spec.lr != baseline.spec.lr
+            moved = _declared_lr(arm) != _declared_lr(baseline)
             parts = ["regularizer", *(["learning_rate"] if moved else [])]
             linked = arm.spec.links if moved else {}
             keys = [key for key in undeclared(arm.values, baseline.values, parts) if key not in linked]
@@ -89,6 +89,10 @@ def _undeclared(arms: Sequence[ResolvedArm]) -> Iterator[str]:
 def _own_settings(arm: ResolvedArm) -> dict[str, Any]:
     """The settings of an arm that are its regularizer's options."""
     return {name: value for name, value in arm.spec.settings.items() if name != "lr"}
+
+
+def _declared_lr(arm: ResolvedArm) -> float | None:
+    return declared_lr(arm.spec, arm.base)
 
 
 def _baseline(arms: Sequence[ResolvedArm]) -> ResolvedArm:
@@ -116,7 +120,7 @@ def _left_behind(base: Mapping[str, Any], arms: Sequence[ResolvedArm]) -> Iterat
     if not is_number(before):
         return
     for arm in arms:
-        if arm.spec.lr is None or arm.values.get(LR) == before:
+        if _declared_lr(arm) is None or arm.values.get(LR) == before:
             continue
         for key, value in base.items():
             if arm.values.get(key) != value or key in arm.spec.links or key in arm.spec.cfg_options:

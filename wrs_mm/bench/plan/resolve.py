@@ -126,7 +126,7 @@ def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
             config.optim_wrapper.optimizer.to_dict(),
             spec.optimizer,
             spec.optimizer_options,
-            spec.lr or _own_lr(spec, config),
+            declared_lr(spec, config),
         )
     for link in links:
         with _blame(spec, "links", link.key):
@@ -134,10 +134,18 @@ def _with_optimizer(spec: RunSpec, source: str, read: _Read) -> Config:
     return config
 
 
-def _own_lr(spec: RunSpec, config: Config) -> float | None:
-    """The learning rate that the recipe gives the arm; it is one of the recipe's own optimizer."""
-    own: float | None = recipe_options(config).get(spec.regularizer, {}).get(LR)
-    return own if spec.optimizer == RECIPE else None
+def declared_lr(spec: RunSpec, base: Config) -> float | None:
+    """The learning rate that an arm says it has: the plan's or, of the recipe's own optimizer, the recipe's.
+
+    Args:
+        spec: The run.
+        base: Its recipe, from :func:`base_config`.
+
+    Returns:
+        None for an arm that keeps the optimizer's.
+    """
+    own: float | None = recipe_options(base).get(spec.regularizer, {}).get(LR)
+    return spec.lr or (own if spec.optimizer == RECIPE else None)
 
 
 @contextmanager
