@@ -77,7 +77,8 @@ def test_a_learning_rate_that_the_recipe_gives_an_arm_is_declared_too(write_smal
     write_recipe(tmp_path, text=f"{RECIPE}\nparam_scheduler = []\n{said}\n")
     path = write_small()
     assert _warnings(path) == []
-    rates = {arm.spec.regularizer: arm.values["optim_wrapper.optimizer.lr"] for arm in resolve_arms(load_plan(path))}
+    arms = resolve_arms(load_plan(path))
+    rates = {arm.spec.regularizer: arm.values["optim_wrapper.optimizer.lr"] for arm in arms}
     assert rates == {"none": 0.01, "wd": 0.02, "wrs": 0.05}
 
 
