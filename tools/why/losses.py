@@ -30,7 +30,7 @@ def losses(path: Path) -> pd.DataFrame:
         path: A work dir.
 
     Returns:
-        A row for each recipe and arm, a column for each part; means over the seeds of the finals that are done.
+        A row for each recipe and arm, a column for each part; means over the finals that are done.
 
     Raises:
         PlanError: It is no work dir.
