@@ -29,6 +29,15 @@ def test_an_older_way_to_name_a_checkpoint_gives_way(write_config: Write, tmp_pa
     assert config.model.backbone.init_cfg.checkpoint == str(tmp_path / "a.pth")
 
 
+def test_what_would_be_loaded_over_the_backbone_is_not_loaded(write_config: Write, tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "a.pth")
+    for start in (start_from_scratch, lambda config: start_from(config, tmp_path / "a.pth")):
+        config = load_config(write_config("detector", "load_from = 'https://x.org/coco.pth'"))
+        assert config.load_from
+        start(config)
+        assert config.load_from is None
+
+
 def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) -> None:
     config = load_config(write_config("detector"))
     start_from(config, "not/yet.pth", whole=True)

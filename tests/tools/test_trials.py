@@ -1,4 +1,4 @@
-"""tools/why/trials.py: pairs of trials, what is counted, the figure, and what it says where there is no study."""
+"""tools/why/trials.py: pairs of trials, what is counted, the figure, and what it says without a study."""
 
 from __future__ import annotations
 

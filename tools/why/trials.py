@@ -1,7 +1,7 @@
 """WRS that follows weight decay against weight decay, at every setting that a tuning study tried.
 
-Trials of the same number have the same learning rate and weight decay in both arms, so each is a pair, at a setting
-on which nobody had looked. docs/why.md has the table and the figure that come out of::
+Trials of the same number have the same learning rate and weight decay in both arms, so each is a pair, at a
+setting that nobody had looked at. docs/why.md has the table and the figure that come out of::
 
     wrs-mm bench unpack docs/reports/mini_tuning.pack.tar.xz --work-dir work_dirs/mini_tuning
     python tools/why/trials.py work_dirs/mini_tuning docs/img/why_trials.svg
@@ -36,12 +36,12 @@ def pairs(path: Path) -> pd.DataFrame:
     """The trials of ``wd`` and ``wrs_matched`` on test, side by side.
 
     Args:
-        path: A work dir of a plan with tuning, in whose recipes the learning rate warms up linearly and falls to
-            zero as a cosine: over the training it is half its peak.
+        path: A work dir of a plan with tuning, in whose recipes the learning rate warms up linearly and falls
+            to zero as a cosine: over the training it is half its peak.
 
     Returns:
-        A row for each recipe and number: ``lr``, ``weight_decay``, ``strength`` (Σ lr λ / (1 − momentum)), and in
-        percent ``wd``, ``wrs_matched``, ``none`` and ``difference`` (of the second to the first).
+        A row for each recipe and number: ``lr``, ``weight_decay``, ``strength`` (Σ lr λ / (1 − momentum)),
+        and in percent ``wd``, ``wrs_matched``, ``none`` and ``difference`` (of the second to the first).
 
     Raises:
         PlanError: It is no work dir, or has no such trials.
@@ -81,8 +81,8 @@ def _on_test(work_dir: WorkDir, spec: RunSpec) -> float:
 def by_strength(table: pd.DataFrame) -> pd.DataFrame:
     """The mean difference under weak and under strong weight decay, with a 95 % interval over settings.
 
-    Counted are settings at which one of the two is better than no regularization at that learning rate: which of
-    two does less harm is no question.
+    Counted are settings at which one of the two is better than no regularization at that learning rate: which
+    of two does less harm is no question.
     """
     useful = table[table[["wd", "wrs_matched"]].max(axis=1) > table.none]
     all_recipes = pd.concat([useful, useful.assign(recipe="both")])

@@ -72,7 +72,7 @@ def drop_pretrained(description: Any) -> None:
 
 
 def start_from(config: Config, checkpoint: str | Path, whole: bool | None = None) -> None:
-    """Have a config's backbone start from a checkpoint.
+    """Have a config's backbone start from a checkpoint, and all else from random weights.
 
     Args:
         config: Of a model that has a backbone; changed in place.
@@ -94,7 +94,7 @@ def start_from(config: Config, checkpoint: str | Path, whole: bool | None = None
 
 
 def start_from_scratch(config: Config) -> None:
-    """Have a config's backbone start from random weights.
+    """Have a config's backbone start from random weights, whatever the config says of it.
 
     Args:
         config: Of a model that has a backbone; changed in place.
@@ -103,6 +103,8 @@ def start_from_scratch(config: Config) -> None:
         ConfigError: It has none.
     """
     backbone = backbone_of(config)
+    # mmengine loads it last, over any backbone.
+    config.load_from = None
     if config.model.get("pretrained"):
         config.model.pretrained = None  # mmseg's and mmdet's older way to say the same
     drop_pretrained(backbone)

@@ -224,7 +224,9 @@ def test_a_run_waits_for_its_pretraining_and_others_go_on(tmp_path):
 def test_what_a_failed_pretraining_leaves_waiting_is_neither_run_nor_said_to_be_elsewhere(tmp_path):
     before, after = make_runs(tmp_path, 2)
     executor = Executor({before.name: None})
-    assert run_all([before, after], executor, Nobody(), pretrained={after.name: before}) == []
+    # A trial is awaited as its pretraining is: finals depend on it.
+    both = [before, after]
+    assert run_all(both, executor, Nobody(), awaited=both, pretrained={after.name: before}) == []
     assert executor.submitted == [before.name]
     assert (before.status(), after.status()) == (Status.FAILED, Status.PENDING)
     again = Executor({})

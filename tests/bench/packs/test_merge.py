@@ -44,6 +44,12 @@ def test_runs_that_only_watch_their_weights_otherwise_are_the_same():
     assert _merged(one, other) == one
 
 
+def test_a_pretraining_has_a_baseline_of_its_own():
+    pretraining = _spec("wrs", 0, "p", baseline=True, pretraining="0123")
+    plan = Listed(name="p", runs=[_spec("wd", 0), pretraining])
+    assert _merged(plan, plan) == plan
+
+
 def test_a_longer_search_contains_the_shorter_one():
     plans = [Listed(name="p", runs=[], tuning=_tuning(trials)) for trials in (8, 16, 4)]
     assert _merged(*plans).tuning == _tuning(16)

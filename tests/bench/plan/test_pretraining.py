@@ -105,6 +105,11 @@ def test_specs_without_a_start_are_written_as_they_were():
         ("{recipe: small, regularizers: [wdd]}", "regularizer 'wdd' is not known"),
         ("{recipe: small, regularizers: [wd], seeds: [1, 1]}", "1 is listed twice"),
         ("a/x.pth, b/x.pth", "two starts would be called x; keep one, or give a checkpoint a name"),
+        ("{recipe: small, regularizers: [wd]}, a/wd.pth", "two starts would be called wd; keep one"),
+        ("{checkpoint: null}", "checkpoint says nothing; for random weights write none"),
+        ("{recipe: [], regularizers: [wd]}", "recipe"),
+        ("{recipe: small, regularizers: []}", "regularizers"),
+        ("{recipe: {config: small, learning_rates: [0.1, 0.2]}, regularizers: [wd]}", "one learning rate"),
         ("{recipe: small, regularizers: [wd], sseeds: [1]}", "unknown key 'sseeds'; did you mean seeds?"),
     ],
 )
@@ -112,6 +117,38 @@ def test_a_mistake_is_one_line_that_names_its_line(load, entry, message):
     with pytest.raises(PlanError) as caught:
         load(entry)
     assert message in str(caught.value) and "line 6" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_an_entry_of_several_lines_is_found_on_its_own(write_plan, tmp_path):
+    write_recipe(tmp_path)
+    entry = "  - none\n  - recipe: small\n    regularizers:\n      - wd\n      - wrs\n"
+    good = f"{SMALL}pretraining:\n{entry}"
+    load_plan(write_plan(good))
+    for right, wrong, line in [("recipe: small\n", "recipe: smal\n", 8), ("- wrs\n", "- wrss\n", 11)]:
+        with pytest.raises(PlanError, match=f"line {line}"):
+            load_plan(write_plan(good.replace(right, wrong)))
+
+
+def test_an_arm_is_pretrained_bare_and_with_options_whatever_the_baseline(load):
+    plan = load("{recipe: small, regularizers: [wd, {wd: {weight_decay: 0.001}}]}")
+    arms = {run.spec.arm_label for run in resolve_pretrainings(plan, Resolver(plan))}
+    assert arms == {"wd", "wd (weight_decay=0.001)"}
+
+
+@pytest.mark.parametrize("arm", ["ws", "ic"])
+def test_an_arm_that_changes_what_the_backbone_computes_hands_nothing_on(load, arm):
+    plan = load(f"{{recipe: small, regularizers: [{arm}]}}")
+    with pytest.raises(PlanError, match=f"the arm {arm} changes what a backbone computes") as caught:
+        resolve_pretrainings(plan, Resolver(plan))
+    assert "line 6" in str(caught.value)
+
+
+def test_the_plans_own_options_make_another_backbone_of_the_same_recipe(load):
+    plan = load(
+        "{recipe: small, regularizers: [wd]}", more="cfg_options: {model.backbone.base_channels: 8}\n"
+    )
+    with pytest.raises(PlanError, match="no pretraining has the backbone of small"):
+        resolve_pretrainings(plan, Resolver(plan))
 
 
 def test_a_pretraining_of_another_backbone_is_refused_before_anything_runs(load, tmp_path):

@@ -71,7 +71,7 @@ def test_a_figure_has_a_line_a_start_at_the_sizes_that_were_trained() -> None:
     figure = size_figure(size_curves(listed)[0])
     content = json.loads(figure.content)
     lines = [trace for trace in content["data"] if trace["mode"] == "lines+markers"]
-    assert [trace["name"] for trace in lines] == ["wd", "wrs"] and lines[0]["x"] == [10, 100]
+    assert [trace["name"] for trace in lines] == ["from wd", "from wrs"] and lines[0]["x"] == [10, 100]
     assert content["layout"]["xaxis"]["ticktext"] == ["10", "100"]
 
 

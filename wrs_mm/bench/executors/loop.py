@@ -81,7 +81,8 @@ def run_all(
     try:
         while True:
             _fill_slots(waiting, elsewhere, active, executor, pretrained)
-            if not active and not any(run in awaited for run in waiting):
+            # Of what a failed pretraining leaves waiting nothing more will come.
+            if not active and not any(run in awaited and _may_start(run, pretrained) for run in waiting):
                 break
             display.update()
             executor.wait(POLL)

@@ -39,7 +39,7 @@ def one_plan(places: Sequence[tuple[Path, Listed]]) -> Listed:
             recipe = (spec.config, spec.cfg_options, spec.links, spec.split)
             if recipes.setdefault(spec.recipe, recipe) != recipe:
                 raise PlanError(f"{other}: the config, cfg_options, links or split of {spec.recipe} differ")
-            if spec.baseline:
+            if spec.baseline and spec.pretraining is None:
                 baselines.add(spec.arm_label)
             if len(baselines) > 1:
                 raise PlanError(f"{other}: the baselines are {' and '.join(sorted(baselines))}")

@@ -134,7 +134,14 @@ class Resolver:
                 self._fits[fit] = self._fitting(run.arm, origin)
             arm = self._fits[fit]
             spec = arm.spec(start.pretraining)
-            address = config_hash(self.config(PlannedRun(arm, spec)).to_dict())[:_ADDRESS]
+            config = self.config(PlannedRun(arm, spec))
+            if "of" in config.model:
+                raise self.plan.error(
+                    f"the arm {spec.arm_label} changes what a backbone computes from its weights, and its "
+                    "weights are all that a pretraining hands on; pretrain with another arm",
+                    origin.entry.location,
+                )
+            address = config_hash(config.to_dict())[:_ADDRESS]
             self._pretrainings[key] = PlannedRun(arm, spec.model_copy(update={"pretraining": address}))
         return self._pretrainings[key]
 
@@ -156,9 +163,9 @@ class Resolver:
         """What there is in the backbone of an arm's recipe."""
         with self._located(arm):
             source = self._source(arm)
-            key = json.dumps([source, arm.recipe.cfg_options], sort_keys=True)
+            plain = arm.spec(self.plan.seeds[0]).model_copy(update={"start": None})
+            key = json.dumps([source, plain.cfg_options], sort_keys=True)
             if key not in self._shapes:
-                plain = arm.spec(self.plan.seeds[0]).model_copy(update={"start": None})
                 try:
                     self._shapes[key] = backbone_shapes(base_config(plain, source, self._read))
                 except ConfigError as error:

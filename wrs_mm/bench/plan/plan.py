@@ -145,6 +145,8 @@ class Plan(BaseModel):
             Mistake: It names none, or several.
         """
         wanted = self.baseline.arms()[0]
+        if (self.baseline.name, wanted) in self.listed_arms():
+            return self.baseline.name, wanted
         candidates = [
             (name, options)
             for name, options in self.listed_arms()

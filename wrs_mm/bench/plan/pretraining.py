@@ -45,8 +45,8 @@ class Pretraining(Entry):
 
     name: str | None = Field(min_length=1, default=None)
     checkpoint: str | None = Field(min_length=1, default=None)
-    recipe: list[Recipe] = Field(default=[])
-    regularizers: Regularizers = Field(default=[])
+    recipe: list[Recipe] = Field(min_length=1, default=[])
+    regularizers: Regularizers = Field(min_length=1, default=[])
     optimizers: Optimizers = Field(min_length=1, default=[Optimizer(name=RECIPE)])
     seeds: AnySeeds = Field(default=[])
 
@@ -63,6 +63,8 @@ class Pretraining(Entry):
             )
         if ("recipe" in value) == ("checkpoint" in value):
             raise Mistake("write recipe, of a pretraining, or checkpoint")
+        if "checkpoint" in value and value["checkpoint"] is None:
+            raise Mistake(f"checkpoint says nothing; for random weights write {_NONE}", "checkpoint")
         own = {"recipe", "regularizers", "optimizers", "seeds"}
         if "checkpoint" in value:
             stray = own & set(value)
@@ -85,14 +87,19 @@ class Pretraining(Entry):
         """Say where the plan lists it, and so what it lists itself."""
         for key in ("recipe", "regularizers", "optimizers"):
             for index, entry in enumerate(getattr(self, key)):
-                own = entry.location or (index,)
-                entry.at(*location, key, *own)
+                # Below this entry's own location, where that is known.
+                own = entry.location[len(self.location) + 1 :] if self.location else entry.location
+                entry.at(*location, key, *(own or (index,)))
         return super().at(*location)
 
     def check(self, folder: Path) -> None:
         """Check its recipes, arms and optimizers."""
         for entry in (*self.recipe, *self.regularizers, *self.optimizers):
             entry.check(folder)
+        rates = [(recipe, recipe.learning_rates) for recipe in self.recipe]
+        for one, several in [*rates, *((one, one.own_rates() or []) for one in self.optimizers)]:
+            if len(several) > 1:
+                raise Mistake("a pretraining has one learning rate; list it once for each", *one.location)
 
     @property
     def label(self) -> str:
@@ -152,13 +159,18 @@ def origins(listed: list[Pretraining]) -> list[Origin]:
     found: list[Origin] = []
     for entry in listed:
         for origin in _of_pretraining(entry) if entry.recipe else [Origin(entry.label, entry.label, entry)]:
-            if any(origin.name == other.name for other in found):
+            if any(_same_name(origin, other) for other in found):
                 raise Mistake(
-                    f"two starts would be called {origin.name}; keep one, or give a checkpoint a name",
+                    f"two starts would be called {origin.label}; keep one, or give a checkpoint a name",
                     *entry.location,
                 )
             found.append(origin)
     return found
+
+
+def _same_name(one: Origin, other: Origin) -> bool:
+    """Whether tables could not tell two starts apart; seeds of one pretraining share a row."""
+    return one.name == other.name or (one.label == other.label and one.entry is not other.entry)
 
 
 def _of_pretraining(entry: Pretraining) -> list[Origin]:

@@ -1,36 +1,40 @@
 """Pretrained with × finetuned with: what each of the two does, and whether one depends on the other.
 
-A cell's values are taken by unit: by the seed of the finetuning or, where an arm was pretrained with several
-seeds, by the pretraining's, after a mean over the finetunings that start from one. A pretraining is shared by
-all runs that start from it, so these are not independent of each other.
+What varies is taken by unit: the seed of the finetuning or, where an arm was pretrained with several seeds,
+the pretraining's, with a mean over the finetunings that start from one. A pretraining is shared by all runs
+that start from it, so these are not independent of each other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.statistics.benchmark import RunData, in_arm_order, main_metric, without_trials
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
 from wrs_mm.bench.statistics.over_seeds import interval, mean_and_sd
 
-Units = Mapping[int, float]
-"""A metric in percent by unit."""
+Values = Mapping[tuple[int, int], float]
+"""A metric in percent by unit and seed of the finetuning."""
+
+_FEWEST = 3
+"""Units that an interval needs."""
 
 
 class Effect(NamedTuple):
-    """A difference in points of the metric, paired by unit.
+    """A difference in points of the metric.
 
     Attributes:
         value: The mean over units; NaN without any.
         low: The lower end of its 95 % interval; NaN for too few units.
         high: The upper end.
-        units: How many.
+        units: How many; of rows that are not paired, in the row with the fewest.
     """
 
     value: float
@@ -60,7 +64,7 @@ class Transfer(NamedTuple):
     metric: str
     starts: list[str]
     arms: list[str]
-    cells: Mapping[tuple[str, str], Units]
+    cells: Mapping[tuple[str, str], Values]
     start: str
     arm: str
     pretrained: Mapping[str, tuple[float, float, str]]
@@ -68,37 +72,65 @@ class Transfer(NamedTuple):
 
     def cell(self, start: str, arm: str) -> tuple[float, float]:
         """Mean and standard deviation over units; NaN where there are too few."""
-        return mean_and_sd(list(self.cells[start, arm].values()))
+        return mean_and_sd(_by_unit(self.cells[start, arm]))
 
     def of_start(self, start: str) -> Effect:
         """What a row's pretraining changes, averaged over the arms that it is finetuned with."""
-        return _effect(
-            [self.cells[key] for arm in self.arms for key in ((start, arm), (self.start, arm))],
-            lambda values: float(np.mean(values[0::2]) - np.mean(values[1::2])),
-        )
+        return self._effect({start: 1.0, self.start: -1.0}, dict.fromkeys(self.arms, 1 / len(self.arms)))
 
     def of_arm(self, arm: str) -> Effect:
         """What a column's arm changes, averaged over what it starts from."""
-        return _effect(
-            [self.cells[key] for start in self.starts for key in ((start, arm), (start, self.arm))],
-            lambda values: float(np.mean(values[0::2]) - np.mean(values[1::2])),
-        )
+        return self._effect(dict.fromkeys(self.starts, 1 / len(self.starts)), {arm: 1.0, self.arm: -1.0})
 
     def interaction(self, start: str, arm: str) -> Effect:
         """How much more an arm changes from one start than from the one that rows are compared with."""
-        keys = [(start, arm), (start, self.arm), (self.start, arm), (self.start, self.arm)]
-        return _effect(
-            [self.cells[key] for key in keys],
-            lambda values: (values[0] - values[1]) - (values[2] - values[3]),
-        )
+        return self._effect({start: 1.0, self.start: -1.0}, {arm: 1.0, self.arm: -1.0})
+
+    def _effect(self, starts: Mapping[str, float], arms: Mapping[str, float]) -> Effect:
+        """A contrast of cells: their sum, each times the factors of its row and of its column.
+
+        Within a row all runs are paired. So are rows whose units are the same; others are independent, and
+        the interval is Welch's.
+        """
+        rows = {start: _contrast({arm: self.cells[start, arm] for arm in arms}, arms) for start in starts}
+        if len({self._has_pretrainings_for_units(start) for start in starts}) == 1:
+            paired = _by_unit(_contrast(rows, starts))
+            if paired:
+                return Effect(mean_and_sd(paired)[0], *interval(paired), len(paired))
+        return _independent([(factor, _by_unit(rows[start])) for start, factor in starts.items()])
+
+    def _has_pretrainings_for_units(self, start: str) -> bool:
+        return any(unit != seed for arm in self.arms for unit, seed in self.cells[start, arm])
 
 
-def _effect(cells: Sequence[Units], contrast: Callable[[list[float]], float]) -> Effect:
-    """A contrast of cells, taken unit by unit where all of them have the unit."""
-    shared = sorted(set(cells[0]).intersection(*cells[1:])) if cells else []
-    values = [contrast([cell[unit] for cell in cells]) for unit in shared]
-    low, high = interval(values)
-    return Effect(mean_and_sd(values)[0], low, high, len(values))
+def _contrast(values: Mapping[str, Values], factors: Mapping[str, float]) -> Values:
+    """The sum of values, each times its factor, for every unit and seed that all of them have."""
+    shared = set.intersection(*(set(one) for one in values.values()))
+    return {key: sum(factors[name] * values[name][key] for name in values) for key in sorted(shared)}
+
+
+def _by_unit(values: Values) -> list[float]:
+    """A value for each unit: the mean over its finetunings."""
+    found: dict[int, list[float]] = {}
+    for (unit, _), value in sorted(values.items()):
+        found.setdefault(unit, []).append(value)
+    return [float(np.mean(own)) for own in found.values()]
+
+
+def _independent(rows: Sequence[tuple[float, Sequence[float]]]) -> Effect:
+    """The sum of independent means, each times a factor, with Welch's interval."""
+    fewest = min(len(values) for _, values in rows)
+    if fewest == 0:
+        return Effect(math.nan, math.nan, math.nan, 0)
+    value = sum(factor * float(np.mean(values)) for factor, values in rows)
+    if fewest < _FEWEST:
+        return Effect(value, math.nan, math.nan, fewest)
+    variances = np.array([factor**2 * np.var(values, ddof=1) / len(values) for factor, values in rows])
+    freedom = variances.sum() ** 2 / sum(
+        v**2 / (len(own) - 1) for v, (_, own) in zip(variances, rows, strict=True)
+    )
+    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(variances.sum()))
+    return Effect(value, value - half, value + half, fewest)
 
 
 def transfers(runs: Sequence[RunData]) -> list[Transfer]:
@@ -138,8 +170,8 @@ def _transfer(
         metric=metric,
         starts=labels,
         arms=arms,
-        cells={key: _by_unit(own, metric, len(seeds[key[0]]) > 1) for key, own in by_cell.items()},
-        start=baseline if baseline in labels else labels[0],
+        cells={key: _values(own, metric, len(seeds[key[0]]) > 1) for key, own in by_cell.items()},
+        start=next((label for label in labels if label.partition(" ")[0] == baseline), labels[0]),
         arm=baseline,
         pretrained={
             start: measured
@@ -161,16 +193,17 @@ def _seeds(runs: Sequence[RunData]) -> set[int]:
     return {start.pretraining for start in starts if start.pretraining is not None}
 
 
-def _by_unit(runs: Sequence[RunData], metric: str, by_pretraining: bool) -> dict[int, float]:
-    found: dict[int, list[float]] = {}
+def _values(runs: Sequence[RunData], metric: str, by_pretraining: bool) -> Values:
+    """The metric of a cell's runs, as far as they have one."""
+    found: dict[tuple[int, int], float] = {}
     for run in runs:
         value = run.reported.get(metric, math.nan)
         if math.isnan(value):
             continue
         start = run.spec.start
         own = start.pretraining if by_pretraining and start is not None else None
-        found.setdefault(run.spec.seed if own is None else own, []).append(value)
-    return {unit: float(np.mean(values)) for unit, values in sorted(found.items())}
+        found[run.spec.seed if own is None else own, run.spec.seed] = value
+    return found
 
 
 def _measured(
@@ -213,14 +246,18 @@ def size_curves(runs: Sequence[RunData]) -> list[SizeCurves]:
     Args:
         runs: All of a benchmark.
     """
-    groups: dict[tuple[str, str], list[tuple[int, RunData]]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[int, RunData]]] = {}
     for run in in_arm_order(without_trials(runs)):
-        images = _training_images(run.spec)
-        if images is not None and run.spec.start is not None:
-            key = (run.spec.config or run.spec.start.recipe, run.spec.arm_label)
+        spec = run.spec
+        images = _training_images(spec)
+        if images is not None and spec.start is not None:
+            key = (spec.config or spec.start.recipe, spec.arm_label, spec.optimizer_label, spec.learning_rate)
             groups.setdefault(key, []).append((images, run))
     found = []
-    for (config, arm), listed in groups.items():
+    for (config, arm, *_), listed in groups.items():
+        recipes = {(images, run.spec.start.recipe) for images, run in listed if run.spec.start is not None}
+        if len(recipes) > len({images for images, _ in recipes}):
+            continue  # recipes that differ in something else too
         metric = main_metric([run for _, run in listed])
         if metric is None or len({images for images, _ in listed}) < 2:
             continue
@@ -247,7 +284,7 @@ def _by_images(runs: Sequence[tuple[int, RunData]], metric: str) -> list[dict[in
     """The metric by the number of images, for each seed, and each pretraining with it."""
     found: dict[tuple[int, int | None], dict[int, float]] = {}
     for images, run in runs:
-        if metric in run.reported:
+        if not math.isnan(run.reported.get(metric, math.nan)):
             before = run.spec.start.pretraining if run.spec.start else None
             found.setdefault((run.spec.seed, before), {})[images] = run.reported[metric]
     return list(found.values())

@@ -12,8 +12,10 @@ def size_figure(one: SizeCurves) -> Figure:
     """A line a start over training images, with the lowest and highest seed."""
     looks = marks(colors(one.curves))
     traces = []
-    for label, curve in one.curves.items():
-        look = looks[label]
+    for start, curve in one.curves.items():
+        look = looks[start]
+        # A start may be called as an arm is, and is not hidden with it.
+        label = f"from {start}"
         traces.append(band(label, curve.steps, curve.low, curve.high, look.color))
         traces.append(
             go.Scatter(
@@ -23,7 +25,7 @@ def size_figure(one: SizeCurves) -> Figure:
                 mode="lines+markers",
                 line={"color": look.color, "dash": look.dash},
                 marker={"color": look.color, "symbol": look.symbol, "size": 8},
-                hovertemplate="%{x} images: %{y:.2f}<extra>from %{fullData.name}</extra>",
+                hovertemplate="%{x} images: %{y:.2f}<extra>%{fullData.name}</extra>",
             )
         )
     sizes = sorted({size for curve in one.curves.values() for size in curve.steps})
@@ -34,4 +36,5 @@ def size_figure(one: SizeCurves) -> Figure:
         "title": {"text": "training images"},
     }
     title = f"{one.config}, finetuned with {one.arm}: by what it was pretrained with"
-    return make_figure(title, traces, 360, xaxis=axis, yaxis={"title": {"text": one.metric}})
+    figure = make_figure(title, traces, 360, xaxis=axis, yaxis={"title": {"text": one.metric}})
+    return figure._replace(arm=one.arm)

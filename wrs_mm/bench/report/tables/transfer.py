@@ -33,8 +33,9 @@ def transfer_tables(one: Transfer) -> list[Table]:
     rows.append(Row("", [*last, TableCell(NONE)]))
     matrix = Table(
         f"{scenario_of(one.scenario)}: {one.metric}, pretrained with × finetuned with",
-        f"Mean ± standard deviation over {_units(one)}. Δ of a row or a column: the mean of its paired "
-        f"differences over all cells; 95 % interval from three pairs on.{_one_each(one)}",
+        f"Mean ± standard deviation over {_units(one)}. Δ of a row or a column: the mean of its differences "
+        "over all cells, with a 95 % interval from three on; paired, but for rows that share no seeds or "
+        f"pretrainings.{_one_each(one)}",
         columns,
         rows,
     )
@@ -45,7 +46,7 @@ def transfer_tables(one: Transfer) -> list[Table]:
     interaction = Table(
         f"{scenario_of(one.scenario)}: {one.metric}, what of one depends on the other",
         f"How much more an arm gains over {one.arm} where it starts from that backbone than where it starts "
-        f"from that of {one.start}; 95 % interval over {_units(one)}, from three on.",
+        f"from that of {one.start}; 95 % interval over {_units(one)}, from three on.{_one_each(one)}",
         [Column("pretrained with"), *(Column(f"finetuned with {arm}", numeric=True) for arm in others)],
         [
             Row("", [TableCell(start), *(_effect(one.interaction(start, arm)) for arm in others)])
@@ -56,14 +57,19 @@ def transfer_tables(one: Transfer) -> list[Table]:
 
 
 def _units(one: Transfer) -> str:
-    return "seeds" if one.one_each else "pretrainings"
+    if one.one_each:
+        return "seeds"
+    return (
+        "pretrainings" if all(start in one.pretrained for start in one.starts) else "pretrainings (or seeds)"
+    )
 
 
 def _one_each(one: Transfer) -> str:
     if not one.pretrained or not one.one_each:
         return ""
     return (
-        " All of a row's runs start from one pretraining: its Δ holds for that one, not for others like it."
+        " All of a row's runs start from one pretraining: what a row shows holds for that one, not for "
+        "others like it."
     )
 
 
