@@ -138,6 +138,17 @@ def test_where_all_trials_diverge_one_line_says_what_to_move(make):
     )
 
 
+def test_where_they_diverged_with_their_pretraining_that_is_what_the_line_says(make):
+    study = make(f"{SMALL}{TUNING}pretraining: [{{recipe: small, regularizers: [wd]}}]\n")
+    pretrainings = {run.spec.seed: run.spec for run in study.known() if run.spec.pretraining is not None}
+    study.prepare()
+    study.work_dir.run(pretrainings[0]).write_result(Result(status=Status.DIVERGED))
+    _end(study, [Status.DIVERGED] * 4, "wrs")
+    (line,) = study.complaints()
+    assert line.startswith("wrs on small from wd: no final runs, because its pretraining small__wd__seed0")
+    assert line.endswith(" diverged")
+
+
 def test_a_best_trial_at_the_border_names_the_key_to_widen(make):
     narrow = TUNING.replace("weight_decay: [1.0e-5, 1.0e-1]", "lr: [0.02, 1.0], weight_decay: [1e-5, 0.077]")
     for text, trial, keys in (

@@ -230,6 +230,9 @@ class Study:
         failed = self._failed(tuned)
         if failed:
             return f"{tuned.label}: no final runs, because {len(failed)} of its trials failed"
+        diverged = self._diverged_pretraining(arm) if choice.hopeless else None
+        if diverged:
+            return f"{tuned.label}: no final runs, because its pretraining {diverged} diverged"
         if choice.hopeless:
             # With halving the others were stopped, because these were better.
             which = (
@@ -246,6 +249,13 @@ class Study:
                 f"widen {' and '.join(keys[name] for name in found)}"
             )
         return None
+
+    def _diverged_pretraining(self, arm: PlannedArm) -> str | None:
+        """The name of the pretraining that an arm's first trial starts from, if it diverged."""
+        pretraining = self.resolver.pretraining(PlannedRun(arm, arm.trial(0, arm.trial_seeds[0])))
+        run = None if pretraining is None else self.work_dir.run(pretraining.spec)
+        result = None if run is None else run.result()
+        return run.name if run and result and result.status is Status.DIVERGED else None
 
 
 def _value_at(run: Run, rung: Rung) -> float | None:

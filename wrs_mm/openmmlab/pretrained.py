@@ -8,6 +8,7 @@ says what matched, and a training of whose pretrained part most did not match do
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -289,7 +290,14 @@ def is_whole_model(checkpoint: str | Path) -> bool:
     Raises:
         CheckpointError: There is no such file, or it holds no weights.
     """
-    return _is_whole(_state(checkpoint))
+    path = Path(checkpoint)
+    return _is_whole_file(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache
+def _is_whole_file(path: Path, written: int) -> bool:
+    """A plan asks for each of its runs."""
+    return _is_whole(_state(path))
 
 
 def _is_whole(state: Mapping[str, Tensor]) -> bool:
