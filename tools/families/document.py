@@ -126,7 +126,8 @@ def _document(results: Results) -> str:
 
 def _summary(results: Results) -> str:
     ran = {
-        part: [n for n, r in results.items() if "error" not in r.get(part, {"error": ""})] for part in PARTS
+        part: sum("error" not in result.get(part, {"error": ""}) for result in results.values())
+        for part in PARTS
     }
     tried = {part: sum(part in result for result in results.values()) for part in PARTS}
     wrong = sum(is_wrong(result) for result in results.values())
