@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.report.page import write_page
 from wrs_mm.bench.report.tables.transfer import transfer_tables
 from wrs_mm.bench.report.transfers import sentences
-from wrs_mm.bench.runs.records import Identity
+from wrs_mm.bench.runs.records import Identity, StartNorms
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.benchmark import RunData
 from wrs_mm.bench.statistics.transfer import size_curves, transfers
@@ -51,6 +52,20 @@ def test_a_matrix_has_its_cells_what_each_axis_does_and_what_depends_on_both() -
     assert "holds for that one" in matrix.caption
     (row,) = interaction.rows
     assert row.cells[0].text == "wrs" and row.cells[1].text == "+2.07"
+
+
+def test_the_norms_that_a_row_starts_with_stand_in_it() -> None:
+    of_wd = StartNorms(least=0.5, median=1.25, most=4.0)
+    listed = [
+        replace(run, result=run.result.model_copy(update={"start_norms": of_wd}))
+        if run.result and run.spec.start and run.spec.start.label == "wd"
+        else run
+        for run in runs()
+    ]
+    matrix, _ = transfer_tables(transfers(listed)[0])
+    assert matrix.columns[2].name == "its filters' norms" and "Norms: the median" in matrix.caption
+    assert [row.cells[2].text for row in matrix.rows] == ["1.2 [0.5, 4]", "–", "–"]
+    assert len({len(row.cells) for row in matrix.rows}) == 1
 
 
 def test_two_sentences_say_what_the_numbers_do() -> None:

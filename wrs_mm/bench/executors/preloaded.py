@@ -23,6 +23,7 @@ MODULES = (
     "wrs_mm.bench.runs.instrument",
     "wrs_mm.bench.runs.iou_recorder",
     "wrs_mm.bench.runs.pretraining",
+    "wrs_mm.bench.runs.start_norms",
     "wrs_mm.bench.runs.worker",
 )
 """What the fork server imports."""

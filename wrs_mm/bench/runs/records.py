@@ -77,6 +77,22 @@ class Best(BaseModel):
     key: str
 
 
+class StartNorms(BaseModel):
+    """What the norms of all filters of a backbone's convolutions were.
+
+    Attributes:
+        least: The smallest.
+        median: Their median.
+        most: The largest.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    least: float
+    median: float
+    most: float
+
+
 class Result(BaseModel):
     """What came out of a run.
 
@@ -87,6 +103,8 @@ class Result(BaseModel):
         metrics: Of the last checkpoint on tune, the validation data; AP, AR, IoU and accuracies in percent.
         test: Of the last checkpoint on test, likewise; empty where the run's split is tune.
         best: The best validation; None if no metric says which one that is.
+        start_norms: The norms of the filters that its backbone began with; None where the plan does not say
+            where it starts.
         predictions: Folder of the last checkpoint's predictions on the run's split, relative to the run's.
         limit: Of a paused run, after how many iterations or epochs, whichever the recipe counts.
         iteration: Updates done; for ``diverged``, the one at which the loss, or a weight, was not finite.
@@ -113,6 +131,7 @@ class Result(BaseModel):
     metrics: dict[str, float] = {}
     test: dict[str, float] = {}
     best: Best | None = None
+    start_norms: StartNorms | None = None
     predictions: str | None = None
     limit: int | None = None
     iteration: int = 0

@@ -21,7 +21,7 @@ from wrs_mm.bench.runs.machine import (
     versions,
 )
 from wrs_mm.bench.runs.metrics import in_percent
-from wrs_mm.bench.runs.records import Best, Identity, Progress, Result, Status
+from wrs_mm.bench.runs.records import Best, Identity, Progress, Result, StartNorms, Status
 from wrs_mm.bench.runs.signals import Stopped
 from wrs_mm.errors import NotFiniteError, UsageError
 from wrs_mm.openmmlab.optional_packages import packages_named
@@ -39,12 +39,14 @@ class TrainingOutcome(NamedTuple):
         metrics: The evaluator's, after the last of them.
         best: The best validation.
         test: The evaluator's of the test split, likewise; empty where that is not reported.
+        start_norms: As in Result.
     """
 
     iteration: int
     metrics: dict[str, float]
     best: Best | None
     test: Mapping[str, float] = {}
+    start_norms: StartNorms | None = None
 
 
 def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingOutcome:
@@ -67,6 +69,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.hooks import Diverged, Paused, PauseHook, all_finite, last_metrics
     from wrs_mm.bench.runs.instrument import instrument, watch_runner
     from wrs_mm.bench.runs.pretraining import save_backbone
+    from wrs_mm.bench.runs.start_norms import Start
     from wrs_mm.openmmlab.numerics import set_numerics
     from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
     from wrs_mm.openmmlab.protection.protect import protect_runner
@@ -82,6 +85,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     with packages_named(config):
         runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
         check_when_initialized(runner.model, bool(config.get(ALLOW_PARTIAL)))
+        start = None if spec.start is None else Start(runner.model)
         protect_runner(runner)
     set_numerics()
     resume_from_last_good(runner, run.folder)
@@ -104,7 +108,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     test = measure_test(runner) if spec.split == "test" else {}
     if spec.pretraining is not None and rank() == 0:
         save_backbone(run.folder, run.weights)
-    return TrainingOutcome(runner.iter, metrics, watch.best(runner), test)
+    return TrainingOutcome(runner.iter, metrics, watch.best(runner), test, start.norms if start else None)
 
 
 def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
@@ -150,6 +154,7 @@ def work(run: Run, identity: Identity, launcher: str = "none") -> Result:
         watch = WatchHook(report, run.validations, identity.task)
         outcome = train(run, identity.spec, watch, launcher)
         result.iteration, result.best = outcome.iteration, outcome.best
+        result.start_norms = outcome.start_norms
         result.metrics = in_percent(outcome.metrics, identity.task)
         result.test = in_percent(outcome.test, identity.task)
         if any((run.folder / predictions.FOLDER).glob("*")):

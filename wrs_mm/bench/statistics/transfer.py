@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from wrs_mm.bench.plan.spec import RunSpec, Scenario
+from wrs_mm.bench.runs.records import StartNorms
 from wrs_mm.bench.statistics.benchmark import RunData, in_arm_order, main_metric, without_trials
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
 from wrs_mm.bench.statistics.over_seeds import interval, mean_and_sd
@@ -57,6 +58,7 @@ class Transfer(NamedTuple):
         arm: The baseline's column.
         pretrained: By row, the main metric of the pretrainings themselves: mean, standard deviation over
             their seeds, and its name; none of a row that is no pretraining of the plan.
+        norms: By row, the norms of the filters that its runs began with: of the first run that is done.
         one_each: Whether all of a row's runs start from one pretraining.
     """
 
@@ -68,6 +70,7 @@ class Transfer(NamedTuple):
     start: str
     arm: str
     pretrained: Mapping[str, tuple[float, float, str]]
+    norms: Mapping[str, StartNorms]
     one_each: bool
 
     def cell(self, start: str, arm: str) -> tuple[float, float]:
@@ -177,6 +180,12 @@ def _transfer(
             start: measured
             for start in labels
             if (measured := _measured([r for r in runs if _label(r.spec) == start], pretrainings)) is not None
+        },
+        norms={
+            start: measured
+            for start in reversed(labels)
+            for run in reversed(runs)
+            if _label(run.spec) == start and run.result and (measured := run.result.start_norms)
         },
         one_each=all(len(found) < 2 for found in seeds.values()),
     )

@@ -14,6 +14,7 @@ def transfer_tables(one: Transfer) -> list[Table]:
     pretrained = bool(one.pretrained)
     columns = [Column("pretrained with")]
     columns += [Column("its own result", numeric=True)] if pretrained else []
+    columns += [Column("its filters' norms", numeric=True)] if one.norms else []
     columns += [Column(f"finetuned with {arm}", numeric=True) for arm in one.arms]
     columns.append(Column(f"Δ to {one.start}", numeric=True))
     rows = [
@@ -22,20 +23,21 @@ def transfer_tables(one: Transfer) -> list[Table]:
             [
                 TableCell(start),
                 *([_own(one, start)] if pretrained else []),
+                *([_norms(one, start)] if one.norms else []),
                 *(_mean(*one.cell(start, arm)) for arm in one.arms),
                 TableCell("baseline") if start == one.start else _effect(one.of_start(start)),
             ],
         )
         for start in one.starts
     ]
-    last = [TableCell(f"Δ to {one.arm}"), *([TableCell(NONE)] if pretrained else [])]
+    last = [TableCell(f"Δ to {one.arm}"), *[TableCell(NONE)] * (pretrained + bool(one.norms))]
     last += [TableCell("baseline") if arm == one.arm else _effect(one.of_arm(arm)) for arm in one.arms]
     rows.append(Row("", [*last, TableCell(NONE)]))
     matrix = Table(
         f"{scenario_of(one.scenario)}: {one.metric}, pretrained with × finetuned with",
         f"Mean ± standard deviation over {_units(one)}. Δ of a row or a column: the mean of its differences "
         "over all cells, with a 95 % interval from three on; paired, but for rows that share no seeds or "
-        f"pretrainings.{_one_each(one)}",
+        f"pretrainings.{_one_each(one)}{_MEDIAN if one.norms else ''}",
         columns,
         rows,
     )
@@ -54,6 +56,19 @@ def transfer_tables(one: Transfer) -> list[Table]:
         ],
     )
     return [matrix, interaction]
+
+
+_MEDIAN = (
+    " Norms: the median of the backbone's filters before training, with the smallest and the largest: "
+    "weight rescaling to norm 1 multiplies a filter's effective learning rate by its square."
+)
+
+
+def _norms(one: Transfer, start: str) -> TableCell:
+    if start not in one.norms:
+        return TableCell(NONE)
+    found = one.norms[start]
+    return TableCell(f"{found.median:.2g} [{found.least:.2g}, {found.most:.2g}]", found.median)
 
 
 def _units(one: Transfer) -> str:
