@@ -182,10 +182,10 @@ def _transfer(
             if (measured := _measured([r for r in runs if _label(r.spec) == start], pretrainings)) is not None
         },
         norms={
-            start: measured
+            start: norms
             for start in reversed(labels)
             for run in reversed(runs)
-            if _label(run.spec) == start and run.result and (measured := run.result.start_norms)
+            if _label(run.spec) == start and run.result and (norms := run.result.start_norms)
         },
         one_each=all(len(found) < 2 for found in seeds.values()),
     )
