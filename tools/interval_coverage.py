@@ -91,6 +91,17 @@ def ridge(rng: np.random.Generator) -> Metric:
     return metric
 
 
+def shoulder(rng: np.random.Generator) -> Metric:
+    """Two settings, flat from some value of the first on, until their product is too large."""
+    start, edge = rng.uniform(0.0, 0.35), rng.uniform(1.0, 1.5)
+    rise, fall = _log_uniform(rng, 0.05, 0.25), _log_uniform(rng, 0.03, 0.15)
+
+    def metric(x: np.ndarray) -> np.ndarray:
+        return PEAK / ((1 + np.exp((start - x[..., 0]) / rise)) * (1 + np.exp((x.sum(-1) - edge) / fall)))
+
+    return metric
+
+
 FAMILIES: dict[str, tuple[int, Callable[[np.random.Generator], Metric]]] = {
     "bump": (1, bump),
     "lopsided": (1, lopsided),
@@ -98,6 +109,7 @@ FAMILIES: dict[str, tuple[int, Callable[[np.random.Generator], Metric]]] = {
     "cliff": (1, cliff),
     "bump of two": (2, bump_of_two),
     "ridge of two": (2, ridge),
+    "shoulder of two": (2, shoulder),
 }
 
 

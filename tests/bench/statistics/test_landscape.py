@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import qmc
 
 from wrs_mm.bench.statistics.landscape import MIN_TRAINED, Landscape, landscape
 
@@ -31,6 +32,16 @@ def test_without_noise_functions_pass_through_what_was_measured() -> None:
     # Between the points less is known than at them.
     spread = made.metric.std(0)
     assert spread[0] > 2 * spread[np.abs(CELLS - POINTS[8]).argmin()]
+
+
+def test_beside_a_cliff_a_plateau_has_no_hills() -> None:
+    """Two settings, flat until their product is too large, as lr and weight decay."""
+    points = qmc.Sobol(2, scramble=True, rng=np.random.default_rng(0)).random(16)
+    values = 60 / (1 + np.exp((points.sum(1) - 1.2) / 0.06))
+    best = int(values.argmax())
+    made = landscape(points, list(values), list(values), best, [values[best] + off for off in (-0.3, 0, 0.3)])
+    assert made is not None
+    assert np.quantile(made.metric.max(1), 0.975) < 63
 
 
 def test_noise_is_what_the_final_runs_show_and_more_seeds_of_a_trial_have_less() -> None:

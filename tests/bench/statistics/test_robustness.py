@@ -93,7 +93,7 @@ def test_intervals_are_narrow_and_mostly_right_in_a_few_searches(simulation: Mod
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_in_93_to_97_percent_of_searches(simulation: ModuleType) -> None:
-    """Over all families and both noises: 384 searches, other ones than those of the table in the docs."""
+    """Over all families and both noises: 416 searches, other ones than those of the table in the docs."""
     # One in a space of two settings takes seven times as long.
     rows = [
         simulation.coverage(

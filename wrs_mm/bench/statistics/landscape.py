@@ -1,13 +1,18 @@
 """The metric of an arm over its search space, as far as its trials and final runs say what it is.
 
 What is between the trials has to come from somewhere; here it comes from the assumption that the expected
-metric is a smooth function of the settings on the scale that they are searched on. That is a Gaussian process
-(Rasmussen and Williams, «Gaussian Processes for Machine Learning», 2006, algorithm 2.1): Matérn 5/2 with a
-length for each setting, a constant mean, and independent normal noise of a run's seed. Nothing is fitted:
-lengths and amplitude are drawn from broad priors, the noise from its posterior given the final runs' standard
-deviation s with ν degrees of freedom, σ² = ν s² / χ²_ν, and each draw is weighted by the likelihood of the
-trials. Functions are then drawn from what remains, and whatever is asked of the landscape is asked of each
-of them: its spread is the answer's interval.
+metric is a smooth function of the settings on the scale that they are searched on. That is a Gaussian
+process (Rasmussen and Williams, «Gaussian Processes for Machine Learning», 2006, algorithm 2.1): Matérn 5/2
+with a length for each setting, a constant mean, and independent normal noise of a run's seed. Metrics fall
+off steeply where training fails and hardly rise where it goes well, which no such process does; so the
+process is of a logarithm of the distance to what was best, z = −log(1 + (best − y) / κ), after Snelson et
+al. («Warped Gaussian Processes», 2003). A small κ is a plateau with cliffs, a large one leaves the metric
+as it is.
+
+Nothing is fitted: lengths, amplitude and κ are drawn from broad priors, the noise from its posterior given
+the final runs' standard deviation s with ν degrees of freedom, σ² = ν s² / χ²_ν, and each draw is weighted
+by the likelihood of the trials. Functions are then drawn from what remains, and whatever is asked of the
+landscape is asked of each of them: its spread is the answer's interval.
 
 A trial that diverged has no metric. It says that training diverges at its settings, and the border to the
 trials that trained lies anywhere between, at the same part of the way wherever in the space.
@@ -42,6 +47,9 @@ _LENGTH, _LENGTH_SPREAD = 0.35, 0.7
 
 _AMPLITUDE_SPREAD = 0.6
 """Standard deviation of the logarithm of the amplitude, whose median is the trials' own spread."""
+
+_WARP, _WARP_SPREAD, _NOISES = 3.0, 1.5, 3.0
+"""Median of κ in spreads of the trials, standard deviation of its logarithm, and its least in noises."""
 
 _MEAN_VARIANCE = 4.0
 """Variance of the constant mean, in squared spreads of the trials."""
@@ -152,16 +160,24 @@ def _functions(
     Returns:
         The functions on the cells, at the chosen point, and the standard deviation of the noise with each.
     """
-    center, spread = values.mean(), values.std() or 1.0
-    lengths, amplitudes, noises = _prior(points.shape[1], noise_sd / spread, freedom, rng)
+    best, spread = values.max(), values.std() or 1.0
+    lengths, amplitudes, warps, noises = _prior(points.shape[1], noise_sd / spread, freedom, rng)
+    # Below the best by so much, in κ; and its logarithm, standardized.
+    below = (best - values) / spread / warps[:, None]
+    warped = -np.log1p(below)
+    centers, spreads = warped.mean(1, keepdims=True), warped.std(1, keepdims=True)
+    spreads[spreads == 0] = 1.0
+    slopes = 1 / (warps[:, None] * (1 + below) * spreads)
     squares = (points[:, None] - points) ** 2
     covariance = _covariance(squares, lengths, amplitudes)
     diagonal = np.arange(len(points))
-    covariance[:, diagonal, diagonal] += noises[:, None] ** 2 / repeats + 1e-6
+    covariance[:, diagonal, diagonal] += (noises[:, None] * slopes) ** 2 / repeats + 1e-6
     factor = np.linalg.cholesky(covariance)
-    measured = np.broadcast_to((values - center) / spread, (len(lengths), len(values)))[..., None]
+    measured = ((warped - centers) / spreads)[..., None]
     white = np.linalg.solve(factor, measured)[..., 0]
     likelihood = -0.5 * (white**2).sum(1) - np.log(factor[:, diagonal, diagonal]).sum(1)
+    # It is of the metric that was measured, not of its logarithm.
+    likelihood += np.log(slopes).sum(1)
     weights = np.exp(likelihood - likelihood.max())
     # Systematic resampling: each is kept as often as its weight says, up to one.
     steps = (np.arange(_KERNELS) + rng.random()) / _KERNELS
@@ -177,20 +193,24 @@ def _functions(
         left = _covariance(among, *kernel)[0] - explained.T @ explained
         left[on_diagonal, on_diagonal] += 1e-6 * (1 + amplitudes[index] ** 2)
         normal = rng.standard_normal((times * _FUNCTIONS, len(wanted)))
-        drawn.append(explained.T @ white[index] + normal @ np.linalg.cholesky(left).T)
-    functions = center + spread * np.concatenate(drawn)
+        functions = explained.T @ white[index] + normal @ np.linalg.cholesky(left).T
+        drawn.append(warps[index] * np.expm1(-(centers[index] + spreads[index] * functions)))
+    functions = best - spread * np.concatenate(drawn)
     return functions[:, :-1], functions[:, -1], spread * np.repeat(noises[kept], _FUNCTIONS)
 
 
 def _prior(
     settings: int, noise_sd: float, freedom: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lengths ``(draws, settings)``, amplitudes and noises ``(draws,)``, in spreads of what was measured."""
-    shares = qmc.Sobol(settings + 2, rng=rng).random(_PRIOR_DRAWS).clip(1e-6, 1 - 1e-6)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Lengths ``(draws, settings)``; amplitudes, κ and noises ``(draws,)``, in spreads of the values."""
+    shares = qmc.Sobol(settings + 3, rng=rng).random(_PRIOR_DRAWS).clip(1e-6, 1 - 1e-6)
     normal = stats.norm.ppf(shares[:, :-1])
     lengths = _LENGTH * np.exp(_LENGTH_SPREAD * normal[:, :settings])
     amplitudes = np.exp(_AMPLITUDE_SPREAD * normal[:, settings])
-    return lengths, amplitudes, noise_sd * np.sqrt(freedom / stats.chi2.ppf(shares[:, -1], freedom))
+    noises = noise_sd * np.sqrt(freedom / stats.chi2.ppf(shares[:, -1], freedom))
+    # So large that noise stays what it is, nearly normal, on the warped scale.
+    warps = np.hypot(_WARP * np.exp(_WARP_SPREAD * normal[:, settings + 1]), _NOISES * noises)
+    return lengths, amplitudes, warps, noises
 
 
 def _covariance(squares: np.ndarray, lengths: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
