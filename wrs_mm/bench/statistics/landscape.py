@@ -20,7 +20,7 @@ trials that trained lies anywhere between, at the same part of the way wherever 
 The points need not be random: the answer is about the function, given where it was measured. Quasi-random
 trials, whose design varies next to nothing, therefore give intervals several times as narrow as methods
 that take trials for independent draws (bootstrap, jackknife), and these cover the truth as often as they say.
-That was simulated for one and two settings, 8 to 32 trials and 5 final runs (docs/statistics.md); below
+That was simulated for one and two settings, 16 trials and 5 final runs (docs/statistics.md); below
 :data:`MIN_TRAINED` trials that trained there is no landscape.
 """
 
