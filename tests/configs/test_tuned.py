@@ -9,6 +9,8 @@ from arms import CONFIGS, ROOT
 from mmengine.config import Config
 
 from wrs_mm.bench.packs.manifest import Pack
+from wrs_mm.bench.plan.comparison import resolve_arms
+from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.regularizers import RECIPE_KEY
 
 TUNED = sorted(CONFIGS.glob("mini/*_tuned.py"))
@@ -33,3 +35,19 @@ def test_it_is_its_recipe_and_the_arms_settings(path) -> None:
     tuned = Config.fromfile(path).to_dict()
     del tuned[RECIPE_KEY]
     assert tuned == Config.fromfile(path.with_name(f"{path.stem.removesuffix('_tuned')}.py")).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("folder", "tune"), [("coco", "instances_tune2017"), ("cityscapes", "tune.txt")], ids=["coco", "cityscapes"]
+)
+def test_where_settings_are_looked_for_val_is_not_looked_at(folder: str, tune: str) -> None:
+    plan = load_plan(CONFIGS / "benchmarks" / f"{folder}_tuning.yaml")
+    arms = resolve_arms(plan)
+    assert [arm.spec.arm_label for arm in arms] == ["none", "wd", "wrs", "wrs_matched"]
+    for arm in arms:
+        config = arm.config
+        assert arm.spec.split == "test"
+        assert tune in config.val_dataloader.dataset.ann_file
+        assert "minus_tune" in config.train_dataloader.dataset.ann_file
+        assert "train" in next(iter(config.val_dataloader.dataset.data_prefix.values()))
+        assert "val" in next(iter(config.test_dataloader.dataset.data_prefix.values()))

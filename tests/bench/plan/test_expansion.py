@@ -49,8 +49,8 @@ def test_installed_configs_are_recipes(write_plan):
 
 def test_the_quickstarts_plan_names_a_folder_for_each_arm():
     expected = [
-        f"{recipe}__{arm}__seed0__test"
-        for recipe in ("mini-faster-rcnn_r18-narrow_fpn_mini-coco", "mini-pspnet_r18-narrow_mini-cityscapes")
+        f"mini-{recipe}_tuned__{arm}__seed0__test"
+        for recipe in ("faster-rcnn_r18-narrow_fpn_mini-coco", "pspnet_r18-narrow_mini-cityscapes")
         for arm in ("none", "wd", "wrs")
     ]
     specs = expand(load_plan(CONFIGS / "benchmarks" / "mini.yaml"))
