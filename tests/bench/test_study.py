@@ -138,7 +138,8 @@ def test_where_all_trials_diverge_one_line_says_what_to_move(make):
     )
 
 
-def test_where_they_diverged_with_their_pretraining_that_is_what_the_line_says(make):
+def test_where_they_diverged_with_their_pretraining_that_is_what_the_line_says(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pretrainings are below the folder that commands run in
     study = make(f"{SMALL}{TUNING}pretraining: [{{recipe: small, regularizers: [wd]}}]\n")
     pretrainings = {run.spec.seed: run.spec for run in study.known() if run.spec.pretraining is not None}
     study.prepare()
