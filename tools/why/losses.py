@@ -16,8 +16,8 @@ import pandas as pd
 
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.bench.statistics.logs import training_losses
-from wrs_mm.errors import UsageError
+from wrs_mm.bench.statistics.benchmark import read_benchmark, without_trials
+from wrs_mm.errors import PlanError, UsageError
 
 PARTS = 8
 """Equal parts of a training over which its loss is averaged; batches are few, and their losses noisy."""
@@ -33,20 +33,18 @@ def losses(path: Path) -> pd.DataFrame:
         A row for each recipe and arm, a column for each part; means over the finals that are done.
 
     Raises:
-        PlanError: It is no work dir.
+        PlanError: It is no work dir, or no final run in it is done.
     """
-    work_dir = WorkDir(path)
     rows = []
-    for spec in work_dir.listed().runs:
-        run = work_dir.run(spec)
-        result = run.result()
-        if spec.trial is not None or result is None or result.status is not Status.DONE:
-            continue
-        series = pd.Series(training_losses(run))
-        length = series.index.max() / PARTS
-        part = ((series.index - 1) // length + 1).astype(int)
-        means = series.groupby(part).mean()
-        rows.append({"recipe": spec.recipe, "arm": spec.arm_label, **means.to_dict()})
+    for run in without_trials(read_benchmark(WorkDir(path), details=True).runs):
+        if run.status is Status.DONE and run.losses:
+            series = pd.Series(run.losses)
+            length = series.index.max() / PARTS
+            part = ((series.index - 1) // length + 1).astype(int)
+            means = series.groupby(part).mean()
+            rows.append({"recipe": run.spec.recipe, "arm": run.spec.arm_label, **means.to_dict()})
+    if not rows:
+        raise PlanError(f"no final run in {path} is done")
     return pd.DataFrame(rows).groupby(["recipe", "arm"], sort=False).mean()
 
 

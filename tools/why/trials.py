@@ -16,14 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from wrs_mm.bench.plan.spec import RunSpec
-from wrs_mm.bench.runs.metrics import main_key
 from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.bench.statistics.benchmark import main_metric, read_benchmark
+from wrs_mm.bench.statistics.over_seeds import interval
 from wrs_mm.errors import PlanError, UsageError
 from wrs_mm.files import write_bytes
 from wrs_mm.values import one_line
+
+ARMS = ("wd", "wrs_matched", "none")
+"""The two that are compared, and what one of them has to be better than."""
 
 MOMENTUM = 0.9
 """Of SGD in the recipes."""
@@ -41,56 +43,55 @@ def pairs(path: Path) -> pd.DataFrame:
 
     Returns:
         A row for each recipe and number: ``lr``, ``weight_decay``, ``strength`` (Σ lr λ / (1 − momentum)),
-        and in percent ``wd``, ``wrs_matched``, ``none`` and ``difference`` (of the second to the first).
+        in percent ``wd``, ``wrs_matched``, ``none`` and ``difference`` (of the second to the first), and
+        ``counted``: whether one of the two is better than no regularization at that learning rate. Which of
+        two does less harm is no question.
 
     Raises:
         PlanError: It is no work dir, or has no such trials.
     """
-    work_dir = WorkDir(path)
-    trials = [spec for spec in work_dir.listed().runs if spec.trial is not None]
+    trials = [run for run in read_benchmark(WorkDir(path)).runs if run.spec.trial is not None and run.result]
+    missing = {*ARMS} - {run.spec.regularizer for run in trials}
+    if missing:
+        raise PlanError(f"{path} has no trials of {min(missing)} that ended; it needs {', '.join(ARMS)}")
     rows = [
         {
-            "recipe": spec.recipe,
-            "number": spec.trial,
-            "arm": spec.regularizer,
-            "metric": _on_test(work_dir, spec),
+            "recipe": run.spec.recipe,
+            "number": run.spec.trial,
+            "arm": run.spec.regularizer,
+            "metric": run.reported.get(main_metric([run]) or "", np.nan),
         }
-        for spec in trials
+        for run in trials
     ]
     settings = {
-        (spec.recipe, spec.trial): {**spec.settings, "iterations": work_dir.run(spec).result().iteration}
-        for spec in trials
-        if spec.regularizer == "wd"
+        (run.spec.recipe, run.spec.trial): {**run.spec.settings, "iterations": run.result.iteration}
+        for run in trials
+        if run.spec.regularizer == "wd"
     }
-    if not settings:
-        raise PlanError(f"{path} has no trials of wd")
     table = pd.DataFrame(rows).pivot(index=["recipe", "number"], columns="arm", values="metric")
     table = table.join(pd.DataFrame.from_dict(settings, orient="index").rename_axis(table.index.names))
     table["strength"] = table.lr / 2 * table.weight_decay * table.iterations / (1 - MOMENTUM)
     table["difference"] = table.wrs_matched - table.wd
+    table["counted"] = table[["wd", "wrs_matched"]].max(axis=1) > table.none
     return table.reset_index()
 
 
-def _on_test(work_dir: WorkDir, spec: RunSpec) -> float:
-    result = work_dir.run(spec).result()
-    found = (result.test if result else None) or {}
-    key = main_key(found, result.task) if result else None
-    return found[key] if key else float("nan")
-
-
 def by_strength(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean difference under weak and under strong weight decay, with a 95 % interval over settings.
+    """The mean difference under weak and strong weight decay, with a 95 % interval from three settings on.
 
-    Counted are settings at which one of the two is better than no regularization at that learning rate: which
-    of two does less harm is no question.
+    Args:
+        table: From :func:`pairs`; rows that are counted go in.
     """
-    useful = table[table[["wd", "wrs_matched"]].max(axis=1) > table.none]
-    all_recipes = pd.concat([useful, useful.assign(recipe="both")])
+    counted = table[table.counted]
+    all_recipes = pd.concat([counted, counted.assign(recipe="both")])
     strong = np.where(all_recipes.strength > STRONG, "above 1", "below 1")
     groups = all_recipes.groupby(["recipe", strong], sort=False).difference
-    found = groups.agg(settings="count", difference="mean", error="sem").reset_index(names=["recipe", "sum"])
-    found["half"] = stats.t.ppf(0.975, found.settings - 1) * found.error
-    return found
+    found = groups.agg(
+        settings="count",
+        difference="mean",
+        half=lambda own: np.subtract(*interval(list(own.dropna()))[::-1]) / 2,
+    )
+    return found.reset_index(names=["recipe", "sum"])
 
 
 def draw(table: pd.DataFrame, picture: Path) -> None:
@@ -101,7 +102,6 @@ def draw(table: pd.DataFrame, picture: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "trials", "font.size": 11})
     from matplotlib import pyplot as plt
 
-    useful = table[["wd", "wrs_matched"]].max(axis=1) > table.none
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     axes.axhline(0, color="#888", linewidth=1)
     axes.axvline(1, color="#888", linewidth=1, linestyle=":")
@@ -109,7 +109,7 @@ def draw(table: pd.DataFrame, picture: Path) -> None:
         table.groupby("recipe"), "os", ("#1f77b4", "#d55e00"), strict=False
     ):
         for counted, face in ((True, color), (False, "none")):
-            shown = rows[useful[rows.index] == counted]
+            shown = rows[rows.counted == counted]
             label = recipe.split("/")[-1] + ("" if counted else ", none is better than both")
             axes.plot(
                 shown.strength, shown.difference, marker, color=color, markerfacecolor=face, label=label
@@ -144,7 +144,8 @@ def main() -> int:
         return 2
     print("| recipe | Σ lr λ / (1 − momentum) | settings | wrs_matched − wd |\n|---|---|--:|--:|")
     for row in by_strength(table).itertuples():
-        print(f"| {row.recipe} | {row.sum} | {row.settings} | {row.difference:+.1f} ± {row.half:.1f} |")
+        half = "" if np.isnan(row.half) else f" ± {row.half:.1f}"
+        print(f"| {row.recipe} | {row.sum} | {row.settings} | {row.difference:+.1f}{half} |")
     return 0
 
 

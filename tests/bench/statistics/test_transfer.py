@@ -118,6 +118,29 @@ def test_rows_of_other_units_are_independent(seeds):
     assert arm[:3] == pytest.approx(((gains[0].mean() + gains[1].mean()) / 2, welch.low / 2, welch.high / 2))
 
 
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        (["scratch", "wd"], "wd"),
+        (["scratch", "wd recipe", "wd AdamW"], "wd recipe"),
+        (["scratch", "wd (weight_decay=0.01)"], "scratch"),
+        (["wd (weight_decay=0.01)", "wrs", "wd"], "wd"),
+    ],
+)
+def test_rows_are_compared_with_that_of_the_baselines_arm(starts, expected):
+    (one,) = transfers([finetuned(start, arm, 0, 50.0) for start in starts for arm in ARMS])
+    assert one.start == expected
+
+
+def test_the_row_of_a_baseline_with_options_is_found_too():
+    options = {"weight_decay": 0.01}
+    starts = ("scratch", "wd (weight_decay=0.01)")
+    (one,) = transfers(
+        [finetuned(start, "wd", seed, 50.0, options=options) for start in starts for seed in (0, 1)]
+    )
+    assert one.start == starts[1]
+
+
 def test_without_starts_or_with_one_or_before_any_result_there_is_no_matrix():
     assert transfers([finetuned("wd", arm, 0, 50.0) for arm in ARMS]) == []
     assert transfers([finetuned(start, "wd", 0, None) for start in STARTS]) == []

@@ -8,6 +8,7 @@ that start from it, so these are not independent of each other.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -19,13 +20,10 @@ from wrs_mm.bench.plan.spec import RunSpec, Scenario
 from wrs_mm.bench.runs.records import StartNorms
 from wrs_mm.bench.statistics.benchmark import RunData, in_arm_order, main_metric, without_trials
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
-from wrs_mm.bench.statistics.over_seeds import interval, mean_and_sd
+from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, interval, mean_and_sd
 
 Values = Mapping[tuple[int, int], float]
 """A metric in percent by unit and seed of the finetuning."""
-
-_FEWEST = 3
-"""Units that an interval needs."""
 
 
 class Effect(NamedTuple):
@@ -126,7 +124,7 @@ def _independent(rows: Sequence[tuple[float, Sequence[float]]]) -> Effect:
     if fewest == 0:
         return Effect(math.nan, math.nan, math.nan, 0)
     value = sum(factor * float(np.mean(values)) for factor, values in rows)
-    if fewest < _FEWEST:
+    if fewest < MIN_PAIRS:
         return Effect(value, math.nan, math.nan, fewest)
     variances = np.array([factor**2 * np.var(values, ddof=1) / len(values) for factor, values in rows])
     freedom = variances.sum() ** 2 / sum(
@@ -174,7 +172,7 @@ def _transfer(
         starts=labels,
         arms=arms,
         cells={key: _values(own, metric, len(seeds[key[0]]) > 1) for key, own in by_cell.items()},
-        start=next((label for label in labels if label.partition(" ")[0] == baseline), labels[0]),
+        start=_reference(labels, baseline),
         arm=baseline,
         pretrained={
             start: measured
@@ -189,6 +187,15 @@ def _transfer(
         },
         one_each=all(len(found) < 2 for found in seeds.values()),
     )
+
+
+def _reference(labels: Sequence[str], baseline: str) -> str:
+    """The row of the baseline's arm, of several optimizers with the first; or else the first row."""
+    if baseline in labels:
+        return baseline
+    # After an arm's name comes an optimizer's, or «(» and its options.
+    with_optimizer = (one for one in labels if re.match(rf"{re.escape(baseline)} [^(]", one))
+    return next(with_optimizer, labels[0])
 
 
 def _label(spec: RunSpec) -> str:
