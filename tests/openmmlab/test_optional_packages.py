@@ -164,6 +164,19 @@ def test_a_module_of_one_s_own_is_not_what_pip_installs(tmp_path):
         load_config(config)
 
 
+def test_of_a_package_that_does_not_import_the_reason_is_named(tmp_path, monkeypatch):
+    """As mmpretrain 1.2 beside newer transformers; mmengine's own message is the whole sys.path."""
+    (tmp_path / "of_another_version.py").write_text("from json import NoSuchName\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / "c.py"
+    config.write_text("custom_imports = dict(imports=['of_another_version'], allow_failed_imports=False)\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(config)
+    assert str(caught.value).startswith(
+        f"config {config} cannot be read: ImportError: cannot import name 'NoSuchName' from 'json'"
+    )
+
+
 @pytest.mark.parametrize("command", ["train", "audit", "config"])
 def test_the_command_says_so_in_one_line(command, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmpretrain", None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS, DefaultScope
 
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
@@ -18,6 +21,37 @@ def test_ssd_predicts() -> None:
     with torch.no_grad():
         (found,) = model.val_step(random_batch(model, batch_size=1, size=(96, 96), evaluation=True))
     assert len(found.pred_instances.scores) > 0
+
+
+@pytest.mark.parametrize("moved", [[0.0, 90.0], [90.0, 0.0], [-90.0, 0.0], [0.0, -90.0]])
+def test_a_mask_outside_the_image_is_pasted_to_nothing_and_the_others_where_they_are(
+    moved: list[float],
+) -> None:
+    options = {"num_convs": 1, "num_classes": 1, "class_agnostic": True}
+    # Its loss is named without a scope: whatever an earlier test has left must not matter.
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        head = MODELS.build({"type": "mmdet.FCNMaskHead", **options})
+    boxes = torch.tensor([[10.0, 10.0, 20.0, 25.0]]).repeat(2, 1)
+    boxes[1] += torch.tensor(moved * 2)
+    config = ConfigDict(mask_thr_binary=0.5)
+    meta = {"scale_factor": (1.0, 1.0), "ori_shape": (40, 48)}
+    logits = torch.full((2, 1, 28, 28), 9.0)
+    labels = torch.zeros(2, dtype=torch.int64)
+    inside, outside = head._predict_by_feat_single(logits, boxes, labels, meta, config, rescale=True)
+    expected = torch.zeros(40, 48, dtype=torch.bool)
+    expected[10:25, 10:20] = True
+    assert torch.equal(inside, expected) and not outside.any()
+
+
+def test_sans_head_begins_without_a_checkpoint_of_clip() -> None:
+    from mmseg.models.decode_heads.san_head import RecWithAttnbias
+
+    part = RecWithAttnbias(num_layers=1, embed_dims=8, num_heads=2, out_dims=4)
+    before = {name: value.clone() for name, value in part.state_dict().items()}
+    part.init_weights(None)
+    assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
+    part.init_weights({"proj.weight": torch.ones(4, 8)})
+    assert bool((part.proj.weight == 1).all())
 
 
 def test_a_module_that_was_imported_before_is_mended_too() -> None:

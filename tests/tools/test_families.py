@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from commands import run
+from scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = json.loads((ROOT / "docs" / "families.json").read_text())
@@ -21,15 +22,7 @@ FOUND = json.loads((ROOT / "docs" / "families.json").read_text())
 @pytest.fixture
 def families(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module."""
-    folder = ROOT / "tools" / "families"
-    monkeypatch.syspath_prepend(folder)
-    spec = importlib.util.spec_from_file_location("families_script", folder / "__main__.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name in ("configs", "document", "examine", "language", "worker"):
-        monkeypatch.delitem(sys.modules, name)
-    return module
+    return load_script(ROOT / "tools" / "families" / "__main__.py", monkeypatch)
 
 
 def test_every_folder_of_the_toolboxes_is_in_the_table(families: ModuleType) -> None:
@@ -64,6 +57,26 @@ def test_what_was_found_is_not_looked_for_again(families: ModuleType) -> None:
     assert families.missing(everything, ["verdicts", "training"]) == []
     some = {**everything, first: {"verdicts": {}}, second: {"training": {"error": "…"}}}
     assert families.missing(some, ["verdicts", "training"]) == [(first, "training"), (second, "verdicts")]
+    assert families.failed(some, ["verdicts", "training"]) == [(second, "training")]
+    assert families.failed(some, ["verdicts"]) == []
+
+
+def test_the_readme_has_the_numbers_that_were_found() -> None:
+    ran = {
+        part: sum("error" not in result.get(part, {"error": ""}) for result in FOUND.values())
+        for part in ("verdicts", "training")
+    }
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"does this for {ran['verdicts']} of {len(FOUND)} configs" in text
+    assert f"{ran['training']} of the {len(FOUND)} were trained and evaluated" in text
+
+
+def test_a_model_that_fails_without_objects_says_so_in_its_row(families: ModuleType) -> None:
+    found = {"invariant": 2, "rescaled": 2, "dtype": "float64", "loss_change": 1e-15, "affects_loss": 3}
+    found |= {"disagreements": [], "differing": [], "failing": ["no object"]}
+    result: dict[str, Any] = {"verdicts": {"weights": 3, "fold": 2, "recipe": found}}
+    assert "| same; fails with no object |" in families.row("mmdet::x/y.py", result)
+    assert not families.is_wrong(result)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,20 +10,17 @@ from types import ModuleType
 
 import pytest
 import torch
+from scripts import load_script
 
 from wrs_mm import regularizers
+from wrs_mm.openmmlab.mmcv_ops.extension import IMPLEMENTED_IN
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "perf" / "gpu_check.py"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("gpu_check", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT, monkeypatch)
 
 
 def test_what_fails_is_a_line_of_the_page_and_the_rest_goes_on(script: ModuleType) -> None:
@@ -33,6 +30,20 @@ def test_what_fails_is_a_line_of_the_page_and_the_rest_goes_on(script: ModuleTyp
     assert "1 of 2 checks hold" in page
     assert "| one | **failed**: AssertionError: differs by 1e+00 from the CPU |" in page
     assert "| one | fine |" in page
+
+
+def test_every_operator_is_tried(script: ModuleType) -> None:
+    tried = re.split(r", | and ", ", ".join(script.OPERATORS))
+    parts = r"_(forward|backward)(_(input|parameters|mean|var|output|param|data))?$"
+    wanted = {re.sub(parts, "", name) for name, file in IMPLEMENTED_IN.items() if file != "build_info"}
+    assert wanted <= set(tried)
+
+
+def test_a_nan_on_one_side_alone_is_a_difference(script: ModuleType) -> None:
+    nan = torch.tensor([1.0, torch.nan])
+    assert script._compared([nan], [nan.clone()]) == "differs by 0e+00 from the CPU"
+    with pytest.raises(AssertionError, match="NaN"):
+        script._compared([torch.ones(2)], [nan])
 
 
 @pytest.mark.slow

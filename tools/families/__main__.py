@@ -2,7 +2,10 @@
 
     python tools/families                        # what is missing there; from nothing that takes hours
     python tools/families mmdet::yolox/yolox_tiny_8xb8-300e_coco.py     # this row again, the others stay
+    python tools/families --failed               # what could not run, again: with other packages, mended code
     python tools/families --sample 3             # three rows again, other ones each day
+
+The toolboxes' optional packages, as they were tried: pip install --no-deps -r tools/families/requirements.txt
 
 Each configuration is examined in a process of its own, with a limit on its time and memory, so that one that
 fails is a row that says why and nothing else. What was found is kept after each one: stop it when you like.
@@ -38,10 +41,19 @@ def missing(results: Results, parts: list[str]) -> list[tuple[str, str]]:
     return [(name, part) for name in CONFIGS for part in parts if part not in results.get(name, {})]
 
 
+def failed(results: Results, parts: list[str]) -> list[tuple[str, str]]:
+    """The configurations and parts that could not run."""
+    return [
+        (name, part) for name in CONFIGS for part in parts if "error" in results.get(name, {}).get(part, {})
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("configs", nargs="*", help="make these again (default: what is missing)")
-    parser.add_argument("--sample", type=int, metavar="N", help="make N of them again, other ones each day")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--failed", action="store_true", help="make again what could not run")
+    some.add_argument("--sample", type=int, metavar="N", help="make N of them again, other ones each day")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "families.json")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one part (%(default)s)")
@@ -60,7 +72,9 @@ def main() -> int:
         return 2
     results = read(args.output)
     again = args.configs or (sample_of(datetime.date.today(), args.sample) if args.sample else [])
-    todo = [(name, part) for name in again for part in args.parts] or missing(results, args.parts)
+    todo = [(name, part) for name in again for part in args.parts]
+    if not again:
+        todo = (failed if args.failed else missing)(results, args.parts)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with tempfile.TemporaryDirectory() as scratch, Progress(*columns) as progress:
         folder = args.logs or Path(scratch)

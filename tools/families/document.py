@@ -10,14 +10,18 @@ from typing import Any
 
 from examine import PARTS, REGIONS, SIZES, STEPS
 
-from configs import CONFIGS
+from configs import CONFIGS, TRACKERS
 from wrs_mm.files import write_text
 
 HEAD = """\
 # Every model family
 
-One configuration stands for each folder of mmdet {mmdet} and mmseg {mmseg}. `python tools/families` makes
-what is missing here, `python tools/families CONFIG ...` makes single rows again.
+One configuration stands for each folder of mmdet {mmdet} and mmseg {mmseg}. Left out are mmdet's trackers,
+which train on videos and detect with a model that is here: {trackers}.
+
+`python tools/families` makes what is missing here, `--failed` what could not run, `python tools/families
+CONFIG ...` single rows again. `tools/families/requirements.txt` has the optional packages that some rows
+need, in the versions that they were made with.
 
 Each model is the recipe's own, at full width, with random weights, two images of random pixels (the smallest
 of {sizes} pixels that it trains on) and made-up annotations. Second stages sample {regions} regions an image.
@@ -31,7 +35,7 @@ of {sizes} pixels that it trains on) and made-up annotations. Second stages samp
 | loss change | how far the loss changed, as a share of it, with all invariant weights multiplied at once |
 | affect loss | the weights where this loss has a gradient at all: only for them can a «no» be confirmed |
 | agrees | whether brute force confirms every verdict, with BN as in the recipe and trained |
-| empty | whether the verdicts stay the same when one image, and when no image, holds an object |
+| empty | whether the verdicts stay the same where one image, or all, hold no object; or the model fails |
 | trains | whether the model trains and is evaluated: how many weights WRS rescaled meanwhile |
 
 Brute force multiplies filters by random factors from 1/4 to 4 and looks at the loss, in {dtypes}, with the
@@ -88,6 +92,7 @@ def _cells(found: dict[str, Any]) -> list[Any]:
     change = max((p["loss_change"] for p in passes if p["loss_change"] is not None), default=None)
     wrong = list(dict.fromkeys(n for p in passes for n in p["disagreements"]))
     differing = list(dict.fromkeys(what for p in passes for what in p["differing"]))
+    failing = list(dict.fromkeys(what for p in passes for what in p.get("failing", ())))
     precision = {p["dtype"] for p in passes} - {"float64"}
     return [
         found["weights"],
@@ -98,7 +103,8 @@ def _cells(found: dict[str, Any]) -> list[Any]:
         "" if change is None else f"{change:.0e}" if change else "0",
         max(p["affects_loss"] for p in passes),
         ("**no**: " + ", ".join(wrong) if wrong else "yes") + "".join(f", in {p}" for p in precision),
-        "**differs**: " + ", ".join(differing) if differing else "same",
+        ("**differs**: " + ", ".join(differing) if differing else "same")
+        + (f"; fails with {', '.join(failing)}" if failing else ""),
     ]
 
 
@@ -114,6 +120,7 @@ def _document(results: Results) -> str:
     head = HEAD.format(
         mmdet=version("mmdet"),
         mmseg=version("mmsegmentation"),
+        trackers=", ".join(TRACKERS),
         sizes=", ".join(map(str, SIZES[:-1])) + f" and {SIZES[-1]}",
         dtypes="float64" + (" (float32 where the row says so)" if single else ""),
         summary=summary,

@@ -23,7 +23,16 @@ NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 def copy_in(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of a model in a precision."""
     with _Detached():
-        return copy.deepcopy(model).to(dtype)
+        copied = copy.deepcopy(model)
+    for module in [copied, *_hidden(copied)]:
+        # Not the model's own ``to``: a distilling detector's takes a device and nothing else.
+        nn.Module.to(module, dtype)
+    return copied
+
+
+def _hidden(model: nn.Module) -> list[nn.Module]:
+    """Modules that a model holds as plain attributes, as a distilling detector holds its teacher."""
+    return [held for m in model.modules() for held in vars(m).values() if isinstance(held, nn.Module)]
 
 
 class _Detached(TorchFunctionMode):

@@ -57,10 +57,10 @@ def missing_package(error: BaseException) -> str | None:
     """
     if isinstance(error, UsageError):
         return None  # it says already what to do
-    causes = list(_causes(error))
-    names = [c.name.partition(".")[0] for c in causes if isinstance(c, ModuleNotFoundError) and c.name]
+    raised = list(causes(error))
+    names = [c.name.partition(".")[0] for c in raised if isinstance(c, ModuleNotFoundError) and c.name]
     known = [_needs(_REQUIREMENTS[name]) for name in names if name in _REQUIREMENTS]
-    said = [_of_message(one_line(cause)) for cause in causes]
+    said = [_of_message(one_line(cause)) for cause in raised]
     return next((answer for answer in (*known, *said, *map(_of_module, names)) if answer), None)
 
 
@@ -80,7 +80,7 @@ def packages_named(config: Config) -> Iterator[None]:
         raise ConfigError(f"config {config.filename or '(unnamed)'} {answer}") from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An exception and those that led to it."""
     found: BaseException | None = error
     while found is not None:

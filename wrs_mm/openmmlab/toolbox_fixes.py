@@ -2,15 +2,23 @@
 
 mmdet 3.3.0, SSD: the head makes no ``loss_cls``, which the prediction of every dense head looks at; it
 trains, and fails at its first validation.
+
+mmdet 3.3.0, masks on a CPU: one whose box lies outside the image is pasted to rows from behind its end to its
+end, and the validation fails. Boxes that are not clipped are so, QueryInst's before it has learned much.
+
+mmseg 1.2.2, SAN: part of its head is no BaseModule, and yet asks that for its initial weights where there is
+no checkpoint of CLIP.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 
 def _give_ssd_head_a_loss(module: ModuleType) -> None:
@@ -19,8 +27,43 @@ def _give_ssd_head_a_loss(module: ModuleType) -> None:
         module.SSDHead.loss_cls = None
 
 
+def _paste_no_mask_outside(module: Any) -> None:
+    """There is nothing to paste."""
+    paste = module._do_paste_mask
+    if hasattr(paste, "__wrapped__"):
+        return
+
+    @functools.wraps(paste)
+    def paste_inside(masks: Any, boxes: Any, img_h: int, img_w: int, skip_empty: bool = True) -> Any:
+        if skip_empty:
+            size = boxes.new_tensor([img_w, img_h])
+            first = (boxes[:, :2].amin(dim=0).floor() - 1).clamp(min=0)
+            end = (boxes[:, 2:].amax(dim=0).ceil() + 1).minimum(size)
+            if bool((first > end).any()):
+                return masks.new_zeros(len(masks), 0, 0), (slice(0, 0), slice(0, 0))
+        return paste(masks, boxes, img_h, img_w, skip_empty)
+
+    module._do_paste_mask = paste_inside
+
+
+def _let_san_begin_without_clip(module: Any) -> None:
+    """Its layers keep PyTorch's initial weights."""
+    initialize = module.RecWithAttnbias.init_weights
+    if hasattr(initialize, "__wrapped__"):
+        return
+
+    @functools.wraps(initialize)
+    def initialize_from(self: Any, rec_state_dict: Any) -> None:
+        if rec_state_dict is not None:
+            initialize(self, rec_state_dict)
+
+    module.RecWithAttnbias.init_weights = initialize_from
+
+
 _FIXES: Mapping[str, Callable[[ModuleType], None]] = {
     "mmdet.models.dense_heads.ssd_head": _give_ssd_head_a_loss,
+    "mmdet.models.roi_heads.mask_heads.fcn_mask_head": _paste_no_mask_outside,
+    "mmseg.models.decode_heads.san_head": _let_san_begin_without_clip,
 }
 """By module, what mends it once it has been imported."""
 

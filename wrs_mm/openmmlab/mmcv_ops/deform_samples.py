@@ -41,6 +41,9 @@ def outside(offset: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -
         input: (B, C, H, W).
         weight: (O, C / groups, kH, kW).
         geometry: Of the convolution.
+
+    Returns:
+        Also False for those with an offset of NaN.
     """
     cells_h, cells_w = weight.shape[2:]
     y = _grid(offset.size(2), geometry.stride_h, cells_h, geometry.dilation_h, geometry.pad_h, offset)
@@ -49,8 +52,9 @@ def outside(offset: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -
     samples = _by_sample(offset, geometry).unflatten(2, (cells_h, cells_w))
     position_y = samples[:, :, :, :, 0] + y[:, None, :, None]
     position_x = samples[:, :, :, :, 1] + x[:, None, :]
-    counts = (position_y > -1) & (position_y < input.size(2)) & (position_x > -1)
-    return ~(counts & (position_x < input.size(3))).flatten(2, 3).unsqueeze(3)
+    # Not «unless within»: a NaN on a GPU is on no side, and keeps the NaN that the kernel gives it.
+    below = (position_y <= -1) | (position_y >= input.size(2))
+    return (below | (position_x <= -1) | (position_x >= input.size(3))).flatten(2, 3).unsqueeze(3)
 
 
 def without_number(offset: Tensor, geometry: Geometry) -> Tensor | None:

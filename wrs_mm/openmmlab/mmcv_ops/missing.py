@@ -107,7 +107,8 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
     def call(*args: Any, **kwargs: Any) -> NoReturn:
         raise MissingOperatorError(
             f"mmcv operator '{name}' is in compiled mmcv only, and no model of mmdet or mmseg needs it; "
-            "docs/operators.md has the commands that compile mmcv 2.1.0 for PyTorch 2.13 and newer"
+            "to have it, compile mmcv 2.1.0: unpack its sdist, write c++20 for c++17 in its setup.py, "
+            "uninstall mmcv-lite and `pip install --no-build-isolation` that folder (docs/operators.md)"
         )
 
     call.__name__ = call.__qualname__ = name

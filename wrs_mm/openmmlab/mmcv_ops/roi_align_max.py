@@ -12,7 +12,7 @@ import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
-from wrs_mm.openmmlab.mmcv_ops.rois import sum_by_cell
+from wrs_mm.openmmlab.mmcv_ops.rois import perhaps, sum_by_cell
 
 _SAMPLES_AT_ONCE = 2**20
 """Samples that are compared at a time: the fewer calls the faster, until they leave the cache."""
@@ -165,7 +165,7 @@ def _split(
     # Most often all are inside, which is seen faster than each is looked at.
     (least_y, greatest_y), (least_x, greatest_x) = y.aminmax(), x.aminmax()
     whole = (least_y > -1) & (greatest_y <= height) & (least_x >= -1) & (greatest_x <= width)
-    if not bool(whole):
+    if perhaps(~whole):
         inside = (y > -1) & (y <= height) & (x >= -1) & (x <= width)
         gradient = torch.where(inside, gradient, gradient.new_zeros(()))
     low_y, lower = _low(y, height)

@@ -11,7 +11,14 @@ import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
-from wrs_mm.openmmlab.mmcv_ops.rois import of_others, somewhere, spoil_gradient, spoil_output, sum_by_cell
+from wrs_mm.openmmlab.mmcv_ops.rois import (
+    of_others,
+    perhaps,
+    somewhere,
+    spoil_gradient,
+    spoil_output,
+    sum_by_cell,
+)
 
 
 def roi_pool_forward(
@@ -43,7 +50,7 @@ def roi_pool_forward(
     corners, nowhere = somewhere(corners)
     bins = _bins(corners, pooled_height, pooled_width, features, spatial_scale)
     greatest, where = _pool(features, bins)
-    if bool(features.isnan().any()):
+    if perhaps(features.isnan()):
         # The kernel, like mmcv's, passes over NaN: no run may go on as if nothing had happened.
         spoiled, _ = _pool(features.isnan().to(wide), bins)
         greatest = greatest.masked_fill(spoiled > 0, torch.nan)

@@ -12,6 +12,11 @@ import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
 
+def perhaps(asked: Tensor) -> bool:
+    """Whether anything is true in a tensor; on a GPU True, as to look makes the processor wait for it."""
+    return asked.device.type != "cpu" or bool(asked.any())
+
+
 def somewhere(rois: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the regions with those that are nowhere moved to image 0, and which they are; None for none.
 
@@ -19,15 +24,13 @@ def somewhere(rois: Tensor) -> tuple[Tensor, Tensor | None]:
         rois: (K, 5), ``batch index, x1, y1, x2, y2``.
     """
     nowhere = ~torch.isfinite(rois).all(dim=1)
-    if not bool(nowhere.any()):
-        return rois, None
-    return rois.masked_fill(nowhere[:, None], 0), nowhere
+    return (rois.masked_fill(nowhere[:, None], 0), nowhere) if perhaps(nowhere) else (rois, None)
 
 
 def spoil_output(output: Tensor, nowhere: Tensor | None) -> None:
     """Write what is pooled from regions that are nowhere."""
     if nowhere is not None:
-        output[nowhere] = torch.nan
+        output.masked_fill_(nowhere[:, None, None, None], torch.nan)
 
 
 def of_others(gradient: Tensor, nowhere: Tensor | None) -> Tensor:
@@ -44,10 +47,12 @@ def spoil_gradient(grad_input: Tensor, rois: Tensor, nowhere: Tensor | None) -> 
         nowhere: As it returned them.
     """
     if nowhere is not None:
-        images = rois[nowhere, 0]
+        images = rois[:, 0]
+        numbers = torch.arange(len(grad_input), device=rois.device)
+        spoiled = ((images == numbers[:, None]) & nowhere).any(dim=1)
         # Whose region it is may be what nobody knows.
-        known = bool(torch.isfinite(images).all())
-        grad_input[images.long().unique() if known else slice(None)] = torch.nan
+        spoiled = spoiled | (nowhere & ~torch.isfinite(images)).any()
+        grad_input.masked_fill_(spoiled[:, None, None, None], torch.nan)
 
 
 def sum_by_cell(gradient: Tensor, rois: Tensor, cell: Tensor, shape: torch.Size) -> Tensor:
@@ -76,7 +81,9 @@ def sum_by_index(gradient: Tensor, rois: Tensor, cell: Tensor, shape: torch.Size
     channels, height, width = shape[1:]
     plane = rois[:, :1].long() * channels + torch.arange(channels, device=rois.device)
     index = plane[:, :, None, None] * (height * width) + cell.long()
-    sums = gradient.new_zeros(shape)
     there = cell >= 0
-    sums.view(-1).index_add_(0, index[there], gradient[there])
+    sums = gradient.new_zeros(shape)
+    # Zeros to the first cell, not a selection: its size would make the processor wait for a GPU.
+    index, gradient = index.where(there, 0), gradient.where(there, 0)
+    sums.view(-1).index_add_(0, index.flatten(), gradient.flatten())
     return sums
