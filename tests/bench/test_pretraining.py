@@ -15,7 +15,7 @@ from wrs_mm.bench.packs.unpack import unpack
 from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.openmmlab.pretrained import backbone_state
+from wrs_mm.openmmlab.backbone_weights import backbone_state
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_a_classifiers_arms_are_trained_killed_taken_up_and_reported(bench: Benc
 
 
 def test_a_plan_whose_backbone_does_not_match_is_refused_before_a_run_starts(bench: Bench) -> None:
-    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, bench.folder / "little.pth")
+    torch.save({"bn1.weight": torch.zeros(64)}, bench.folder / "little.pth")
     more = "model['backbone'].update(init_cfg=dict(type='Pretrained', checkpoint='little.pth'))\n"
     bench.recipe("small", iterations=6, more=more)
     bench.plan("small", regularizers="[wd]")
@@ -79,7 +79,10 @@ START = "{recipe: before, regularizers: [wd, wrs]}"
 
 def pretrained(bench: Bench, arm: str, seed: int = 0) -> Path:
     """The one folder of a pretraining."""
-    (folder,) = (bench.folder / "work_dirs/pretrained").glob(f"before__{arm}__seed{seed}__*")
+    store = bench.folder / "work_dirs/pretrained"
+    wanted = f"before__{arm}__seed{seed}__"
+    runs = [Run(path) for path in store.iterdir()]
+    (folder,) = (run.folder for run in runs if (one := run.identity()) and one.spec.id.startswith(wanted))
     return folder
 
 
@@ -93,8 +96,8 @@ def test_runs_start_from_what_was_pretrained_once_for_two_plans(
     frame = bench.results()
     assert set(frame["recipe"]) == {"before", "after from scratch", "after from wd", "after from wrs"}
     assert set(frame["status"]) == {"done"} and frame["run"].nunique() == 2 + 3 * 2
-    for arm in ("wd", "wrs"):
-        folder = pretrained(bench, arm)
+    folders = {arm: pretrained(bench, arm) for arm in ("wd", "wrs")}
+    for arm, folder in folders.items():
         state = backbone_state(folder / "backbone.pt")
         last = backbone_state(folder / "iter_6.pth")
         assert state.keys() == last.keys() and all(value.equal(last[key]) for key, value in state.items())
@@ -109,6 +112,17 @@ def test_runs_start_from_what_was_pretrained_once_for_two_plans(
     assert before == {path: path.stat().st_mtime_ns for path in (bench.folder / "work_dirs").rglob("*.pt*")}
     one, two = (bench.result("after-from-wrs__wd__seed0", folder) for folder in ("work", "other"))
     assert one.metrics == two.metrics and one.config_hash == two.config_hash
+    # Also one that calls them otherwise: what is trained is the same.
+    alias = "{recipe: {config: before, name: mine}, regularizers: [{wd: {lr: 0.01}}]}"
+    bench.plan("after", regularizers="[wd]", pretraining=f"[{alias}]", name="alias")
+    bench.run(work_dir="alias")
+    assert before == {path: path.stat().st_mtime_ns for path in (bench.folder / "work_dirs").rglob("*.pt*")}
+    assert set(bench.results("alias")["recipe"]) == {"mine", "after from wd"}
+    # Wherever a report is made, and whoever has named them last.
+    text = (bench.folder / "work" / "results.csv").read_text()
+    monkeypatch.chdir("/")
+    write_tables(collect(WorkDir(bench.folder / "work")))
+    assert (bench.folder / "work" / "results.csv").read_text() == text
     # A pack brings pretrainings to where they are for all plans.
     monkeypatch.chdir(bench.folder)
     pack(Path("work"), bench.folder / "all.tar.xz")
@@ -116,7 +130,7 @@ def test_runs_start_from_what_was_pretrained_once_for_two_plans(
     monkeypatch.chdir(bench.folder / "elsewhere")
     unpack([bench.folder / "all.tar.xz"], Path("work"))
     assert {path.name for path in Path("work_dirs/pretrained").iterdir()} == {
-        pretrained(bench, arm).name for arm in ("wd", "wrs")
+        folder.name for folder in folders.values()
     }
     write_tables(collect(WorkDir(Path("work"))))
     assert Path("work/results.csv").read_text() == (bench.folder / "work" / "results.csv").read_text()
@@ -154,3 +168,26 @@ def test_what_starts_from_a_diverged_pretraining_has_diverged_and_the_rest_goes_
     assert result.status.value == "diverged" and result.reason is not None
     assert result.reason.startswith("its pretraining before__wd__seed0__")
     assert bench.result("after-from-scratch__wd__seed0").status.value == "done"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "model['backbone'].update(init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet1'))\n",
+            "torchvision has no weights called resnet1",
+        ),
+        (
+            "model['backbone'].update(init_cfg=dict(type='Pretrained', checkpoint='file:///no/where.pth'))\n",
+            "file:///no/where.pth",
+        ),
+        ("load_from = 'other.pth'\n", "loaded model: 0 of "),
+    ],
+)
+def test_addresses_and_load_from_are_looked_at_before_runs_start(bench: Bench, more: str, said: str) -> None:
+    torch.save({"a.weight": torch.zeros(64)}, bench.folder / "other.pth")
+    bench.recipe("small", iterations=6, more=more)
+    bench.plan("small", regularizers="[wd]")
+    error = bench.run(status=2)
+    assert error.startswith("wrs-mm bench run: error: ") and said in error and error.count("\n") == 1
+    assert not (bench.folder / "work" / "runs").exists()

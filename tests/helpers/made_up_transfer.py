@@ -25,7 +25,7 @@ def finetuned(
         pretraining: The pretraining's seed.
         **fields: Others of its spec.
     """
-    file = None if pretraining is None else f"work_dirs/pretrained/{_id(start, pretraining)}/backbone.pt"
+    file = None if pretraining is None else f"work_dirs/pretrained/{_address(start, pretraining)}/backbone.pt"
     spec = RunSpec(
         recipe=f"{RECIPE} from {start}",
         config=RECIPE,
@@ -36,17 +36,20 @@ def finetuned(
     )
     status = Status.DIVERGED if value is None else Status.DONE
     metrics = {} if value is None else {"mIoU": value}
-    return RunData(spec, Path(), status, Result(status=status, task="segmentation", metrics=metrics))
+    result = Result(status=status, task="segmentation", metrics=metrics)
+    if spec.split == "test":
+        result = result.model_copy(update={"test": metrics})
+    return RunData(spec, Path(), status, result)
 
 
 def pretrained(arm: str, seed: int, value: float) -> RunData:
     """The pretraining that such a backbone is from, with its accuracy."""
     spec = RunSpec(recipe="p", regularizer=arm, options={}, optimizer="recipe", seed=seed, baseline=False)
-    spec = spec.model_copy(update={"pretraining": "0123"})
-    assert spec.id == _id(arm, seed)
+    spec = spec.model_copy(update={"pretraining": _address(arm, seed)})
     result = Result(status=Status.DONE, task="classification", metrics={"top1": value})
     return RunData(spec, Path(), Status.DONE, result)
 
 
-def _id(arm: str, seed: int) -> str:
-    return f"p__{arm}__seed{seed}__0123"
+def _address(arm: str, seed: int) -> str:
+    """A made-up hash of its config."""
+    return f"{arm}{seed:04}"

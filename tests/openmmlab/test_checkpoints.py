@@ -192,6 +192,29 @@ def test_downloads_are_protected_too(tmp_path, monkeypatch):
     assert not Runs.ran
 
 
+@pytest.mark.parametrize("address", ["file:///nowhere/a.pth", "file:///", "no-scheme"])
+def test_what_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch, address):
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    load = CheckpointLoader._get_checkpoint_loader("https://example.org/a.pth")
+    with pytest.raises(CheckpointError, match="cannot be loaded") as said:
+        load(address)
+    assert "\n" not in str(said.value) and str(tmp_path / "home") in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("torchvision://resnet5", r"torchvision has no weights called resnet5; did you mean resnet50\?"),
+        ("open-mmlab://resnet", "open-mmlab has no weights called resnet"),
+    ],
+)
+def test_a_name_that_a_collection_does_not_have_is_one_line(address, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(nn.Linear(1, 1), address)
+
+
 def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     runner = make_runner(tmp_path)
     runner.train()

@@ -12,7 +12,6 @@ from mmengine.config import Config
 from wrs_mm.errors import CheckpointError, ConfigError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.pretrained_config import (
-    local_checkpoints_only,
     names_pretrained,
     start_from,
     start_from_scratch,
@@ -40,7 +39,7 @@ def test_what_would_be_loaded_over_the_backbone_is_not_loaded(write_config: Writ
 
 def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) -> None:
     config = load_config(write_config("detector"))
-    start_from(config, "not/yet.pth", whole=True)
+    start_from(config, "not/yet.pth", prefix="backbone.")
     assert config.model.backbone.init_cfg == {
         "type": "Pretrained",
         "checkpoint": "not/yet.pth",
@@ -54,22 +53,13 @@ def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(
     write_config: Write, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="has no backbone"):
-        start_from(Config({"model": {"type": "Linear"}}), "a.pth", whole=True)
+        start_from(Config({"model": {"type": "Linear"}}), "a.pth", prefix="")
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
     with pytest.raises(CheckpointError, match="holds no weights"):
         start_from(load_config(write_config("detector")), tmp_path / "empty.pth")
 
 
 # --- what matched --------------------------------------------------------------------------------
-
-
-def test_only_files_are_looked_at_beforehand(write_config: Write) -> None:
-    config = load_config(write_config("detector"))
-    assert not local_checkpoints_only(config.model)
-    start_from(config, "a.pth", whole=True)
-    assert local_checkpoints_only(config.model)
-    start_from(config, "torchvision://resnet18")
-    assert not local_checkpoints_only(config.model)
 
 
 @pytest.mark.parametrize(

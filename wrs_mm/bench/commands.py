@@ -21,6 +21,7 @@ from rich.console import Console
 from wrs_mm.bench.executors import Executor
 from wrs_mm.bench.executors.loop import run_all
 from wrs_mm.bench.plan import resolve
+from wrs_mm.bench.plan.backbones import STORE
 from wrs_mm.bench.plan.checks import comparison_warnings
 from wrs_mm.bench.plan.comparison import resolve_arms, resolve_pretraining_arms
 from wrs_mm.bench.plan.display import show_plan
@@ -83,7 +84,8 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
     """
     plan = load_plan(plan_path)
     expand(plan)
-    work_dir = WorkDir(path)
+    # Configs name the weights that are made here.
+    work_dir = WorkDir(path, STORE)
     work_dir.check(plan.name)
     executor = make_executor()
     study = Study(plan, work_dir)

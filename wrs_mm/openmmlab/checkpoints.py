@@ -14,7 +14,7 @@ import functools
 import pickle
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import torch
 
 from wrs_mm.errors import CheckpointError
 from wrs_mm.files import open_atomically
-from wrs_mm.values import one_line
+from wrs_mm.values import did_you_mean, one_line
 
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """Where torch's message names the type or function that it does not load."""
@@ -124,9 +124,42 @@ def load_safely() -> None:
     def load_from_local(filename: str, map_location: Any = None) -> Any:
         return load_checkpoint_file(filename, map_location)
 
-    checkpoint.CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+    loaders = checkpoint.CheckpointLoader
+    loaders.register_scheme(prefixes="", loader=load_from_local, force=True)
+    for scheme in ("torchvision://", "open-mmlab://", "openmmlab://"):
+        loader = loaders._schemes[scheme]
+        if not hasattr(loader, "__wrapped__"):
+            loaders.register_scheme(scheme, _named(scheme, loader), force=True)
     if not hasattr(checkpoint.load_url, "__wrapped__"):
         checkpoint.load_url = _protected(checkpoint.load_url)
+
+
+def _named(scheme: str, load: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader that says in one line that its collection has no such weights."""
+
+    @functools.wraps(load)
+    def load_named(filename: str, map_location: Any = None) -> Any:
+        try:
+            return load(filename, map_location)
+        except KeyError as error:
+            name = filename.removeprefix(scheme)
+            raise CheckpointError(
+                f"checkpoint {filename}: {scheme.removesuffix('://')} has no weights called {name}"
+                f"{did_you_mean(name, _collection(scheme))}"
+            ) from error
+
+    return load_named
+
+
+def _collection(scheme: str) -> Iterable[str]:
+    """The names of the weights behind a scheme of mmengine's."""
+    from mmengine.runner import checkpoint
+
+    return (
+        checkpoint.get_torchvision_models()
+        if scheme == "torchvision://"
+        else checkpoint.get_external_models()
+    )
 
 
 def _protected(load_url: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,6 +171,13 @@ def _protected(load_url: Callable[..., Any]) -> Callable[..., Any]:
             return load_url(url, *args, **options, weights_only=True)
         except pickle.UnpicklingError as error:
             raise CheckpointError(_why_not(url, None, error)) from error
+        except (OSError, ValueError, RuntimeError) as error:
+            # No network, no such file (urllib's are OSErrors), no address at all, half a file.
+            reason = one_line(error) or type(error).__name__
+            raise CheckpointError(
+                f"checkpoint {url} cannot be loaded ({reason}); without a network, put the file into "
+                f"{Path(torch.hub.get_dir(), 'checkpoints')}, or give a file in its place"
+            ) from error
 
     return load
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
 from wrs_mm.openmmlab.carried import SCOPE, carried, carried_recipes, find_carried
-from wrs_mm.openmmlab.optional_packages import missing_package
+from wrs_mm.openmmlab.optional_packages import causes, missing_package
 from wrs_mm.values import did_you_mean, error_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,11 @@ def load_config(source: str | Path, options: Mapping[str, Any] | None = None) ->
     try:
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program: whatever it raises is its author's mistake
-        answer = missing_package(error) or f"cannot be read: {error_line(error)}"
+        why = error
+        if isinstance(error, ImportError):
+            # mmengine's own says which import failed, and the whole sys.path: why stands behind it.
+            why = [cause for cause in causes(error) if isinstance(cause, ImportError)][-1]
+        answer = missing_package(error) or f"cannot be read: {error_line(why)}"
         raise ConfigError(f"config {source} {answer}") from error
     if options:
         merge_options(config, options)

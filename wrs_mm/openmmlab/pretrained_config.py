@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrs_mm.errors import ConfigError
-from wrs_mm.openmmlab.pretrained import PREFIX, is_whole_model
+from wrs_mm.openmmlab.backbone_weights import backbone_prefix
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -42,12 +42,6 @@ def names_pretrained(description: Any) -> bool:
     return next(_pretrained(description), None) is not None
 
 
-def local_checkpoints_only(description: Any) -> bool:
-    """Whether a model's description names trained weights, and nothing that would be downloaded."""
-    named = list(_pretrained(description))
-    return bool(named) and not any("://" in str(one) or one is True for one in named)
-
-
 def _pretrained(description: Any) -> Iterator[Any]:
     """What a model's description names its trained weights by."""
     for node in dicts(description):
@@ -71,24 +65,25 @@ def drop_pretrained(description: Any) -> None:
             node["init_cfg"] = [entry for entry in init if not _is_pretrained(entry)]
 
 
-def start_from(config: Config, checkpoint: str | Path, whole: bool | None = None) -> None:
+def start_from(config: Config, checkpoint: str | Path, prefix: str | None = None) -> None:
     """Have a config's backbone start from a checkpoint, and all else from random weights.
 
     Args:
         config: Of a model that has a backbone; changed in place.
         checkpoint: A file of a backbone alone, or of a whole model, whose backbone it is then; or an address
             that mmengine loads from.
-        whole: Whether it is of a whole model; None to look into the file, and to take an address for a
-            backbone's. Where it is said, the file need not be there yet.
+        prefix: What the names of the backbone's weights begin with in it; empty where it is of a backbone
+            alone. None to look into the file, and to take an address for a backbone's. Where it is said, the
+            file need not be there yet.
 
     Raises:
         ConfigError: The config's model has no backbone.
         CheckpointError: There is no such file, or it holds no weights.
     """
     backbone = backbone_of(config)
-    if whole is None:
-        whole = "://" not in str(checkpoint) and is_whole_model(checkpoint)
-    init = {"type": "Pretrained", "checkpoint": str(checkpoint), **({"prefix": PREFIX} if whole else {})}
+    if prefix is None:
+        prefix = "" if "://" in str(checkpoint) else backbone_prefix(checkpoint)
+    init = {"type": "Pretrained", "checkpoint": str(checkpoint), **({"prefix": prefix} if prefix else {})}
     start_from_scratch(config)
     backbone["init_cfg"] = init
 

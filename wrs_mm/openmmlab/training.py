@@ -35,7 +35,7 @@ from wrs_mm.openmmlab.configs import load_config, merge_options
 from wrs_mm.openmmlab.distributed import exit_with_launcher
 from wrs_mm.openmmlab.numerics import set_numerics
 from wrs_mm.openmmlab.optional_packages import packages_named
-from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
+from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_pretrained, check_when_loaded
 from wrs_mm.openmmlab.pretrained_config import start_from
 from wrs_mm.openmmlab.protection.protect import protect_config, protect_runner
 from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
@@ -88,7 +88,8 @@ def train(
         protected: Whether the training is protected.
         pretrained: The checkpoint that the backbone starts from, in place of what the config says:
             :func:`wrs_mm.openmmlab.pretrained_config.start_from`.
-        allow_partial: Train although most of a pretrained part of the model did not match its checkpoint.
+        allow_partial: Train although most of a pretrained part of the model, or of the backbone in
+            ``load_from``, did not match its checkpoint.
         check: What else to look at, in the config that is trained, before anything is built.
 
     Returns:
@@ -98,7 +99,7 @@ def train(
         ConfigError: The config cannot be read, lacks something, needs a package that is not installed, or an
             option does not fit into it.
         OptionError: An option cannot be used here.
-        CheckpointError: A checkpoint is missing, damaged or holds what must not be loaded.
+        CheckpointError: A checkpoint is missing, damaged, another model's, or holds what must not be loaded.
         DatasetError: A file of the dataset is missing or damaged.
     """
     cfg = _read(config, work_dir, cfg_options, launcher, local_rank)
@@ -133,7 +134,7 @@ def train(
         protect_config(cfg)
     with packages_named(cfg), _dataset_errors(cfg):
         runner = _build_runner(cfg)
-        check_when_initialized(runner.model, bool(cfg.get(ALLOW_PARTIAL)))
+        check_pretrained(runner, bool(cfg.get(ALLOW_PARTIAL)))
         set_numerics()
         if protected:
             protect_runner(runner)
@@ -195,7 +196,9 @@ def test(
     if out is not None:
         use_output(cfg, out)
     with packages_named(cfg), _dataset_errors(cfg):
-        return dict(_build_runner(cfg).test())
+        runner = _build_runner(cfg)
+        check_when_loaded(runner, bool(cfg.get(ALLOW_PARTIAL)), to_train=False)
+        return dict(runner.test())
 
 
 def _read(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_up import write_log
 from made_up_dynamics import write_dynamics
+from made_up_noise import write_noise
 from made_up_sharpness import write_sharpness
 from run_folders import make_runs
 
@@ -39,6 +40,7 @@ def run(tmp_path: Path) -> Run:
         (made.folder / "predictions" / name).write_text(DETECTIONS)
     write_dynamics(made.folder, "wd", 0, updates=20)
     write_sharpness(made.folder, "wd", 0)
+    write_noise(made.folder)
     np.savez(made.folder / "predictions" / "val.npz", a=np.arange(3))
     made.write_result(Result(status=Status.DONE))
     return made
@@ -64,6 +66,7 @@ def test_what_a_report_reads_goes_in_and_nothing_else(run):
         "validations.json",
         "weight_dynamics.f32",
         "weight_dynamics.json",
+        "weight_noise.json",
     ]
 
 
@@ -98,9 +101,10 @@ def test_a_damaged_file_of_weight_dynamics_stays_behind(run):
     assert not [name for name in read_run(run).files if name.startswith("weight_dynamics")]
 
 
-def test_a_damaged_file_of_sharpness_stays_behind(run):
-    (run.folder / "sharpness.json").write_text("[{}]")
-    assert "sharpness.json" not in read_run(run).files
+@pytest.mark.parametrize("name", ["sharpness.json", "weight_noise.json"])
+def test_a_damaged_file_of_sharpness_or_noise_stays_behind(run, name):
+    (run.folder / name).write_text("[{}]")
+    assert name not in read_run(run).files
 
 
 def test_of_a_run_that_diverged_no_predictions_are_kept(run):
@@ -136,6 +140,7 @@ def test_a_config_that_does_something_is_refused(run):
         ("weight_dynamics.json", b"{}", r"weight_dynamics\.json is damaged"),
         ("weight_dynamics.json", None, r"weight_dynamics\.json is damaged"),
         ("sharpness.json", b"[{}]", r"sharpness\.json is damaged"),
+        ("weight_noise.json", b"[{}]", r"weight_noise\.json is damaged"),
         ("../vis_data/scalars.json", b"", r"it holds \.\./vis"),
         ("predictions/a/b.json", b"", r"it holds predictions/a/b\.json"),
         ("predictions/val.bbox.json.npz", b"PK", "no columns"),

@@ -38,4 +38,4 @@ def test_a_model_without_a_backbone_and_one_that_nobody_knows_are_refused():
 def test_weights_are_in_the_folder_of_the_pretraining_relative_to_where_commands_run():
     spec = RunSpec(recipe="p", regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
     spec = spec.model_copy(update={"pretraining": "0123456789abcdef"})
-    assert weights_of(spec).as_posix() == "work_dirs/pretrained/p__wd__seed0__0123456789abcdef/backbone.pt"
+    assert weights_of(spec).as_posix() == "work_dirs/pretrained/0123456789abcdef/backbone.pt"

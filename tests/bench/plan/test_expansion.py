@@ -51,7 +51,7 @@ def test_the_quickstarts_plan_names_a_folder_for_each_arm():
     expected = [
         f"mini-{recipe}_tuned__{arm}__seed0__test"
         for recipe in ("faster-rcnn_r18-narrow_fpn_mini-coco", "pspnet_r18-narrow_mini-cityscapes")
-        for arm in ("none", "wd", "wrs")
+        for arm in ("wd", "wrs", "wrs_matched")
     ]
     specs = expand(load_plan(CONFIGS / "benchmarks" / "mini.yaml"))
     assert [spec.id for spec in specs if spec.seed == 0] == expected

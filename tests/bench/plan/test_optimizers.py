@@ -29,7 +29,7 @@ def test_a_name_keeps_learning_rate_and_weight_decay_only():
 
 
 def test_an_optimizer_without_weight_decay_is_given_none():
-    assert with_optimizer(OWN, "LBFGS", {}, None) == {"type": "LBFGS", "lr": 0.02}
+    assert with_optimizer(OWN, "Rprop", {}, None) == {"type": "Rprop", "lr": 0.02}
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,27 @@ def test_what_does_not_exist_is_named():
         check("somewhere.Lion", {})
     with pytest.raises(OptionError, match="AdamW has no option 'momentum'; its options are lr, betas"):
         check("AdamW", {"momentum": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("SGD", {"momentum": -1}, "SGD does not go like this: ValueError: Invalid momentum"),
+        ("SGD", {"nesterov": True}, "Nesterov momentum requires a momentum"),
+        ("nesterov", {"momentum": 0}, "Nesterov momentum requires a momentum"),
+        ("adam", {"betas": 3}, "adam does not go like this: TypeError"),
+        ("adam", {"weight_decay": -1}, "Invalid weight_decay"),
+        ("LBFGS", {}, "LBFGS asks for a closure"),
+        ("json.dumps", {}, "json.dumps does not go like this: TypeError"),
+    ],
+)
+def test_what_an_optimizer_refuses_is_one_line(name: str, options: dict, message: str):
+    with pytest.raises(OptionError, match=message) as caught:
+        check(name, options)
+    assert "\n" not in str(caught.value)
+    assert check("SGD", {"momentum": 0.5, "lr": [0.1, 0.2]}) is None
+
+
+def test_the_options_of_the_recipes_own_are_checked_with_the_recipe():
+    with pytest.raises(OptionError, match="the optimizer SGD has no option 'foo'"):
+        with_optimizer(OWN, "recipe", {"foo": 1}, None)

@@ -6,7 +6,10 @@ import pytest
 from small_plans import SMALL, TUNING
 from small_recipe import write_recipe
 
+from wrs_mm.bench.plan.backbones import weights_of
+from wrs_mm.bench.plan.budget import pretraining_budgets
 from wrs_mm.bench.plan.comparison import Resolver, resolve_pretrainings
+from wrs_mm.bench.plan.display import show_plan
 from wrs_mm.bench.plan.expansion import PlannedRun, expand, planned_arms
 from wrs_mm.bench.plan.plan import load_plan
 from wrs_mm.bench.plan.spec import RunSpec
@@ -80,7 +83,7 @@ def test_a_run_names_the_file_that_its_pretraining_leaves(load):
         run = PlannedRun(arm, arm.spec(1))
         pretraining = resolver.pretraining(run)
         assert pretraining is not None and pretraining.spec.seed == 1
-        file = f"work_dirs/pretrained/{pretraining.spec.id}/backbone.pt"
+        file = f"work_dirs/pretrained/{pretraining.spec.pretraining}/backbone.pt"
         config = resolver.config(run)
         assert config.model.backbone.init_cfg == {"type": "Pretrained", "checkpoint": file}
         assert resolver.spec(run).start.checkpoint == file
@@ -162,3 +165,23 @@ def test_a_pretraining_of_another_backbone_is_refused_before_anything_runs(load,
     assert "line 6" in str(caught.value)
     both = load("{recipe: [wide, small], regularizers: [wd]}")
     assert {run.spec.recipe for run in resolve_pretrainings(both, Resolver(both))} == {"small"}
+
+
+def test_a_plan_says_how_long_pretrainings_train_and_leaves_out_those_that_are_made(
+    load, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    plan = load(OTHER)
+    with (tmp_path / "small.py").open("a") as recipe:
+        recipe.write("\ntrain_cfg = dict(type='IterBasedTrainLoop', max_iters=7)\n")
+    show_plan(tmp_path / "plan.yaml")
+    said = "4 pretrainings, 4 still to train for 7 iterations each, in work_dirs/pretrained"
+    assert said in capsys.readouterr().out
+    pretrainings = [run.spec for run in resolve_pretrainings(plan, Resolver(plan))]
+    for made, said in (3, "1 still to train for 7 iterations each"), (4, "all of them trained"):
+        for spec in pretrainings[:made]:
+            weights_of(spec).parent.mkdir(parents=True, exist_ok=True)
+            weights_of(spec).touch()
+        show_plan(tmp_path / "plan.yaml")
+        assert f"4 pretrainings, {said}, in work_dirs/pretrained" in capsys.readouterr().out
+        assert sum(budget.finals for budget in pretraining_budgets(plan, Resolver(plan))) == 4 - made

@@ -68,6 +68,27 @@ def test_the_norms_that_a_row_starts_with_stand_in_it() -> None:
     assert len({len(row.cells) for row in matrix.rows}) == 1
 
 
+def test_of_one_start_the_norms_that_runs_begin_with_are_shown_and_nothing_is_compared() -> None:
+    of_wd = StartNorms(least=0.5, median=1.25, most=4.0)
+    listed = [run for run in runs() if run.spec.start is None or run.spec.start.label == "wd"]
+    assert not transfers(listed)
+    with_norms = [
+        replace(run, result=run.result.model_copy(update={"start_norms": of_wd})) if run.result else run
+        for run in listed
+    ]
+    (one,) = transfers(with_norms)
+    (table,) = transfer_tables(one)
+    (row,) = table.rows
+    assert [cell.text for cell in row.cells] == ["wd", "1.2 [0.5, 4]", "70.00 top1"]
+    assert table.caption.startswith("Norms: the median") and sentences(one) == []
+
+
+@pytest.mark.parametrize("split", ["tune", "test"])
+def test_the_caption_names_the_split_of_the_cells_and_that_of_the_pretrainings(split: str) -> None:
+    matrix, _ = transfer_tables(transfers(runs(split=split))[0])
+    assert f", on {split}. Δ" in matrix.caption and "validation images of its recipe (tune)" in matrix.caption
+
+
 def test_two_sentences_say_what_the_numbers_do() -> None:
     (one,) = transfers(runs())
     rows, both = sentences(one)
@@ -111,7 +132,7 @@ def test_page_and_tables_begin_with_the_matrix(work_dir: WorkDir, browser: Any) 
     write_tables(report)
     text = work_dir.table.read_text()
     assert text.index("pretrained with × finetuned with") < text.index("Segmentation")
-    assert Path("work_dirs/pretrained/p__wd__seed0__0123/result.json").is_file()
+    assert Path("work_dirs/pretrained/wd0000/result.json").is_file()
     visit = open_page(browser, write_page(report).absolute(), 400)
     section = visit.page.locator("#transfer")
     assert section.locator("h2").inner_text() == "Does it matter how backbones were pretrained?"

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from wrs_mm.bench.runs.pretraining import save_backbone
-from wrs_mm.openmmlab.pretrained import backbone_state
+from wrs_mm.openmmlab.backbone_weights import backbone_state
 
 
 def test_the_backbone_of_the_last_checkpoint_is_kept_under_its_own_names(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 What the run is, what came out of it and what a report reads: no checkpoints, no output of its processes. Of
 mmengine's log the training loss is kept, of predictions everything, a detector's as columns, of weights'
-dynamics as many reports as a page shows, of sharpness everything. A run that was unpacked has the same
-numbers as the one that was packed, to the last bit.
+dynamics as many reports as a page shows, of sharpness and of weight noise everything. A run that was unpacked
+has the same numbers as the one that was packed, to the last bit.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from pydantic import ValidationError
 
 from wrs_mm.bench.packs.data_only import is_data
 from wrs_mm.bench.packs.detections import from_columns, to_columns
+from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.predictions import FOLDER
 from wrs_mm.bench.runs.records import Identity, Result, Status
 from wrs_mm.bench.runs.sharpness import parse as parse_sharpness
 from wrs_mm.bench.runs.sharpness import run_sharpness
+from wrs_mm.bench.runs.weight_noise import parse as parse_noise
+from wrs_mm.bench.runs.weight_noise import run_weight_noise
 from wrs_mm.engine.hooks.dynamics_file import DATA, HEAD, parse, to_bytes
 from wrs_mm.engine.hooks.sharpness_hook import NAME as SHARPNESS
+from wrs_mm.engine.hooks.weight_noise_hook import NAME as NOISE
 from wrs_mm.errors import PlanError
 
 _CONFIG, _IDENTITY, _RESULT = "config.py", "run.json", "result.json"
@@ -36,7 +40,7 @@ _PREDICTIONS = f"{FOLDER}/*"
 
 _KEPT = (
     *(_CONFIG, _IDENTITY, _RESULT, "progress.json", "validations.json", "train_validations.json"),
-    *(HEAD, DATA, SHARPNESS, _LOG, _PREDICTIONS),
+    *(HEAD, DATA, SHARPNESS, NOISE, _LOG, _PREDICTIONS),
 )
 """The files that are packed, of those that there are."""
 
@@ -80,14 +84,21 @@ class RunContent:
             parse(files.get(HEAD, b""), files.get(DATA, b""))
         if SHARPNESS in files:
             parse_sharpness(files[SHARPNESS])
+        if NOISE in files:
+            parse_noise(files[NOISE])
 
     def packed(self) -> dict[str, bytes]:
         """The files as a pack has them, sorted by their names there."""
         return dict(sorted(_packed(name, content) for name, content in self.files.items()))
 
 
-def read_run(run: Run) -> RunContent:
+def read_run(run: Run, spec: RunSpec | None = None) -> RunContent:
     """What a pack holds of a run.
+
+    Args:
+        run: The run.
+        spec: What its plan calls it: of a pretraining, which several plans share, the folder may say what
+            another does. None for what the folder says.
 
     Raises:
         PlanError: It cannot be packed.
@@ -107,7 +118,13 @@ def read_run(run: Run) -> RunContent:
         names = {name: path for name, path in names.items() if name not in (HEAD, DATA)}
     if not run_sharpness(run.folder):
         names.pop(SHARPNESS, None)
+    if not run_weight_noise(run.folder):
+        names.pop(NOISE, None)
     files = {name: path.read_bytes() for name, path in names.items()}
+    identity = run.identity()
+    if identity is not None and spec is not None and identity.spec != spec:
+        own = identity.model_copy(update={"spec": spec})
+        files[_IDENTITY] = own.model_dump_json(indent=1).encode()
     if dynamics is not None:
         files[DATA] = to_bytes(dynamics)
     files = {name: _losses(text) if _is_like(name, _LOG) else text for name, text in files.items()}

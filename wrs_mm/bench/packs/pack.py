@@ -42,17 +42,20 @@ def pack(path: Path, file: Path) -> int:
         raise PlanError(f"{file} is no name for a pack; let it end in {_SUFFIX}")
     if not file.parent.is_dir():
         raise PlanError(f"{file.parent} is no folder; make it first")
-    runs = sorted((work_dir.run(spec) for spec in listed.runs), key=lambda run: run.name)
+    specs = {spec.id: spec for spec in listed.runs}
+    runs = [work_dir.run(specs[name]) for name in sorted(specs)]
     final = [run for run in runs if run.is_final()]
     if not final:
         raise PlanError(f"no run of {path} has a final result; there is nothing to pack")
     _make_matches(work_dir)
-    manifest = Manifest(plan=listed, packed=[run.name for run in final])
+    # Where pretrainings are is of this machine.
+    plan = listed.model_copy(update={"store": None})
+    manifest = Manifest(plan=plan, packed=[run.name for run in final])
     text = work_dir.plan.read_bytes() if work_dir.plan.is_file() else None
     console = Console(stderr=True)
     shown = track(final, "packing", console=console, transient=True, disable=not console.is_terminal)
     try:
-        write_pack(file, manifest, text, (read_run(run) for run in shown))
+        write_pack(file, manifest, text, (read_run(run, specs[run.name]) for run in shown))
     except OSError as error:
         raise PlanError(f"{file} cannot be written ({error})") from error
     print(f"{file}: {several(len(final), 'run')}, {file.stat().st_size / 1e6:.2f} MB{_left_out(runs, final)}")

@@ -15,6 +15,7 @@ from rich.progress import track
 from wrs_mm.bench.packs.contents import RunContent
 from wrs_mm.bench.packs.manifest import Pack
 from wrs_mm.bench.packs.merge import one_plan
+from wrs_mm.bench.plan.backbones import STORE
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Result
 from wrs_mm.bench.runs.work_dir import WorkDir
@@ -59,7 +60,7 @@ def unpack(files: Sequence[Path], path: Path) -> int:
     """
     packs = [Pack(file) for file in files]
     places = [(pack.path, pack.manifest.plan) for pack in packs]
-    work_dir = WorkDir(path)
+    work_dir = WorkDir(path, STORE)
     work_dir.check(one_plan(places).name)
     known: dict[str, _Known] = {}
     for pack in packs:

@@ -22,8 +22,9 @@ Shapes: TypeAlias = "dict[str, tuple[int, ...]]"
 """Shape of each parameter and buffer by its name."""
 
 STORE = Path("work_dirs", "pretrained")
-"""Where pretrainings are, each in a folder named after its config's hash, for all plans that are run from
-here. Like ``data/`` it is relative, so that configs which name a file in it are the same on every machine."""
+"""Where pretrainings are, each in a folder that its resolved config's hash names: plans find what they need,
+whatever they call it. Like ``data/`` it is relative, to the folder that a benchmark is run in, so that
+configs which name a file in it are the same on every machine."""
 
 WEIGHTS = "backbone.pt"
 """The backbone's weights in such a folder, written when its training has ended. Checkpoints, which end in
@@ -32,7 +33,8 @@ WEIGHTS = "backbone.pt"
 
 def weights_of(pretraining: RunSpec) -> Path:
     """The file that a pretraining leaves its backbone in."""
-    return STORE / pretraining.id / WEIGHTS
+    assert pretraining.pretraining is not None, "it is a pretraining, and so has an address"
+    return STORE / pretraining.pretraining / WEIGHTS
 
 
 def backbone_shapes(config: Config) -> Shapes:

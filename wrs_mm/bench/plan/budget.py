@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wrs_mm.bench.plan.backbones import weights_of
 from wrs_mm.bench.plan.comparison import ResolvedArm, Resolver, resolve_pretraining_arms
 from wrs_mm.bench.plan.expansion import PlannedArm, planned_arms
 from wrs_mm.bench.plan.halving import rungs_of, share_trained
@@ -63,13 +64,16 @@ def budgets(plan: Plan, arms: Sequence[ResolvedArm]) -> list[Budget]:
 def pretraining_budgets(plan: Plan, resolver: Resolver) -> list[Budget]:
     """What each arm of the plan's pretrainings gets: runs as they are, none to tune.
 
+    Those whose weights are here need not be trained, and are not counted.
+
     Args:
         plan: The plan.
         resolver: What resolves its runs.
     """
     found = []
-    for arm, count in resolve_pretraining_arms(plan, resolver):
+    for arm, specs in resolve_pretraining_arms(plan, resolver):
         each = training_length(arm.config)
+        count = sum(not weights_of(spec).exists() for spec in specs)
         total = each and Length(count * each.count, each.unit)
         found.append(Budget(arm, {}, trials=0, trial_runs=0, finals=count, each=each, total=total))
     return found

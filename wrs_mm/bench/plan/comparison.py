@@ -230,11 +230,16 @@ def resolve_pretrainings(plan: Plan, resolver: Resolver) -> list[PlannedRun]:
     # Whatever tuning finds for an arm, and whatever its trials are: each starts from one of these.
     runs = (PlannedRun(arm, arm.spec(seed)) for seed in plan.seeds for arm in planned_arms(plan))
     found = (resolver.pretraining(run) for run in runs)
-    return list({run.spec.id: run for run in found if run is not None}.values())
+    # What two arms would train alike is one.
+    by_address: dict[str | None, PlannedRun] = {}
+    for run in found:
+        if run is not None:
+            by_address.setdefault(run.spec.pretraining, run)
+    return list(by_address.values())
 
 
-def resolve_pretraining_arms(plan: Plan, resolver: Resolver) -> list[tuple[ResolvedArm, int]]:
-    """The arms of a plan's pretrainings, each by its first run, and how many runs it has.
+def resolve_pretraining_arms(plan: Plan, resolver: Resolver) -> list[tuple[ResolvedArm, list[RunSpec]]]:
+    """The arms of a plan's pretrainings, each by its first run, and all of its runs.
 
     Args:
         plan: The plan.
@@ -248,7 +253,10 @@ def resolve_pretraining_arms(plan: Plan, resolver: Resolver) -> list[tuple[Resol
         key = (run.spec.recipe, run.spec.arm_label, run.spec.optimizer_label)
         by_arm.setdefault(key, []).append(run)
     return [
-        (ResolvedArm(runs[0].spec, resolver.config(runs[0]), resolver.base(runs[0].arm)), len(runs))
+        (
+            ResolvedArm(runs[0].spec, resolver.config(runs[0]), resolver.base(runs[0].arm)),
+            [run.spec for run in runs],
+        )
         for runs in by_arm.values()
     ]
 

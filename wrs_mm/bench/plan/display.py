@@ -73,8 +73,7 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
         _show(console, "", head, rows)
     print()
     if pretrainings:
-        first = several(len(pretrainings), "pretraining")
-        print(f"{first}, in {STORE} for this plan and others, each made once; then")
+        print(_pretrainings_line(len(pretrainings), before))
     print(_count(plan, planned))
     given = budgets(plan, arms)
     for line in foresee(plan, [*before, *given]) if foresee else []:
@@ -95,6 +94,16 @@ def show_plan(path: Path, foresee: Foresee | None = None) -> int:
     for text in comparison_warnings([*(budget.arm for budget in before), *arms]):
         print(f"warning: {text}", file=sys.stderr)
     return 0
+
+
+def _pretrainings_line(count: int, given: Sequence[Budget]) -> str:
+    """How many pretrainings a plan has, how many of them are to be trained, and for how long."""
+    left = [budget for budget in given if budget.finals]
+    to_train = sum(budget.finals for budget in left)
+    lengths = " or ".join(dict.fromkeys(str(budget.each) for budget in left if budget.each))
+    each = f" for {lengths} each" if lengths else ""
+    still = f"{to_train} still to train{each}" if to_train else "all of them trained"
+    return f"{several(count, 'pretraining')}, {still}, in {STORE} for this plan and others; then"
 
 
 def _count(plan: Plan, specs: Sequence[RunSpec]) -> str:

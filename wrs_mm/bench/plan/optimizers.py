@@ -14,8 +14,8 @@ from typing import Any
 
 from mmengine.registry import OPTIMIZERS
 
-from wrs_mm.errors import OptionError
-from wrs_mm.values import did_you_mean, type_name
+from wrs_mm.errors import OptionError, UsageError
+from wrs_mm.values import did_you_mean, error_line, type_name
 
 RECIPE = "recipe"
 """The recipe's own optimizer."""
@@ -75,10 +75,11 @@ def _optimizer_class(name: str) -> Callable[..., Any]:
 
 
 def check(name: str, options: Mapping[str, Any]) -> None:
-    """Check an optimizer's name and the names of its options.
+    """Check an optimizer's name and its options, of the recipe's own none.
 
     Raises:
-        OptionError: It does not exist or has no such option; the error's ``option`` is its name.
+        OptionError: It does not exist, has no such option (the error's ``option`` is its name), refuses a
+            value, or cannot train a network as mmengine does.
     """
     if name == RECIPE:
         return
@@ -89,6 +90,33 @@ def check(name: str, options: Mapping[str, Any]) -> None:
                 f"the optimizer {name} has no option {option!r}; its options are {', '.join(known)}",
                 option,
             )
+    _try(name, {key: value for key, value in options.items() if key != "lr"}, known)
+
+
+def _try(name: str, options: Mapping[str, Any], known: list[str] | None) -> None:
+    """Build an optimizer of one parameter.
+
+    Raises:
+        OptionError: That fails.
+    """
+    import torch
+
+    make = _optimizer_class(name)
+    _, usual = STANDARD.get(name, (name, {}))
+    rate = {"lr": 0.1} if known is None or "lr" in known else {}
+    try:
+        built = make([torch.nn.Parameter(torch.zeros(2, 2))], **{**usual, **rate, **options})
+    except UsageError:
+        raise
+    except Exception as error:  # whatever an optimizer of anybody's raises
+        raise OptionError(f"the optimizer {name} does not go like this: {error_line(error)}") from error
+    if not isinstance(built, torch.optim.Optimizer):
+        raise OptionError(f"{name} is no optimizer")
+    closure = inspect.signature(type(built).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise OptionError(
+            f"the optimizer {name} asks for a closure in each step, which mmengine does not give"
+        )
 
 
 def with_optimizer(
@@ -109,6 +137,8 @@ def with_optimizer(
         OptionError: The optimizer does not exist or has no such option.
     """
     if name == RECIPE:
+        if options and isinstance(optimizer.get("type"), str):
+            check(optimizer["type"], options)
         made = {**optimizer, **options}
     else:
         check(name, options)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,8 +25,9 @@ from wrs_mm.datasets.layout import require_dataset
 from wrs_mm.engine.projected import require_timm
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.openmmlab.pretrained_config import local_checkpoints_only, start_from, start_from_scratch
-from wrs_mm.openmmlab.synthetic import build_model
+from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, loading
+from wrs_mm.openmmlab.pretrained_config import names_pretrained, start_from, start_from_scratch
+from wrs_mm.openmmlab.synthetic import build_model, quiet
 from wrs_mm.regularizers import apply_regularizer, recipe_options
 from wrs_mm.values import type_name
 
@@ -96,8 +99,8 @@ def base_config(spec: RunSpec, source: str | Path, read: _Read = load_config) ->
                 start_from_scratch(config)
             else:
                 # A pretraining of the plan leaves its backbone alone, in a file that need not be there yet.
-                whole = None if spec.start.pretraining is None else False
-                start_from(config, spec.start.checkpoint, whole)
+                prefix = None if spec.start.pretraining is None else ""
+                start_from(config, spec.start.checkpoint, prefix)
     return config
 
 
@@ -176,18 +179,25 @@ def require_packages(config: Config) -> None:
 
 
 def require_pretrained(config: Config) -> None:
-    """Check that the model's pretrained parts match their checkpoints, where those are files.
+    """Check that the model's pretrained parts match their checkpoints, before anything trains.
 
-    What would have to be downloaded is looked at by the runs, as each begins.
+    What is an address is downloaded, once: the runs find it in torch's cache, also where they are on machines
+    without a network.
 
     Raises:
-        CheckpointError: Most of a part does not, or there is no such file.
+        CheckpointError: Most of a part does not, there is no such file, or it cannot be downloaded.
     """
-    if local_checkpoints_only(config.model):
-        with warnings.catch_warnings():
-            # A model's warnings are the runs' to show.
+    from mmengine.runner import load_checkpoint
+
+    load_from = config.get("load_from")
+    if load_from or names_pretrained(config.model):
+        # What is said of a model is the runs' to say.
+        with warnings.catch_warnings(), quiet(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            build_model(config, pretrained=True)
+            model = build_model(config, pretrained=True)
+            if load_from:
+                with loading(model, load_from, bool(config.get(ALLOW_PARTIAL))):
+                    load_checkpoint(model, load_from, map_location="cpu")
 
 
 def task(config: Config) -> str:

@@ -12,8 +12,8 @@ from wrs_mm.bench.report.labels import bracket, number, scenario_of
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.transfer import transfer_tables
 from wrs_mm.bench.statistics.benchmark import RunData
-from wrs_mm.bench.statistics.over_seeds import verdict
-from wrs_mm.bench.statistics.transfer import Effect, Transfer, size_curves, transfers
+from wrs_mm.bench.statistics.over_seeds import Effect, verdict
+from wrs_mm.bench.statistics.transfer import Transfer, size_curves, transfers
 
 
 class TransferSection(NamedTuple):
@@ -31,7 +31,7 @@ class TransferSection(NamedTuple):
 
 
 def transfer_sections(runs: Sequence[RunData]) -> list[TransferSection]:
-    """One for each recipe that was trained from several starts.
+    """One for each recipe that was trained from several starts, or from filters whose norms are known.
 
     Args:
         runs: All of a benchmark.
@@ -48,7 +48,9 @@ def size_figures(runs: Sequence[RunData]) -> list[Figure]:
 
 
 def sentences(one: Transfer) -> list[str]:
-    """What a matrix says: of the rows, and of rows and columns together."""
+    """What a matrix says: of the rows, and of rows and columns together; of one start, nothing."""
+    if len(one.starts) == 1:
+        return []
     starts = [start for start in one.starts if start != one.start]
     rows = "; ".join(_said(f"from {start}", one.of_start(start), one) for start in starts)
     found = [f"Against backbones from {one.start}, averaged over what they are finetuned with, {rows}."]

@@ -37,10 +37,16 @@ class Run:
 
     Args:
         folder: The folder; :meth:`prepare` makes it.
+        name: What it is called; None for the folder's name.
+
+    Attributes:
+        folder: The folder.
+        name: The run's id.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str | None = None) -> None:
         self.folder = folder
+        self.name = name or folder.name
         self.config = folder / "config.py"
         self.log = folder / "train.log"
         self._identity = folder / "run.json"
@@ -50,11 +56,6 @@ class Run:
         self._result = folder / "result.json"
         self._limit = folder / "limit.json"
         self.weights = folder / WEIGHTS
-
-    @property
-    def name(self) -> str:
-        """The folder's name: the run's id."""
-        return self.folder.name
 
     def check(self, identity: Identity) -> None:
         """Check that the folder is free for, or already holds, this run.

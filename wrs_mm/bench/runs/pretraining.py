@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from wrs_mm.files import open_atomically
+from wrs_mm.openmmlab.backbone_weights import backbone_state
 from wrs_mm.openmmlab.checkpoints import last_checkpoint
-from wrs_mm.openmmlab.pretrained import backbone_state
 
 
 def save_backbone(folder: Path, file: Path) -> None:

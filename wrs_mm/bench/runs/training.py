@@ -71,7 +71,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     from wrs_mm.bench.runs.pretraining import save_backbone
     from wrs_mm.bench.runs.start_norms import Start
     from wrs_mm.openmmlab.numerics import set_numerics
-    from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_when_initialized
+    from wrs_mm.openmmlab.pretrained import ALLOW_PARTIAL, check_pretrained
     from wrs_mm.openmmlab.protection.protect import protect_runner
     from wrs_mm.openmmlab.protection.resuming import resume_from_last_good
 
@@ -84,7 +84,7 @@ def train(run: Run, spec: RunSpec, watch: WatchHook, launcher: str) -> TrainingO
     instrument(config, run.folder, launcher, spec)
     with packages_named(config):
         runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
-        check_when_initialized(runner.model, bool(config.get(ALLOW_PARTIAL)))
+        check_pretrained(runner, bool(config.get(ALLOW_PARTIAL)))
         start = None if spec.start is None else Start(runner.model)
         protect_runner(runner)
     set_numerics()

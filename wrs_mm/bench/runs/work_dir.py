@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from wrs_mm.bench.plan.backbones import STORE
 from wrs_mm.bench.plan.spec import RunSpec
@@ -23,12 +26,19 @@ class Listed(BaseModel):
         runs: Its runs, as far as they are known.
         tuning: How its arms are tuned.
         to_come: How many runs will be known when trials are through.
+        store: The way from the work dir to the pretrainings, where it has any.
     """
 
     name: str
     runs: list[RunSpec]
     tuning: Tuning | None = None
     to_come: int = 0
+    store: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        return {key: value for key, value in content.items() if key != "store" or value is not None}
 
 
 class WorkDir:
@@ -36,6 +46,7 @@ class WorkDir:
 
     Args:
         path: The folder. Nothing is made before :meth:`register`.
+        store: Where its pretrainings are; None for where they were when it was last run.
 
     Attributes:
         path: The folder.
@@ -45,8 +56,9 @@ class WorkDir:
         table: ``table.md``, all tables.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: Path | None = None) -> None:
         self.path = path
+        self._given_store = store
         self.plan = path / "plan.yaml"
         self.results = path / "results.csv"
         self.images = path / "images.csv"
@@ -85,6 +97,10 @@ class WorkDir:
 
     def restore(self, listed: Listed) -> None:
         """Write down what :meth:`listed` returned, of this folder or of another."""
+        if any(spec.pretraining for spec in listed.runs):
+            # Relative, so that both may move together.
+            store = Path(os.path.relpath(self._store.resolve(), self.path.resolve())).as_posix()
+            listed = listed.model_copy(update={"store": store})
         write_json(self._file, listed.model_dump(mode="json"))
 
     def is_registered(self) -> bool:
@@ -125,7 +141,16 @@ class WorkDir:
 
     def run(self, spec: RunSpec) -> Run:
         """The folder of one run; that of a pretraining is not in the work dir, since all plans share it."""
-        return Run((STORE if spec.pretraining else self.path / "runs") / spec.id)
+        if spec.pretraining:
+            return Run(self._store / spec.pretraining, spec.id)
+        return Run(self.path / "runs" / spec.id)
+
+    @functools.cached_property
+    def _store(self) -> Path:
+        if self._given_store is not None:
+            return self._given_store
+        written = self.listed().store if self.is_registered() else None
+        return STORE if written is None else self.path / written
 
     def lock(self) -> FileLock:
         """The lock that `bench run` holds."""

@@ -16,30 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from wrs_mm.bench.plan.spec import RunSpec, Scenario
+from wrs_mm.bench.plan.spec import RunSpec, Scenario, Split
 from wrs_mm.bench.runs.records import StartNorms
 from wrs_mm.bench.statistics.benchmark import RunData, in_arm_order, main_metric, without_trials
 from wrs_mm.bench.statistics.curves import Curve, curve_over_seeds
-from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, interval, mean_and_sd
+from wrs_mm.bench.statistics.over_seeds import MIN_PAIRS, Effect, effect_over, mean_and_sd
 
 Values = Mapping[tuple[int, int], float]
 """A metric in percent by unit and seed of the finetuning."""
-
-
-class Effect(NamedTuple):
-    """A difference in points of the metric.
-
-    Attributes:
-        value: The mean over units; NaN without any.
-        low: The lower end of its 95 % interval; NaN for too few units.
-        high: The upper end.
-        units: How many; of rows that are not paired, in the row with the fewest.
-    """
-
-    value: float
-    low: float
-    high: float
-    units: int
 
 
 class Transfer(NamedTuple):
@@ -58,6 +42,7 @@ class Transfer(NamedTuple):
             their seeds, and its name; none of a row that is no pretraining of the plan.
         norms: By row, the norms of the filters that its runs began with: of the first run that is done.
         one_each: Whether all of a row's runs start from one pretraining.
+        split: Which split the cells are from.
     """
 
     scenario: Scenario
@@ -70,6 +55,7 @@ class Transfer(NamedTuple):
     pretrained: Mapping[str, tuple[float, float, str]]
     norms: Mapping[str, StartNorms]
     one_each: bool
+    split: Split
 
     def cell(self, start: str, arm: str) -> tuple[float, float]:
         """Mean and standard deviation over units; NaN where there are too few."""
@@ -97,7 +83,7 @@ class Transfer(NamedTuple):
         if len({self._has_pretrainings_for_units(start) for start in starts}) == 1:
             paired = _by_unit(_contrast(rows, starts))
             if paired:
-                return Effect(mean_and_sd(paired)[0], *interval(paired), len(paired))
+                return effect_over(paired)
         return _independent([(factor, _by_unit(rows[start])) for start, factor in starts.items()])
 
     def _has_pretrainings_for_units(self, start: str) -> bool:
@@ -135,7 +121,7 @@ def _independent(rows: Sequence[tuple[float, Sequence[float]]]) -> Effect:
 
 
 def transfers(runs: Sequence[RunData]) -> list[Transfer]:
-    """The matrix of each recipe that is trained from several starts.
+    """The matrix of each recipe that is trained from several starts, or from filters whose norms are known.
 
     Args:
         runs: All of a benchmark, trials and pretrainings among them.
@@ -146,9 +132,9 @@ def transfers(runs: Sequence[RunData]) -> list[Transfer]:
         if spec.start is not None:
             key = (spec.start.recipe, spec.optimizer_label, spec.learning_rate)
             groups.setdefault(key, []).append(run)
-    pretrainings = {run.spec.id: run for run in runs if run.spec.pretraining is not None}
+    pretrainings = {address: run for run in runs if (address := run.spec.pretraining) is not None}
     found = (_transfer(scenario, own, pretrainings) for scenario, own in groups.items())
-    return [one for one in found if one is not None and len(one.starts) > 1]
+    return [one for one in found if one is not None and (len(one.starts) > 1 or one.norms)]
 
 
 def _transfer(
@@ -186,6 +172,7 @@ def _transfer(
             if _label(run.spec) == start and run.result and (norms := run.result.start_norms)
         },
         one_each=all(len(found) < 2 for found in seeds.values()),
+        split=runs[0].spec.split,
     )
 
 
@@ -227,12 +214,9 @@ def _measured(
 ) -> tuple[float, float, str] | None:
     """The main metric of the pretrainings that runs start from."""
     files = {str(run.spec.start.checkpoint) for run in runs if run.spec.start is not None}
-    # A pretraining leaves its weights in its own folder, which is called by its id.
-    own = [
-        pretrainings[name]
-        for file in sorted(files)
-        if (name := PurePosixPath(file).parent.name) in pretrainings
-    ]
+    # A pretraining leaves its weights in its own folder, which is called by its address.
+    addresses = [PurePosixPath(file).parent.name for file in sorted(files)]
+    own = [pretrainings[address] for address in addresses if address in pretrainings]
     metric = main_metric(own)
     if metric is None:
         return None
