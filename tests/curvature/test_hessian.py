@@ -117,7 +117,7 @@ def test_scales_of_filters_change_the_sharpness_and_not_the_one_on_the_sphere() 
         loss = loss_of(model, dict(model.named_parameters()))
         plain = largest_eigenvalue(HessianProduct(loss, [w for w, _ in weights]), start, tolerance=1e-7)
         sphere = SphereHessianProduct(loss, weights)
-        return plain.value, largest_eigenvalue(sphere, start, tolerance=1e-7).value, sphere.mean_square
+        return plain.value, largest_eigenvalue(sphere, start, tolerance=1e-7).value, sphere.mean_square()
 
     plain, sphere, square = measured()
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_a_filter_of_zeros_has_no_part_in_it() -> None:
     product = SphereHessianProduct(loss, [(model[0].weight, 0)])
     assert torch.isfinite(product(torch.ones(product.size, dtype=torch.float64))).all()
     norms = model[0].weight.detach().flatten(1).norm(dim=1)
-    assert product.mean_square == pytest.approx(float(norms[[0, 2, 3]].square().mean()))
+    assert product.mean_square() == pytest.approx(float(norms[[0, 2, 3]].square().mean()))
 
 
 def test_a_parameter_that_the_loss_does_not_use_has_zeros() -> None:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from wrs_mm.errors import OptionError
-from wrs_mm.probe.layers import owners
+from wrs_mm.features.patches import owners
 from wrs_mm.probe.short_training import WatchedLayer, arm_of, train_arm
 from wrs_mm.probe.subject import Subject
 from wrs_mm.probe.weight_noise import Noise, noise_of

@@ -47,7 +47,7 @@ def main() -> None:
     with twice_differentiable(), observe(model) as observation:
         loss = train_loss(model, batch, seed=0)
     names = dict(model.named_parameters())
-    weights = [(names[v.name], v.transposed_groups) for v in judge(observation) if v.selected]
+    weights = [(names[v.name], v.transposed_groups) for v in judge(observation) if v.watched]
     products: list[Any] = [HessianProduct(loss, trained)]
     if weights:
         products.append(SphereHessianProduct(loss, weights))

@@ -19,7 +19,7 @@ from wrs_mm.openmmlab.optional_packages import packages_named
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
 from wrs_mm.probe import findings, tables
 from wrs_mm.probe.batches import training_batches
-from wrs_mm.probe.layers import named, sampled
+from wrs_mm.probe.layers import chosen, named
 from wrs_mm.probe.short_training import arm_of
 from wrs_mm.probe.subject import Subject, make_subject
 from wrs_mm.rescale_checkpoint import match_names, read_checkpoint
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint:
         _load(model, args)
     subject = _subject(args, config, model)
-    layers = named(subject, args.layer) if args.layer else sampled(subject, args.layers)
+    layers = named(subject, args.layer) if args.layer else chosen(subject, args.layers)
     lr = args.lr if args.lr is not None else _recipe_lr(config)
     total = findings.updates_in_all(args.updates, args.halvings, len(args.arms))
     bar = Progress(
@@ -152,10 +152,16 @@ def _check(args: argparse.Namespace) -> None:
         raise OptionError(f"--lr must be a number > 0, not {args.lr:g}")
     if args.dataset and args.size is not None:
         raise OptionError("--size is of made-up images: leave it or --dataset out")
+    if not 0 <= args.seed < 2**32:
+        raise OptionError(f"--seed must be a whole number from 0, not {args.seed}")
+    if args.json is not None and args.json.is_dir():
+        raise OptionError(f"--json: {args.json} is a folder")
     if args.json is not None and not args.json.resolve().parent.is_dir():
         raise OptionError(f"--json: there is no folder {args.json.parent}")
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise OptionError(f"--out: {args.out} is no folder")
+    if args.out is not None:
+        existing = next(folder for folder in (args.out, *args.out.absolute().parents) if folder.exists())
+        if not existing.is_dir():
+            raise OptionError(f"--out: {existing} is no folder")
 
 
 def _load(model: nn.Module, args: argparse.Namespace) -> None:

@@ -108,7 +108,6 @@ class SphereHessianProduct:
 
     Attributes:
         size: How many numbers the weights have together.
-        mean_square: The mean of the filters' squared norms, of those that are not zero.
     """
 
     def __init__(self, loss: Tensor, weights: Sequence[tuple[Tensor, int]]) -> None:
@@ -121,8 +120,17 @@ class SphereHessianProduct:
             torch.where(norms > 0, filter_view(weight.detach(), groups)[0] / norms, 0.0)
             for (weight, groups), norms in zip(weights, self._norms, strict=True)
         ]
-        squares = torch.cat([norms.flatten() for norms in self._norms]).double().square()
-        self.mean_square = float(squares[squares > 0].mean())
+
+    def mean_square(self, rates: Sequence[Tensor | float] | None = None) -> float:
+        """The mean of the filters' squared norms, of those that are not zero.
+
+        Args:
+            rates: For each weight ``(filters,)`` or ``(1,)`` factors on the learning rate, to divide by.
+        """
+        rates = rates or [1.0] * len(self._norms)
+        parts = [n.flatten().double().square() / rate for n, rate in zip(self._norms, rates, strict=True)]
+        squares = torch.cat(parts)
+        return float(squares[squares > 0].mean())
 
     def __call__(self, vector: Tensor) -> Tensor:
         """The product.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
 from wrs_mm.audit.precision import NEGLIGIBLE_EPS
+from wrs_mm.features.patches import owners, patches
 from wrs_mm.probe.growth import (
     FixedTime,
     growth_if_uncorrelated,
@@ -20,9 +21,7 @@ from wrs_mm.probe.growth import (
     growth_of_sgd,
     over_fixed_time,
 )
-from wrs_mm.probe.layers import owners
 from wrs_mm.probe.orthogonality import radial_by_eps
-from wrs_mm.probe.patches import patches
 from wrs_mm.probe.short_training import train_arm
 from wrs_mm.probe.subject import Subject
 from wrs_mm.probe.trajectory import Array, MakeOptimizer, Trajectory, follow

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from wrs_mm.errors import OptionError
-from wrs_mm.probe.patches import sees_patches
+from wrs_mm.features.patches import owners, sees_patches
+from wrs_mm.features.sampling import LARGEST, sampled
 from wrs_mm.probe.subject import Subject
 from wrs_mm.values import did_you_mean
 
-LARGEST = 1200
-"""Values of a filter up to which a layer is sampled: a singular value decomposition then takes seconds."""
 
-
-def owners(model: nn.Module, weight: str) -> list[nn.Module]:
-    """The modules whose ``weight`` is a parameter of this name."""
-    parameter = model.get_parameter(weight)
-    return [module for module in model.modules() if getattr(module, "weight", None) is parameter]
-
-
-def sampled(subject: Subject, count: int) -> list[str]:
-    """Names of some scale-invariant weights, evenly over the network, the first and the last among them.
+def chosen(subject: Subject, count: int) -> list[str]:
+    """Names of some scale-invariant weights, see :func:`~wrs_mm.features.sampling.sampled`.
 
     Args:
         subject: The network.
@@ -31,20 +21,13 @@ def sampled(subject: Subject, count: int) -> list[str]:
     Raises:
         OptionError: There is none that could be sampled.
     """
-    possible = [
-        v.name
-        for v in subject.verdicts
-        if all(map(sees_patches, owners(subject.model, v.name)))
-        and subject.model.get_parameter(v.name)[0].numel() <= LARGEST
-    ]
-    if not possible:
+    found = sampled(subject.model, [verdict.name for verdict in subject.verdicts], count)
+    if not found:
         raise OptionError(
             "no scale-invariant weight of this model is that of a Conv2d or Linear layer with at most "
             f"{LARGEST} values a filter: name one by --layer"
         )
-    count = min(count, len(possible))
-    places = [0] if count == 1 else [round(i * (len(possible) - 1) / (count - 1)) for i in range(count)]
-    return [possible[place] for place in places]
+    return found
 
 
 def named(subject: Subject, names: Sequence[str]) -> list[str]:

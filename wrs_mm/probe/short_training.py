@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from wrs_mm.errors import OptionError
+from wrs_mm.features.patches import grouped_filters, owners, patches
+from wrs_mm.features.span import SeenPatches
 from wrs_mm.openmmlab.synthetic import quiet
-from wrs_mm.probe.feature_span import SeenPatches
-from wrs_mm.probe.layers import owners
-from wrs_mm.probe.patches import grouped_filters, patches
 from wrs_mm.probe.subject import Subject
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.rescaling import RuledSteps, ScaleInvariantDecay, WeightProjection, WeightRescaler

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrs_mm.probe.feature_span import Span
+from wrs_mm.features.span import Span
 from wrs_mm.probe.short_training import WatchedLayer
 
 
@@ -30,7 +30,7 @@ class Noise:
         size: Values of a filter.
         patches: How many were seen.
         rank: Of the patches, the mean over groups.
-        gap: See :attr:`~wrs_mm.probe.feature_span.Span.gap`.
+        gap: See :attr:`~wrs_mm.features.span.Span.gap`.
         fresh: The share of the energy of another batch's patches that lies outside; NaN of none.
         share_start: Before the training, the share of a filter's energy ``‖w‖²`` outside, the mean of all.
         share_end: After it.
@@ -91,9 +91,7 @@ def noise_of(watched: WatchedLayer, span: Span, fresh: Tensor | None = None) -> 
         patches=span.patches,
         rank=float(np.mean(span.ranks)),
         gap=span.gap,
-        fresh=float(span.outside(fresh).square().sum() / fresh.double().square().sum())
-        if fresh is not None
-        else float("nan"),
+        fresh=float("nan") if fresh is None else span.share_of_all(fresh),
         share_start=float(span.share_outside(start).mean()),
         share_end=float(span.share_outside(end).mean()),
         course=tuple(float(span.outside(w).norm()) / size for w in watched.filters) if there else (),

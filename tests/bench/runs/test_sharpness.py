@@ -1,4 +1,4 @@
-"""The file of a run's sharpness: what the hook writes is read, and what is damaged is not."""
+"""The file of a run's sharpness, and measurements.py: what the hook writes is read, damage is not."""
 
 from __future__ import annotations
 

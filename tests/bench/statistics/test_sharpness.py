@@ -35,8 +35,8 @@ def test_a_seed_that_ended_earlier_is_not_in_it():
 
 def test_without_an_edge_there_is_no_ratio_and_without_a_sphere_nothing_of_it():
     runs = [
-        measured("adamw", 0, entry(0, stable=None, sphere_stable=None)),
-        measured("ws", 0, entry(0, sphere=None, sphere_error=None, sphere_stable=None)),
+        measured("adamw", 0, entry(1, stable=None, sphere_stable=None)),
+        measured("ws", 0, entry(1, sphere=None, sphere_error=None, sphere_stable=None)),
     ]
     adam, ws = last_sharpness(runs)
     assert [mean for mean, _ in adam.values] == [1.0, 1.0]
@@ -45,8 +45,21 @@ def test_without_an_edge_there_is_no_ratio_and_without_a_sphere_nothing_of_it():
     assert math.isnan(ws.values[1][0]) and math.isnan(ws.ratios[1].value)
 
 
+def test_a_ratio_is_of_all_measurements_while_the_learning_rate_is_a_tenth_of_its_largest():
+    """Not of what stands before the first update, nor of the end, where the edge goes to infinity."""
+    entries = [
+        entry(0, sharpness=1000.0, stable=2.0),
+        entry(10, sharpness=4.0, stable=2.0),
+        entry(20, sharpness=5.0, stable=20.0),
+        entry(30, sharpness=1.0, stable=20.1),
+    ]
+    (one,) = last_sharpness([measured("wd", 0, *entries)])
+    assert one.ratios[0].value == pytest.approx(math.sqrt(2.0 * 0.25))
+    assert one.values[0][0] == 1.0
+
+
 def test_a_loss_that_is_convex_nowhere_has_a_sharpness_and_no_ratio():
-    (one,) = last_sharpness([measured("wd", 0, entry(0, sharpness=-1.0))])
+    (one,) = last_sharpness([measured("wd", 0, entry(1, sharpness=-1.0))])
     assert one.values[0][0] == -1.0 and math.isnan(one.ratios[0].value)
 
 

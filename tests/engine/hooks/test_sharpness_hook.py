@@ -1,17 +1,22 @@
-"""The hook in real Runners and on real models: it measures, changes nothing, and goes on after a stop."""
+"""The hook in real Runners and on real models: it measures, changes nothing, and goes on after a stop.
+
+With it measuring.py, which it shares with the hook of weight noise.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
-from toy_training import INVARIANT, Network, PlainNetwork, runner
+from toy_training import INVARIANT, Network, PlainNetwork, runner, wrapper_config
 
 from wrs_mm.curvature import HessianProduct, largest_eigenvalue, twice_differentiable
 from wrs_mm.engine.hooks import SharpnessHook
@@ -60,11 +65,31 @@ def test_the_numbers_are_those_of_its_batch_and_of_the_learning_rate(tmp_path: P
     columns = [product(unit) for unit in torch.eye(product.size)]
     expected = torch.linalg.eigvalsh(torch.stack(columns).double())[-1]
     assert last["sharpness"] == pytest.approx(float(expected), rel=1e-3)
-    lr = made.optim_wrapper.optimizer.param_groups[0]["lr"]
-    squares = [made.model.get_parameter(name).detach().flatten(1).norm(dim=1).square() for name in INVARIANT]
     # The update was made with the learning rate before the scheduler's step.
-    assert last["stable"] == pytest.approx((2 + 2 * 0.9) / lr, rel=0.5)
+    lr = 0.05 * (1 + math.cos(math.pi * 15 / 16)) / 2
+    squares = [made.model.get_parameter(name).detach().flatten(1).norm(dim=1).square() for name in INVARIANT]
+    assert last["stable"] == pytest.approx((2 + 2 * 0.9) / lr)
     assert last["sphere_stable"] == pytest.approx(last["stable"] * float(torch.cat(squares).mean()))
+
+
+def test_a_training_that_begins_anew_keeps_nothing_of_what_its_folder_holds(tmp_path: Path) -> None:
+    trained(tmp_path / "own", HOOK, plain=True)
+    (tmp_path / "used").mkdir()
+    left = [{"iteration": iteration, "sharpness": -1.0} for iteration in (0, 8)]
+    (tmp_path / "used" / "sharpness.json").write_text(json.dumps(left))
+    trained(tmp_path / "used", HOOK, plain=True)
+    assert entries(tmp_path / "used") == entries(tmp_path / "own")
+
+
+def test_the_edge_on_the_sphere_goes_by_the_rate_that_a_rule_gives(tmp_path: Path) -> None:
+    """``scale_lr`` multiplies updates by ``(‖w‖ / R)²``: the effective rate is η / R²."""
+    made = runner(tmp_path, by_epoch=False, name="ruled", custom_hooks=[HOOK])
+    made.optim_wrapper = ConfigDict(wrapper_config("StepRuleOptimWrapper", rule={"type": "ScaledRate"}))
+    parameters = dict(made.model.named_parameters())
+    start = torch.cat([parameters[name].detach().flatten(1).norm(dim=1).square() for name in INVARIANT])
+    made.train()
+    for entry in entries(tmp_path)[1:]:
+        assert entry["sphere_stable"] == pytest.approx(entry["stable"] * float(start.mean()), rel=1e-5)
 
 
 class _StopAfter(Hook):
@@ -85,9 +110,8 @@ def test_a_resumed_run_measures_what_an_uninterrupted_one_does(tmp_path: Path) -
     # Its last checkpoint is lost: what was measured after it is made again.
     load = {"load_from": str(tmp_path / "parts" / "iter_4.pth"), "resume": True}
     trained(tmp_path / "parts", HOOK, **load)
-    assert [entry["iteration"] for entry in entries(tmp_path / "parts")] == [0, 4, 8, 16]
-    both = [{e["iteration"]: e for e in entries(tmp_path / name)} for name in ("whole", "parts")]
-    assert {i: entry for i, entry in both[1].items() if i in both[0]} == both[0]
+    assert entries(tmp_path / "parts") == entries(tmp_path / "whole")
+    assert [entry["iteration"] for entry in entries(tmp_path / "parts")] == [0, 8, 16]
 
 
 def test_without_batch_normalization_there_is_no_sphere_and_without_sgd_no_edge(tmp_path: Path) -> None:
@@ -123,6 +147,8 @@ def test_a_curvature_that_is_not_finite_is_unknown_and_ends_nothing(tmp_path: Pa
         ({"batch_size": 1}, "batch_size must be a whole number from 2, not 1"),
         ({"most_products": 1.5}, "most_products must be a whole number from 1, not 1.5"),
         ({"tolerance": 1}, "tolerance must be between 0 and 1, not 1"),
+        ({"tolerance": "x"}, "tolerance must be between 0 and 1, not 'x'"),
+        ({"seed": -1}, "seed must be a whole number from 0, not -1"),
     ],
 )
 def test_options_are_checked(option: dict[str, Any], message: str) -> None:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner import Runner
-from toy_training import INVARIANT, Network, runner, wrapper_config
+from toy_training import INVARIANT, Network, PlainNetwork, runner, wrapper_config
 
 from wrs_mm.engine.hooks import WeightDynamicsHook
 from wrs_mm.engine.hooks.dynamics_file import read
 from wrs_mm.engine.hooks.weight_dynamics_hook import stage_of
 from wrs_mm.errors import OptionError
+from wrs_mm.layers.weight_standardization import standardize
 
 HOOK = {"type": "WeightDynamicsHook", "interval": 2}
 PLAIN = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.05, "momentum": 0.9}}
@@ -52,6 +53,28 @@ def test_it_measures_with_a_regularizer_and_with_none_and_changes_nothing(
     assert by_name["effective_lr"][0] == pytest.approx(lr / by_name["norm"][0] ** 2, rel=0.3)
 
 
+def test_standardized_weights_are_measured_too(tmp_path: Path) -> None:
+    made = runner(tmp_path, by_epoch=False, name="standardized", custom_hooks=[HOOK])
+    made.optim_wrapper = PLAIN
+    assert standardize(made.model, {INVARIANT[0]}) == [INVARIANT[0]]
+    made.train()
+    found = read(tmp_path)
+    assert found is not None and tuple(found.contents.weights) == INVARIANT
+    assert (found.of("cosine")[:, 0] < 1e-2).all() and (found.of("turn") > 0).all()
+
+
+def test_where_there_is_nothing_to_watch_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = runner(tmp_path, by_epoch=False, name="nothing", custom_hooks=[HOOK])
+    made.model, made.optim_wrapper = PlainNetwork(), PLAIN
+    said: list[str] = []
+    monkeypatch.setattr(made.logger, "warning", lambda line, *_: said.append(line))
+    made.train()
+    (line,) = (line for line in said if "WeightDynamicsHook" in line)
+    assert "watches nothing" in line and "frozen_bn='fold'" in line
+
+
 def test_the_visualizer_shows_each_stage(tmp_path: Path) -> None:
     made = runner(tmp_path, by_epoch=False, name="shown", custom_hooks=[HOOK])
     shown: list[tuple[dict[str, float], int]] = []
@@ -61,6 +84,8 @@ def test_the_visualizer_shows_each_stage(tmp_path: Path) -> None:
         (scalars, step) for scalars, step in shown if any(key.startswith("dynamics/") for key in scalars)
     ]
     assert [step for _, step in dynamics] == list(range(2, 17, 2))
+    least, root, most = (dynamics[-1][0][f"dynamics/block/{key}"] for key in ("norm_min", "norm", "norm_max"))
+    assert 0 < least < root < most and dynamics[-1][0]["dynamics/stem/predicted_growth"] != 0
     assert {"dynamics/stem/norm", "dynamics/block/turn", "dynamics/block/effective_lr"} <= dynamics[0][
         0
     ].keys()
@@ -108,6 +133,14 @@ def test_a_step_rule_that_sets_weights_aside_is_measured_as_a_whole(tmp_path: Pa
         assert abs(found.of("norm")[:, 0] / start - 1).max() < 1e-5
     else:
         assert (np.diff(found.of("norm")[:, 0]) > 0).all()
+        # The arm's point: updates are multiplied so that the effective learning rate stays η / R².
+        schedule = 0.05 * (1 + np.cos(np.pi * (found.iterations - 1) / 16)) / 2
+        squares = before.flatten(1).norm(dim=1).square()
+        assert found.of("effective_lr")[:, 0] == pytest.approx(
+            schedule * float((1 / squares).mean()), rel=1e-5
+        )
+        rate = found.of("lr")[:, 0] / found.of("norm")[:, 0] ** 2
+        assert rate == pytest.approx(schedule / start**2, rel=1e-5)
 
 
 def test_between_two_reports_it_keeps_no_weights(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def render(report: Report) -> str:
     galleries = (section.gallery() for section in sections)
     dynamics = (section.dynamics() for section in sections)
     sharpness = (section.sharpness() for section in sections)
+    weights = (section.weights() for section in sections)
     points = report.swept_points()
     folder = Path(__file__).parent / "template"
     return environment.get_template("report.html").render(
@@ -126,6 +127,7 @@ def render(report: Report) -> str:
         dynamics=[one for one in dynamics if one is not None],
         margin=MARGIN,
         sharpness=[one for one in sharpness if one is not None],
+        weights=[one for one in weights if one is not None],
         sensitivities=report.over_sweeps(),
         sweeps=[plot for swept in report.shown(report.sweeps) for plot in sweep_figures(points, swept)],
         classes=[figure for section in sections for figure in section.classes()],

@@ -25,14 +25,16 @@ from wrs_mm.bench.report.schedules import ScheduleAnswer, schedule_answers
 from wrs_mm.bench.report.tables.base import Table
 from wrs_mm.bench.report.tables.equilibria import equilibria_table
 from wrs_mm.bench.report.tables.sharpness import sharpness_table
+from wrs_mm.bench.report.tables.weights import weights_table
 from wrs_mm.bench.statistics.benchmark import RunData, first_of_each_arm, main_metric
 from wrs_mm.bench.statistics.by_class import class_differences
 from wrs_mm.bench.statistics.curves import loss_curves, validation_curves
-from wrs_mm.bench.statistics.dynamics import watched_runs
+from wrs_mm.bench.statistics.dynamics import Watched, watched_runs
 from wrs_mm.bench.statistics.equilibria import equilibria
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun
 from wrs_mm.bench.statistics.learning import Learning, learning_curves
 from wrs_mm.bench.statistics.sharpness import last_sharpness, sharp_runs
+from wrs_mm.bench.statistics.weights import arm_weights
 
 _PREDICTIONS = {"bbox_": "box AP", "segm_": "mask AP", "": "IoU"}
 """What is compared class by class, by the prefix of its metrics."""
@@ -128,9 +130,13 @@ class Sections:
         """Train and tune during training, a plot an arm."""
         return learning_figures(self.metric or "", self.learning, self._palette)
 
+    @cached_property
+    def _watched(self) -> Watched:
+        return watched_runs(self._runs)
+
     def dynamics(self) -> DynamicsSection | None:
         """What training did to the weights; None where no run has watched its own."""
-        watched = watched_runs(self._runs)
+        watched = self._watched
         if not watched.runs:
             return None
         others = [
@@ -149,6 +155,10 @@ class Sections:
             len(watched.runs[0].dynamics.contents.weights),
             watched.left_out,
         )
+
+    def weights(self) -> Table | None:
+        """What training did to the weights, in numbers; None where no run has measured it."""
+        return weights_table(self.title, arm_weights(self._runs, self._watched))
 
     def sharpness(self) -> SharpnessSection | None:
         """How sharp the loss was; None where no run has measured it."""

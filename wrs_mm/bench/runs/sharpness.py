@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FiniteFloat
 
+from wrs_mm.bench.runs.measurements import AtIteration, parse_measurements, read_measurements
 from wrs_mm.engine.hooks.sharpness_hook import NAME
 
 
-class Measurement(BaseModel):
+class Measurement(AtIteration):
     """One measurement; a number is None where there is none.
 
     Attributes:
-        iteration: Updates done.
         sharpness: The largest eigenvalue of the Hessian of the loss.
         error: Some eigenvalue lies within this distance of it.
         stable: The largest at which the optimizer's steps do not grow; None of others than SGD.
@@ -26,7 +25,6 @@ class Measurement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    iteration: int = Field(ge=0)
     sharpness: FiniteFloat | None
     error: FiniteFloat | None
     stable: FiniteFloat | None
@@ -41,23 +39,13 @@ def run_sharpness(folder: Path) -> tuple[Measurement, ...]:
     Args:
         folder: The run's.
     """
-    path = folder / NAME
-    try:
-        return parse(path.read_bytes()) if path.is_file() else ()
-    except ValueError:
-        return ()
+    return read_measurements(folder / NAME, Measurement)
 
 
 def parse(content: bytes) -> tuple[Measurement, ...]:
-    """The measurements in a file, their iterations rising.
+    """The measurements in a file.
 
     Raises:
         ValueError: It is damaged, or of another version.
     """
-    try:
-        found = tuple(TypeAdapter(list[Measurement]).validate_json(content))
-    except ValidationError:
-        found = ()
-    if not found or any(one.iteration >= other.iteration for one, other in pairwise(found)):
-        raise ValueError(f"{NAME} is damaged or of another version of wrs-mm")
-    return found
+    return parse_measurements(content, Measurement, NAME)

@@ -17,6 +17,7 @@ from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.predictions import COUNTS, FOLDER
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.sharpness import Measurement, run_sharpness
+from wrs_mm.bench.runs.weight_noise import NoiseMeasurement, run_weight_noise
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.logs import Series, training_losses, validations
 from wrs_mm.bench.statistics.results import main_metrics
@@ -40,6 +41,7 @@ class RunData:
             does not measure them.
         dynamics: What its weights did; likewise None.
         sharpness: How sharp its loss was; likewise empty.
+        weight_noise: How much of its filters no gradient reached; likewise empty.
     """
 
     spec: RunSpec
@@ -52,6 +54,7 @@ class RunData:
     train_validations: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     dynamics: Dynamics | None = None
     sharpness: tuple[Measurement, ...] = ()
+    weight_noise: tuple[NoiseMeasurement, ...] = ()
 
     @property
     def reported(self) -> Mapping[str, float]:
@@ -126,6 +129,7 @@ def _read_run(work_dir: WorkDir, spec: RunSpec, details: bool) -> RunData:
         train_validations=validations(run.train_validations, task),
         dynamics=run_dynamics(run.folder),
         sharpness=run_sharpness(run.folder),
+        weight_noise=run_weight_noise(run.folder),
     )
 
 

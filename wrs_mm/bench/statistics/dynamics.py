@@ -82,6 +82,12 @@ class Watched(NamedTuple):
     runs: list[WatchedRun]
     left_out: dict[str, int]
 
+    def pairs(self, arm: str) -> list[tuple[WatchedRun, WatchedRun]]:
+        """Each run of an arm with the baseline's of the same seed."""
+        baseline = {one.run.spec.seed: one for one in self.runs if one.run.spec.baseline}
+        own = (one for one in self.runs if one.arm == arm)
+        return [(one, baseline[one.run.spec.seed]) for one in own if one.run.spec.seed in baseline]
+
     def by_arm(self) -> dict[str, list[WatchedRun]]:
         """The runs by their arms' labels."""
         found: dict[str, list[WatchedRun]] = {}
@@ -230,15 +236,19 @@ class ScheduleComparison(NamedTuple):
 
 def compare_schedules(watched: Watched) -> list[ScheduleComparison]:
     """How each arm's effective schedule stands to the baseline's; of arms that share seeds with it."""
-    baseline = {one.run.spec.seed: one for one in watched.runs if one.run.spec.baseline}
     found = []
     for arm, runs in watched.by_arm().items():
-        pairs = [(run, baseline[run.run.spec.seed]) for run in runs if run.run.spec.seed in baseline]
+        pairs = watched.pairs(arm)
         if pairs and not runs[0].run.spec.baseline:
             made = _comparison(arm, pairs)
             if made is not None:
                 found.append(made)
     return found
+
+
+def overall_ratio(pairs: Sequence[tuple[WatchedRun, WatchedRun]], quantity: str) -> Ratio:
+    """How a quantity of some runs stands to that of others, the mean over stages and quarters."""
+    return ratio_over_seeds([float(mean(_log_ratios(run, other, quantity))) for run, other in pairs])
 
 
 def _comparison(arm: str, pairs: Sequence[tuple[WatchedRun, WatchedRun]]) -> ScheduleComparison | None:

@@ -34,6 +34,8 @@ def forecast(plan: Plan, given: Sequence[Budget], measured: WorkDir) -> list[str
     for budget in given:
         by_recipe.setdefault(_without_start(budget.arm.spec), []).append(budget)
     for recipe, budgets in by_recipe.items():
+        if not any(budget.trial_runs + budget.finals for budget in budgets):
+            continue  # pretrainings that are all made
         own = [run for run in runs if _without_start(run.spec) == recipe]
         if not own:
             lines.append(f"{recipe}: nothing of it is done in {measured.path}, so nothing is known of it")

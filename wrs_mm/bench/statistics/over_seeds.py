@@ -73,6 +73,27 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return float(found.low), float(found.high)
 
 
+class Effect(NamedTuple):
+    """A difference, in the unit of what was measured.
+
+    Attributes:
+        value: The mean over units; NaN without any.
+        low: The lower end of its 95 % interval; NaN for too few units.
+        high: The upper end.
+        units: How many, seeds or others; of rows that are not paired, in the row with the fewest.
+    """
+
+    value: float
+    low: float
+    high: float
+    units: int
+
+
+def effect_over(differences: Sequence[float]) -> Effect:
+    """The mean of paired differences, with Student's interval."""
+    return Effect(mean_and_sd(differences)[0], *interval(differences), len(differences))
+
+
 class Ratio(NamedTuple):
     """A factor, with its 95 % interval over seeds.
 

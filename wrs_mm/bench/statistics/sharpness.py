@@ -41,7 +41,8 @@ class LastSharpness(NamedTuple):
         iteration: Which that is.
         seeds: How many seeds have measured there.
         values: For each of :data:`SPACES`, mean and standard deviation over them; NaN where there is none.
-        ratios: For each of them, the geometric mean of sharpness over edge; NaN where there is no edge.
+        ratios: For each of them, the geometric mean of sharpness over edge at all measurements at which the
+            learning rate was at least a tenth of its largest; NaN where there is no edge.
     """
 
     arm: str
@@ -79,8 +80,26 @@ def _last(arm: str, runs: Sequence[RunData]) -> LastSharpness:
     for space in SPACES:
         known = [value for one in there if (value := getattr(one, space.sharpness)) is not None]
         values.append(mean_and_sd(known))
-        ratios.append(ratio_over_seeds([_log_ratio(one, space) for one in there]))
+        ratios.append(ratio_over_seeds([_mean_log_ratio(run, space) for run in runs]))
     return LastSharpness(arm, iteration, len(there), values, ratios)
+
+
+_WHILE = 10.0
+"""The edge goes with one over the learning rate. From a tenth of its largest on down, a schedule is over, and
+every loss is far below the edge."""
+
+
+def _mean_log_ratio(run: RunData, space: Space) -> float:
+    """The mean logarithm of sharpness over edge while a run trained; NaN where none is known.
+
+    What stands before the first update is of no training.
+    """
+    edges = [one.stable for one in run.sharpness if one.stable]
+    while_training = [
+        one for one in run.sharpness if one.iteration and one.stable and one.stable <= _WHILE * min(edges)
+    ]
+    known = [ratio for one in while_training if not math.isnan(ratio := _log_ratio(one, space))]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _log_ratio(one: Measurement, space: Space) -> float:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +24,12 @@ from wrs_mm.curvature import (
     largest_stable_sharpness,
     twice_differentiable,
 )
+from wrs_mm.engine.hooks.measuring import losses, measured_before, require_whole_numbers
 from wrs_mm.errors import OptionError
 from wrs_mm.files import write_json
-from wrs_mm.rescaling import judge, observe
+from wrs_mm.rescaling import RuledSteps, judge, observe
 from wrs_mm.rescaling.models import unwrap
-from wrs_mm.values import is_whole_number
+from wrs_mm.values import is_number
 
 NAME = "sharpness.json"
 
@@ -79,14 +78,14 @@ class SharpnessHook(Hook):
         most_products: int = 50,
         seed: int = 0,
     ) -> None:
-        for name, value, least in (
-            ("interval", interval, 1),
-            ("batch_size", batch_size, 2),
-            ("most_products", most_products, 1),
-        ):
-            if not is_whole_number(value) or value < least:
-                raise OptionError(f"SharpnessHook: {name} must be a whole number from {least}, not {value!r}")
-        if not 0 < tolerance < 1:
+        require_whole_numbers(
+            "SharpnessHook",
+            seed,
+            interval=(interval, 1),
+            batch_size=(batch_size, 2),
+            most_products=(most_products, 1),
+        )
+        if not is_number(tolerance) or not 0 < tolerance < 1:
             raise OptionError(f"SharpnessHook: tolerance must be between 0 and 1, not {tolerance!r}")
         self.interval, self.batch_size = interval, batch_size
         self.tolerance, self.most_products = tolerance, most_products
@@ -117,10 +116,8 @@ class SharpnessHook(Hook):
             count = min(self.batch_size, len(loader.dataset))
             self._batch = loader.collate_fn([loader.dataset[i] for i in range(count)])
         self._file = Path(runner.work_dir) / NAME
-        kept = json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else []
-        # What it has of later iterations, a run that was resumed makes again.
-        self._measured = [entry for entry in kept if entry["iteration"] <= runner.iter]
-        if not any(entry["iteration"] == runner.iter for entry in self._measured):
+        self._measured = measured_before(self._file, runner)
+        if not self._measured:
             self._measure(runner, runner.iter)
 
     def after_train_iter(
@@ -132,7 +129,12 @@ class SharpnessHook(Hook):
 
     def _measure(self, runner: Any, iteration: int) -> None:
         began = time.perf_counter()
-        found, products = self._sharpness(unwrap(runner.model), runner.optim_wrapper.optimizer)
+        method = getattr(runner.optim_wrapper, "method", None)
+        found, products = self._sharpness(
+            unwrap(runner.model),
+            runner.optim_wrapper.optimizer,
+            method.rates() if isinstance(method, RuledSteps) else {},
+        )
         # Where the loss overflows: whether the training has diverged is for others to say.
         found = {key: v if v is not None and math.isfinite(v) else None for key, v in found.items()}
         assert self._file is not None
@@ -147,7 +149,10 @@ class SharpnessHook(Hook):
         )
 
     def _sharpness(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        rates: Mapping[str, Tensor],
     ) -> tuple[dict[str, float | None], int]:
         """Largest eigenvalues and what the optimizer could stand, by the file's keys; how many products."""
         training = model.training
@@ -155,7 +160,7 @@ class SharpnessHook(Hook):
         # seeded leaves the generators of GPUs to fork_rng.
         with kept_buffers(model), torch.random.fork_rng(), seeded(self.seed), twice_differentiable():
             with observe(model) as observation:
-                loss = _loss(model, self._batch)
+                loss: Tensor = model.parse_losses(losses(model, self._batch))[0]
             trained = [p for p in model.parameters() if p.requires_grad]
             product = HessianProduct(loss, trained)
             plain = self._largest(product, product.size, trained[0])
@@ -169,13 +174,16 @@ class SharpnessHook(Hook):
             }
             products = plain.products
             by_name = dict(model.named_parameters())
-            weights = [(by_name[v.name], v.transposed_groups) for v in judge(observation) if v.selected]
+            watched = [verdict for verdict in judge(observation) if verdict.watched]
+            weights = [(by_name[verdict.name], verdict.transposed_groups) for verdict in watched]
             if weights:
                 sphere = SphereHessianProduct(loss, weights)
                 on_sphere = self._largest(sphere, sphere.size, weights[0][0])
                 found["sphere"], found["sphere_error"] = on_sphere.value, on_sphere.error
                 stable = found["stable"]
-                found["sphere_stable"] = None if stable is None else stable * sphere.mean_square
+                if stable is not None:
+                    own = [rates.get(verdict.name, 1.0) for verdict in watched]
+                    found["sphere_stable"] = stable * sphere.mean_square(own)
                 products += on_sphere.products
         model.train(training)
         return found, products
@@ -184,10 +192,3 @@ class SharpnessHook(Hook):
         generator = torch.Generator().manual_seed(self.seed)
         start = torch.randn(size, generator=generator).to(like)
         return largest_eigenvalue(product, start, tolerance=self.tolerance, most_products=self.most_products)
-
-
-def _loss(model: Any, batch: Any) -> Tensor:
-    data = model.data_preprocessor(copy.deepcopy(batch), training=True)
-    losses = model(**data, mode="loss") if isinstance(data, dict) else model(*data, mode="loss")
-    loss: Tensor = model.parse_losses(losses)[0]
-    return loss

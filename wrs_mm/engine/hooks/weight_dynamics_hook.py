@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,10 @@ from wrs_mm.rescaling.equilibrium import law_of
 from wrs_mm.rescaling.ruled_steps import RuledSteps
 from wrs_mm.values import is_whole_number
 
-_SHOWN = ("norm", "effective_lr", "turn", "cosine", "growth", "zero", "nonfinite")
+_SHOWN = (
+    *("norm", "norm_min", "norm_max", "effective_lr", "turn", "cosine", "growth", "predicted_growth"),
+    *("zero", "nonfinite"),
+)
 """What goes to the visualizer, of each stage; the file has everything of each weight."""
 
 
@@ -93,9 +97,15 @@ class WeightDynamicsHook(Hook):
 
     def _begin(self, runner: Any, found: ScaleInvariantWeights) -> tuple[UpdateWatch, DynamicsFile]:
         parameters = dict(found.model.named_parameters())
-        weights = [WatchedWeight(v.name, parameters[v.name], v.transposed_groups) for v in found.selected]
+        weights = [WatchedWeight(v.name, parameters[v.name], v.transposed_groups) for v in found.watched]
         optimizer, method = runner.optim_wrapper.optimizer, getattr(runner.optim_wrapper, "method", None)
-        watch = UpdateWatch(optimizer, weights, whole_step=isinstance(method, RuledSteps))
+        if not weights:
+            runner.logger.warning(
+                "WeightDynamicsHook watches nothing: no scale-invariant weight trains here. Where BN is "
+                "frozen, frozen_bn='fold' watches the weights before it; `wrs-mm audit CONFIG` says why."
+            )
+        rates = method.rates if isinstance(method, RuledSteps) else None
+        watch = UpdateWatch(optimizer, weights, whole_step=rates is not None, rates=rates)
         names = [weight.name for weight in weights]
         contents = Contents(
             weights=names,
@@ -118,9 +128,11 @@ class WeightDynamicsHook(Hook):
         self._file.append(runner.iter + 1, values)
         runner.visualizer.add_scalars(
             {
-                f"dynamics/{stage}/{quantity}": float(row[QUANTITIES.index(quantity)])
+                f"dynamics/{stage}/{quantity}": value
                 for stage, row in _by_stage(values, self._file.contents.stages).items()
                 for quantity in _SHOWN
+                # There is no prediction for others than SGD.
+                if not math.isnan(value := float(row[QUANTITIES.index(quantity)]))
             },
             step=runner.iter + 1,
         )
@@ -149,6 +161,8 @@ def stage_of(name: str) -> str:
 def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Means over the weights of each stage, in the order in which the stages first come up.
 
+    Of the least norm the least, of the largest the largest.
+
     Args:
         values: ``(weights, quantities)``.
         stages: Of each weight.
@@ -159,6 +173,9 @@ def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.n
         measured = ~np.isnan(its)
         with np.errstate(invalid="ignore"):  # NaN of what no weight of the stage has
             means[stage] = np.where(measured, its, 0).sum(0) / measured.sum(0)
+        for quantity, extreme in (("norm_min", np.fmin), ("norm_max", np.fmax)):
+            column = QUANTITIES.index(quantity)
+            means[stage][column] = extreme.reduce(its[:, column])
     return means
 
 

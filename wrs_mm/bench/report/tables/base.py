@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from wrs_mm.bench.report.labels import factor, factors, plain
-from wrs_mm.bench.statistics.over_seeds import Ratio
+from wrs_mm.bench.report.labels import NONE, bracket, factor, factors, number, plain
+from wrs_mm.bench.statistics.over_seeds import Effect, Ratio
 from wrs_mm.bench.statistics.results import is_missing
 
 Record = dict[str, Any]
@@ -91,6 +91,17 @@ class Table(NamedTuple):
 def ratio_cell(one: Ratio) -> TableCell:
     """A factor with its interval over seeds."""
     return TableCell(factor(one.value), one.value, interval=factors(one.low, one.high))
+
+
+def mean_cell(mean: float, sd: float) -> TableCell:
+    """A mean with its standard deviation."""
+    return TableCell(NONE if math.isnan(mean) else f"{number(mean)} ± {number(sd)}", mean)
+
+
+def effect_cell(one: Effect) -> TableCell:
+    """A difference with its interval."""
+    text = NONE if math.isnan(one.value) else number(one.value, sign=True)
+    return TableCell(text, one.value, interval=bracket(one.low, one.high))
 
 
 class ScenarioColumns:

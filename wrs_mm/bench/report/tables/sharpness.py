@@ -25,10 +25,11 @@ def sharpness_table(where: str, rows: Sequence[LastSharpness]) -> Table:
     for space in SPACES:
         columns += [Column(space.name, numeric=True), Column("over its edge", numeric=True, joined=True)]
     return Table(
-        f"{where}: sharpness at the last measurement",
+        f"{where}: sharpness at the last measurement, and over its edge while training",
         "Mean ± standard deviation over the seeds that have measured after as many updates as any of their "
-        "arm's. Over its edge: geometric mean of sharpness ÷ edge of stability at that moment's learning "
-        "rate; 95 % interval over seeds from three on.",
+        "arm's. Over its edge: geometric mean of sharpness ÷ edge of stability over all measurements after "
+        "the first update at which the learning rate was at least a tenth of its largest; 95 % interval over "
+        "seeds from three on.",
         columns,
         [Row(one.arm, _cells(one)) for one in rows],
     )

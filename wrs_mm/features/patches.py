@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_STANDARDIZING = ("ConvWS2d", "ConvAWS2d")
+"""Convolutions that standardize their weight, by the name of their class in mmcv."""
+
 
 def sees_patches(module: nn.Module) -> bool:
-    """Whether :func:`patches` knows the layer: ``Conv2d`` and ``Linear``, of torch or mmcv."""
-    return isinstance(module, (nn.Conv2d, nn.Linear)) and type(module).__name__ in ("Conv2d", "Linear")
+    """Whether :func:`patches` knows the layer: ``Conv2d``, standardized or not, and ``Linear``."""
+    known = ("Conv2d", "Linear", *_STANDARDIZING)
+    return isinstance(module, (nn.Conv2d, nn.Linear)) and type(module).__name__ in known
+
+
+def owners(model: nn.Module, weight: str) -> list[nn.Module]:
+    """The modules whose ``weight`` is a parameter of this name."""
+    parameter = model.get_parameter(weight)
+    return [module for module in model.modules() if getattr(module, "weight", None) is parameter]
 
 
 def groups_of(module: nn.Module) -> int:
@@ -37,6 +48,26 @@ def patches(module: nn.Module, x: Tensor) -> Tensor:
     images, _, places = cut.shape
     cut = cut.view(images, module.groups, -1, places)
     return cut.permute(1, 0, 3, 2).reshape(module.groups, images * places, -1)
+
+
+def reach(module: nn.Module, x: Tensor) -> Tensor:
+    """The directions in which a gradient can move a filter, beside its own.
+
+    A gradient is a sum of patches. Where the layer standardizes its weight, the filter's mean is taken from
+    it first, so that the vector of ones is such a direction too; its own is one, by which no share of the
+    filter changes.
+
+    Args:
+        module: A layer that :func:`sees_patches`.
+        x: As in :func:`patches`.
+
+    Returns:
+        ``(groups, directions, size of a filter)``.
+    """
+    found = patches(module, x)
+    if type(module).__name__ not in _STANDARDIZING:
+        return found
+    return torch.cat([found, torch.ones_like(found[:, :1])], dim=1)
 
 
 def grouped_filters(module: nn.Module, weight: Tensor) -> Tensor:

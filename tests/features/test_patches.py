@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from mmcv.cnn import ConvWS2d
 from torch import nn
 from torchvision.ops import DeformConv2d
 
-from wrs_mm.probe.patches import grouped_filters, groups_of, patches, sees_patches
+from wrs_mm.features.patches import grouped_filters, groups_of, owners, patches, reach, sees_patches
 
 CONVOLUTIONS: list[dict[str, Any]] = [
     {},
@@ -55,3 +56,32 @@ def test_layers_whose_patches_are_others_are_not_taken_for_convolutions() -> Non
     assert all(map(sees_patches, [nn.Conv2d(1, 1, 1), Conv2d(1, 1, 1), nn.Linear(1, 1)]))
     others = [nn.ConvTranspose2d(1, 1, 1), nn.Conv1d(1, 1, 1), DeformConv2d(1, 1, 1), nn.BatchNorm2d(1)]
     assert not any(map(sees_patches, others))
+
+
+def test_a_shared_weight_has_several_owners() -> None:
+    layers = nn.ModuleList([nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1)])
+    layers[2].weight = layers[0].weight
+    assert owners(layers, "0.weight") == [layers[0], layers[2]]
+
+
+@pytest.mark.parametrize("few", [1, 2])
+def test_gradients_of_a_standardized_filter_are_of_patches_ones_and_the_filter_itself(few: int) -> None:
+    """In float64, on so few patches that they do not span all: what lies outside gets no gradient."""
+    torch.manual_seed(0)
+    layer = ConvWS2d(4, 3, 3, bias=False).double()
+    x = torch.randn(1, 4, 3, 2 + few, dtype=torch.float64)
+    (layer(x) * torch.randn(1, 3, 1, few)).sum().backward()
+    assert layer.weight.grad is not None
+    gradient = layer.weight.grad.flatten(1)
+    directions = reach(layer, x)[0]
+    assert len(directions) == few + 1
+    outside = []
+    for g, w in zip(gradient, layer.weight.detach().flatten(1), strict=True):
+        for rows in (torch.cat([directions, w[None]]), directions[:-1]):
+            basis = torch.linalg.qr(rows.T)[0]
+            outside.append(float((g - basis @ (basis.T @ g)).norm() / g.norm()))
+    assert max(outside[::2]) < 1e-14
+    # Without them something is left.
+    assert min(outside[1::2]) > 1e-3
+    plain = nn.Conv2d(4, 3, 3, bias=False).double()
+    assert reach(plain, x).equal(patches(plain, x))

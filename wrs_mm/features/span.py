@@ -5,8 +5,9 @@ without momentum, moves a filter only within their span, and what of it lies out
 
 **How rank is decided.** Patches are kept in float64 as they are, or as the R of their QR decomposition, never
 as their Gram matrix, which would square singular values and lose the small ones. Singular values up to
-``σ₁ · max(patches, size) · ε`` count as zero, as in ``numpy.linalg.matrix_rank``, with the ε of the precision
-in which the patches were computed.
+``σ₁ · max(patches, size) · ε`` count as zero, as in ``numpy.linalg.matrix_rank``, with the ε of float64. So
+do those up to ``32 ε ‖X‖``, with the Frobenius norm of all patches X and the ε of the precision in which they
+were computed: entries that are off by so many roundings change no singular value by more (Weyl).
 
 **What finite data needs.** n patches span n dimensions at most. Where the rank is that of few patches, other
 images would have had patches outside, and what is measured is what *this training* could not reach;
@@ -83,17 +84,26 @@ class Span:
             parts.append(part)
         return torch.stack(parts)
 
+    def share_of_all(self, patches: Tensor) -> float:
+        """The share of the energy of ``(groups, patches, size)``, of all together, that lies outside."""
+        energy = float(patches.double().square().sum())
+        return float(self.outside(patches).square().sum()) / energy if energy else 0.0
+
     def share_outside(self, filters: Tensor) -> Tensor:
         """``(groups, filters)`` the share of each filter's energy ``‖w‖²`` that lies outside; 0 of zero."""
         energy = filters.double().square().sum(-1)
         return (self.outside(filters).square().sum(-1) / energy).where(energy > 0, 0.0)
 
 
+_ROUNDINGS = 32
+"""How many roundings of its precision a value of a patch may be off by."""
+
+
 class SeenPatches:
     """Gathers patches, in a memory that does not grow with their number.
 
     Args:
-        rounding: The relative rounding error of the precision in which they are computed.
+        rounding: The ε of the precision in which they are computed.
     """
 
     def __init__(self, rounding: float) -> None:
@@ -110,21 +120,24 @@ class SeenPatches:
         self.count += patches.shape[1]
         self._rows.append(patches)
         if sum(rows.shape[1] for rows in self._rows) > 4 * patches.shape[2]:
-            self._rows = [self._compressed()]
+            self._rows = [self.rows()]
 
-    def _compressed(self) -> Tensor:
-        """Rows of the same span and the same singular values: the patches, or the R of their QR."""
+    def rows(self) -> Tensor:
+        """``(groups, rows, size)`` with the span, singular values and energy of the patches so far.
+
+        They are the patches, or the R of their QR decomposition.
+        """
         rows = torch.cat(self._rows, dim=1)
         return torch.linalg.qr(rows, mode="r")[1] if rows.shape[1] > rows.shape[2] else rows
 
     def rank(self) -> float:
         """The rank so far, the mean over groups."""
-        values = torch.linalg.svdvals(self._compressed())
+        values = torch.linalg.svdvals(self.rows())
         return float((values > self._threshold(values)[:, None]).sum(1).double().mean())
 
     def span(self) -> Span:
         """The span so far."""
-        rows = self._compressed()
+        rows = self.rows()
         self._rows = [rows]
         _, values, directions = torch.linalg.svd(rows, full_matrices=False)
         threshold = self._threshold(values)
@@ -137,4 +150,5 @@ class SeenPatches:
 
     def _threshold(self, values: Tensor) -> Tensor:
         assert self._fed is not None
-        return values[:, 0] * max(self.count, self._fed.shape[1]) * self.rounding
+        of_svd = values[:, 0] * max(self.count, self._fed.shape[1]) * torch.finfo(torch.float64).eps
+        return of_svd.maximum(_ROUNDINGS * self.rounding * values.norm(dim=1))

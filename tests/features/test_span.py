@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wrs_mm.probe.feature_span import SeenPatches
+from wrs_mm.features.span import SeenPatches
 
 ROUNDING = 2.0**-52
 
@@ -86,3 +86,18 @@ def test_values_that_no_patch_has_are_told_exactly() -> None:
     patches[..., 4] = 0.0
     patches[0, 17, 4] = 1e-300
     assert seen(patches, 10).span().fed[0].tolist() == [True, True, True, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("patches", [60, 60_000])
+def test_what_rounding_in_float32_makes_of_zero_counts_as_zero_and_a_thousandth_does_not(
+    patches: int,
+) -> None:
+    """However many patches there are: three channels that say the same, each rounded in its own way."""
+    torch.manual_seed(0)
+    seen = SeenPatches(torch.finfo(torch.float32).eps)
+    grey = torch.randn(1, patches, 9)
+    grey[..., -1] *= 1e-3
+    channels = [(grey - mean) / sd for mean, sd in ((0.1, 0.9), (0.3, 1.7), (-0.2, 0.3))]
+    seen.add(torch.cat([*channels, torch.ones(1, patches, 1)], dim=-1))
+    # Nine values, and the constant by which channels differ.
+    assert seen.rank() == 10 and seen.span().ranks == [10]
