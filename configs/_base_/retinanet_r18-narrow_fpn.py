@@ -41,7 +41,7 @@ test_pipeline = [
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
 ]
-# Worker processes keep random-number states of their own; without them a run repeats exactly.
+# No worker processes: images this small are loaded faster than handed over.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

@@ -4,4 +4,4 @@ _base_ = './bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024.py'
 optim_wrapper = dict(
     constructor='ScaleInvariantOptimWrapperConstructor',
     type='WRSOptimWrapper',
-    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth_by_layer'))

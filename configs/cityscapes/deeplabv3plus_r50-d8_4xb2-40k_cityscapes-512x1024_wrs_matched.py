@@ -4,4 +4,4 @@ _base_ = './deeplabv3plus_r50-d8_4xb2-40k_cityscapes-512x1024.py'
 optim_wrapper = dict(
     constructor='ScaleInvariantOptimWrapperConstructor',
     type='WRSOptimWrapper',
-    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth_by_layer'))

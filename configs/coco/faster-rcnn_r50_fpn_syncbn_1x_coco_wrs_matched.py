@@ -4,4 +4,4 @@ _base_ = './faster-rcnn_r50_fpn_syncbn_1x_coco.py'
 optim_wrapper = dict(
     constructor='ScaleInvariantOptimWrapperConstructor',
     type='WRSOptimWrapper',
-    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth_by_layer'))

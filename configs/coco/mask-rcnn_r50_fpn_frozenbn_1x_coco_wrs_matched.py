@@ -5,4 +5,6 @@ optim_wrapper = dict(
     constructor='ScaleInvariantOptimWrapperConstructor',
     type='WRSOptimWrapper',
     wrs=dict(
-        frozen_bn='fold', target='init', target_schedule='decay_and_growth'))
+        frozen_bn='fold',
+        target='init',
+        target_schedule='decay_and_growth_by_layer'))

@@ -5,4 +5,4 @@ regularizers = dict(
     none=dict(lr=0.301),
     wd=dict(lr=0.129, weight_decay=0.000579),
     wrs=dict(lr=0.2),
-    wrs_matched=dict(lr=0.129, weight_decay=0.000579))
+    wrs_matched=dict(lr=0.301, weight_decay=0.00186))

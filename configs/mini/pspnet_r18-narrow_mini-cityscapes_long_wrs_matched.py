@@ -4,4 +4,4 @@ _base_ = './pspnet_r18-narrow_mini-cityscapes_long.py'
 optim_wrapper = dict(
     constructor='ScaleInvariantOptimWrapperConstructor',
     type='WRSOptimWrapper',
-    wrs=dict(target='init_rms', target_schedule='decay_and_growth'))
+    wrs=dict(target='init_rms', target_schedule='decay_and_growth_by_layer'))

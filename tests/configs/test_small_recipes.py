@@ -161,5 +161,6 @@ def test_plan_compares_the_recipes_of_its_folder(name: str) -> None:
     assert plan["name"] == name
     tuned = [f"{recipe}_tuned" for recipe in QUICKSTART]
     assert plan["recipes"] == {"mini": tuned, "real": RECIPES[-2:]}[name]
-    assert plan["regularizers"] == ["none", "wd", "wrs"] and plan["baseline"] == "wd"
+    arms = {"mini": ["wd", "wrs", "wrs_matched"], "real": ["none", "wd", "wrs"]}[name]
+    assert plan["regularizers"] == arms and plan["baseline"] == "wd"
     assert plan.get("optimizers", ["recipe"]) == ["recipe"] and plan["seeds"] == [0]

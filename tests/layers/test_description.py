@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mmengine.registry import MODELS
 
-from wrs_mm.errors import OptionError
+from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.layers.description import with_builder
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.regularizers import apply_regularizer
 
 MODEL: dict[str, Any] = {"type": "RetinaNet", "backbone": {"type": "ResNet", "init_cfg": None}}
 
@@ -54,3 +58,14 @@ def test_an_arm_is_made_of_a_recipe_and_not_of_an_arm() -> None:
     made = with_builder({"model": MODEL}, "Built", "ws")
     with pytest.raises(OptionError, match="the config's model is a Built already"):
         with_builder(made, "Other", "ic")
+
+
+@pytest.mark.parametrize("arm", ["ws", "ic"])
+def test_pretrained_weights_that_came_later_are_refused_when_the_model_is_built(arm: str) -> None:
+    """As ``--pretrained`` and ``--cfg-options`` bring them to an arm's config."""
+    recipe = Path(__file__).resolve().parents[2] / "configs" / "mini" / "fcn_r18-narrow_mini-cityscapes.py"
+    model = apply_regularizer(load_config(recipe), arm).model
+    model.backbone.init_cfg = {"type": "Pretrained", "checkpoint": "trained.pth"}
+    with pytest.raises(ModelError, match=f"^{arm}: the model starts from pretrained weights") as caught:
+        MODELS.build(model)
+    assert "\n" not in str(caught.value)

@@ -41,6 +41,25 @@ def test_an_arm_differs_in_optim_wrapper_only_and_leaves_the_recipe_as_it_is():
     assert cfg.to_dict() == before
 
 
+OURS = sorted(set(regularizers.names()) - {"projected", "ws", "ic"})
+"""Those that only set the wrapper."""
+
+
+@pytest.mark.parametrize("own", [{}, {"clip_grad": {"max_norm": 1.0}}])
+@pytest.mark.parametrize("kind", ["OptimWrapper", "AmpOptimWrapper"])
+@pytest.mark.parametrize("other", OURS)
+def test_an_arm_of_an_arm_is_that_of_its_recipe(other: str, kind: str, own: dict):
+    constructor = {"constructor": "mine.Constructor", "paramwise_cfg": {"decay_rate": 0.9}} if own else {}
+    cfg = recipe(optim_wrapper={"type": kind, "optimizer": SGD, **own, **constructor})
+    options = {"wd": {"weight_decay": 1e-3}, "wrs_matched": {"weight_decay": 1e-3}}
+    other_options = {"wrs": {"other_decay": False}, **options}.get(other, {})
+    arm = apply_regularizer(cfg, other, **other_options)
+    for name in regularizers.names():
+        twice = apply_regularizer(arm, name, **options.get(name, {}))
+        once = apply_regularizer(cfg, name, **options.get(name, {}))
+        assert twice.optim_wrapper == once.optim_wrapper
+
+
 def test_an_arm_imports_what_it_is_made_of():
     assert apply_regularizer(recipe(), "wrs").custom_imports.imports == ["wrs_mm"]
 
@@ -49,6 +68,9 @@ def test_a_recipe_that_imports_one_package_may_name_it_without_a_list():
     said = {"imports": "mmpretrain.models", "allow_failed_imports": False}
     arm = apply_regularizer(recipe(custom_imports=said), "wrs")
     assert arm.custom_imports == {**said, "imports": ["mmpretrain.models", "wrs_mm"]}
+    for nothing in (None, {}, {"imports": None}):
+        arm = apply_regularizer(recipe(custom_imports=nothing), "wrs")
+        assert arm.custom_imports["imports"] == ["wrs_mm"]
 
 
 def test_a_recipe_without_the_key_has_the_regularizers_defaults():
@@ -145,9 +167,13 @@ def test_a_recipe_whose_wrapper_does_more_is_refused(wrapper: dict, message: str
         ),
         ({"optim_wrapper": {"type": "OptimWrapper"}}, r"has no optimizer=dict\(...\); arms are for one"),
         ({"optim_wrapper": None}, "it trains nothing: an arm needs optim_wrapper=dict"),
+        (
+            {"optim_wrapper": {"optimizer": SGD, "paramwise_cfg": "x"}},
+            "paramwise_cfg in its optim_wrapper must be a dict, not 'x'",
+        ),
     ],
 )
-def test_a_recipe_without_one_optimizer_has_no_arms(name: str, keys: dict, message: str):
+def test_a_recipe_without_one_optimizer_that_arms_can_read_has_none(name: str, keys: dict, message: str):
     with pytest.raises(OptionError, match=f"^the config: .*{message}") as caught:
         apply_regularizer(recipe(**keys), name, lr=0.1)
     assert "\n" not in str(caught.value)

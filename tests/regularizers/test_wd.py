@@ -12,14 +12,14 @@ RECIPE = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weigh
 
 @pytest.mark.parametrize("frozen_bn", ["skip", "fold"])
 def test_without_a_strength_the_recipe_is_left_as_it_is(frozen_bn: str):
-    assert wd(RECIPE, frozen_bn=frozen_bn) == RECIPE
+    assert wd(RECIPE, frozen_bn=frozen_bn) == wd(RECIPE, granularity="group") == RECIPE
 
 
 def test_a_strength_is_a_factor_on_the_recipes_for_scale_invariant_weights_only():
-    arm = wd(RECIPE, weight_decay=1e-3, frozen_bn="fold")
+    arm = wd(RECIPE, weight_decay=1e-3, granularity="group", frozen_bn="fold")
     assert arm["optimizer"] == RECIPE["optimizer"]
     assert arm["paramwise_cfg"] == {"scale_invariant_decay_mult": pytest.approx(10)}
-    assert arm["scale_invariance"] == {"frozen_bn": "fold"}
+    assert arm["scale_invariance"] == {"granularity": "group", "frozen_bn": "fold"}
 
 
 @pytest.mark.parametrize("strength", [-1, True, "1e-4", float("nan"), float("inf")])

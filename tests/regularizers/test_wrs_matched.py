@@ -27,7 +27,7 @@ def test_it_is_wrs_with_a_target_that_moves():
         **RECIPE,
         "type": "WRSOptimWrapper",
         "constructor": "ScaleInvariantOptimWrapperConstructor",
-        "wrs": {"target": "init_rms", "target_schedule": "decay_and_growth"},
+        "wrs": {"target": "init_rms", "target_schedule": "decay_and_growth_by_layer"},
     }
     said = wrs_matched(RECIPE, target=2.0, target_schedule="decay", interval=5, frozen_bn="fold")["wrs"]
     assert said == {"target": 2.0, "target_schedule": "decay", "interval": 5, "frozen_bn": "fold"}
@@ -75,7 +75,7 @@ def without_gradient(decay: float, updates: int) -> float:
     ("options", "message"),
     [
         ({"target_schedule": "constant"}, "'constant' is the arm wrs"),
-        ({"target_schedule": "growth"}, "target_schedule must be 'constant', 'decay' or 'decay_and_growth'"),
+        ({"target_schedule": "growth"}, "target_schedule must be 'constant', 'decay', 'decay_and_growth' or"),
         ({"weight_decay": 0}, "norms follow weight decay, and there is none"),
         ({"weight_decay": -1}, "weight_decay must be a number ≥ 0"),
         ({"target": "rms"}, "target must be"),

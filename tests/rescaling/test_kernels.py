@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ OPTIONS = [
     {"granularity": "layer"},
     {"target": "init", "target_schedule": "decay"},
     {"target": 1.0, "target_schedule": "decay_and_growth"},
+    {"target": 1.0, "target_schedule": "decay_and_growth_by_layer"},
 ]
 
 
@@ -46,8 +48,10 @@ def network(layers: int, device: str, grouped: bool = False) -> nn.Sequential:
     return nn.Sequential(*[module for block in blocks for module in block])
 
 
-def optimized(model: nn.Module, **options: Any) -> tuple[torch.optim.Optimizer, WeightRescaler]:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2, foreach=False)
+def optimized(
+    model: nn.Module, foreach: bool = False, **options: Any
+) -> tuple[torch.optim.Optimizer, WeightRescaler]:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2, foreach=foreach)
     return optimizer, WeightRescaler(model, optimizer, **options)
 
 
@@ -60,12 +64,12 @@ def found(layers: int, **options: Any) -> dict[str, Any]:
     return rescaler.invariant_weights.state_dict()
 
 
-def kernels(layers: int, **options: Any) -> tuple[int, int]:
+def kernels(layers: int, foreach: bool = False, **options: Any) -> tuple[int, int]:
     """Of a rescale and of the optimizer's step, on a GPU that is not there."""
     state = found(layers, **options)
     with FakeTensorMode():
         model = network(layers, GPU, options.get("granularity") == "group")
-        optimizer, rescaler = optimized(model, **options)
+        optimizer, rescaler = optimized(model, foreach, **options)
         rescaler.invariant_weights.load_state_dict(state)
         for parameter in model.parameters():
             parameter.grad = torch.randn_like(parameter)
@@ -95,3 +99,16 @@ def test_groups_cost_a_few_operations_more_for_each_weight() -> None:
     few, many = (kernels(layers, granularity="group", target="init_rms")[0] for layers in (4, 24))
     # Norm, square, zero, sum, root, factors by filter, multiplication.
     assert many - few == 7 * 20
+
+
+def test_the_cost_page_has_the_numbers_for_as_many_weights_as_a_resnet50_has() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
+    text = " ".join(page.split())
+    rescale, step = kernels(53)
+    followed = [
+        kernels(53, target=1.0, target_schedule=schedule)[0]
+        for schedule in ("decay_and_growth", "decay_and_growth_by_layer")
+    ]
+    assert f"53 weights {rescale} ({followed[0]} and {followed[1]} where targets follow" in text
+    assert f"{step} in all, with `foreach=False`" in text
+    assert f"it has {kernels(53, foreach=True)[1]} operations on lists" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import run, succeed
 
-SCHEDULES = ["constant", "decay", "decay_and_growth", "rotational", "projection"]
+SCHEDULES = ["constant", "decay", "decay_and_growth", "decay_and_growth_by_layer", "rotational", "projection"]
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RAdam
 
 from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import WeightRescaler
-from wrs_mm.rescaling.target_schedule import Decay, DecayAndGrowth, decayed
+from wrs_mm.rescaling.target_schedule import Decay, DecayAndGrowth, DecayAndGrowthByLayer, decayed
 
 FILTERS, INPUTS = 128, 48
+ALL = ["decay", "decay_and_growth", "decay_and_growth_by_layer"]
 MakeOptimizer = Callable[[Any], Optimizer]
 
 
@@ -80,7 +81,8 @@ def groups_of(model: nn.Sequential, strength: float) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("strength", [0.05, 0.9])
 @pytest.mark.parametrize("interval", [1, 3])
 @pytest.mark.parametrize(
-    ("schedule", "target"), [("decay", 2.0), ("decay", "init"), ("decay_and_growth", "init")]
+    ("schedule", "target"),
+    [("decay", 2.0), ("decay", "init"), ("decay_and_growth", "init"), ("decay_and_growth_by_layer", "init")],
 )
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_without_gradients_norms_are_what_weight_decay_leaves(
@@ -194,11 +196,12 @@ DIFFERENT = torch.logspace(-1, 0.5, FILTERS, dtype=torch.float64)
      (0.05, 2e-2, {"momentum": 0.8, "dampening": 0.3}), (0.3, 2e-2, {"momentum": 0.9})],
 )  # fmt: skip
 @pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("schedule", ["decay_and_growth", "decay_and_growth_by_layer"])
 def test_with_growth_the_norm_is_weight_decays_all_the_way(
-    lr: float, decay: float, sgd: dict[str, Any], cosine: bool
+    schedule: str, lr: float, decay: float, sgd: dict[str, Any], cosine: bool
 ) -> None:
     wanted, _ = follow(300, ALIKE, None, lr, decay, cosine, **sgd)
-    sizes, _ = follow(300, ALIKE, "decay_and_growth", lr, decay, cosine, **sgd)
+    sizes, _ = follow(300, ALIKE, schedule, lr, decay, cosine, **sgd)
     assert max(wanted) / min(wanted) > 1.3
     assert max(abs(size / its - 1) for size, its in zip(sizes, wanted, strict=True)) < 0.01
 
@@ -220,6 +223,28 @@ def test_with_growth_filters_turn_as_far_as_under_weight_decay_also_if_their_gra
     assert turned == pytest.approx(wanted, rel=0.05)
     _, without = follow(400, DIFFERENT, "decay", **setting)
     assert without > 2 * wanted
+
+
+def test_by_layer_each_layer_has_the_norm_that_weight_decay_leads_it_to() -> None:
+    """Of two layers in one group, whose gradients differ tenfold."""
+    model, twin = network(2), network(2)
+    optimizer, own = (SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-3) for m in (model, twin))
+    rescaler_of(model, optimizer, "decay_and_growth_by_layer", target="init")
+    for m, o in ((model, optimizer), (twin, own)):
+        generator = torch.Generator().manual_seed(1)
+        for _ in range(300):
+            for weight, scale in zip(weights_of(m), (0.3, 3.0), strict=True):
+                weight.grad = noise(weight, scale * ALIKE, generator)
+            o.step()
+    sizes, wanted = ([root_mean_square(weight) for weight in weights_of(m)] for m in (model, twin))
+    assert wanted[1] > 2 * wanted[0]
+    assert sizes == pytest.approx(wanted, rel=0.01)
+
+
+def test_by_layer_a_single_weight_goes_where_its_group_goes() -> None:
+    sizes, turned = follow(50, DIFFERENT, "decay_and_growth_by_layer", 0.1, 5e-3, momentum=0.9)
+    wanted, turned_too = follow(50, DIFFERENT, "decay_and_growth", 0.1, 5e-3, momentum=0.9)
+    assert sizes == pytest.approx(wanted, rel=1e-12) and turned == pytest.approx(turned_too, rel=1e-12)
 
 
 # -- what counts --------------------------------------------------------------------------------------
@@ -269,8 +294,9 @@ def test_a_starting_norm_of_all_filters_is_the_root_mean_square_of_theirs() -> N
 
 
 @pytest.mark.parametrize("broken", [0.0, 1e-30, math.nan, math.inf, 1e200])
-def test_a_filter_that_is_left_alone_does_not_move_the_others(broken: float) -> None:
-    (model, optimizer, rescaler), (other, its, _) = trained("decay_and_growth"), trained("decay_and_growth")
+@pytest.mark.parametrize("schedule", ["decay_and_growth", "decay_and_growth_by_layer"])
+def test_a_filter_that_is_left_alone_does_not_move_the_others(schedule: str, broken: float) -> None:
+    (model, optimizer, rescaler), (other, its, _) = trained(schedule), trained(schedule)
     with torch.no_grad():
         model[0].weight[3] = broken
         model[1].running_var[3] = 0.0  # too small to be folded with where the norm is large
@@ -279,7 +305,9 @@ def test_a_filter_that_is_left_alone_does_not_move_the_others(broken: float) -> 
         update(model, optimizer)
         update(other, its)
     assert sum(rescaler.skipped.values()) == 1
-    torch.testing.assert_close(norms(model[2].weight), norms(other[2].weight), rtol=1e-12, atol=0)
+    for index, kept in ((0, torch.arange(FILTERS) != 3), (2, torch.ones(FILTERS, dtype=torch.bool))):
+        wanted = norms(other[index].weight)[kept]
+        torch.testing.assert_close(norms(model[index].weight)[kept], wanted, rtol=1e-12, atol=0)
 
 
 def test_a_frozen_weight_leaves_the_mean_and_comes_back_to_the_others_norm() -> None:
@@ -328,7 +356,7 @@ def test_a_weight_that_the_optimizer_does_not_update_is_not_decayed() -> None:
     assert float(norms(second)[0]) == pytest.approx(1, rel=1e-12) and float(norms(first)[0]) < 1
 
 
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
+@pytest.mark.parametrize("schedule", ALL)
 def test_a_moving_target_keeps_what_the_network_computes(schedule: str) -> None:
     model, optimizer, rescaler = trained(schedule, interval=1000)
     x = torch.randn(16, INPUTS, dtype=torch.float64)
@@ -348,7 +376,7 @@ def test_a_moving_target_keeps_what_the_network_computes(schedule: str) -> None:
 
 @pytest.mark.parametrize("interval", [1, 2])
 @pytest.mark.parametrize("target", [2.0, "init", "init_rms"])
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
+@pytest.mark.parametrize("schedule", ALL)
 def test_a_resumed_run_is_the_run_bit_for_bit(schedule: str, target: str | float, interval: int) -> None:
     model, optimizer, rescaler = trained(schedule, target=target, interval=interval)
     saved = copy.deepcopy((model.state_dict(), rescaler.state_dict(), optimizer.state_dict()))
@@ -365,7 +393,7 @@ def test_a_resumed_run_is_the_run_bit_for_bit(schedule: str, target: str | float
     assert not torch.equal(weights_of(model)[0], saved[0]["0.weight"])
 
 
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
+@pytest.mark.parametrize("schedule", ALL)
 def test_a_saved_state_does_not_move_with_the_run(schedule: str) -> None:
     model, optimizer, rescaler = trained(schedule)
     state = rescaler.state_dict()
@@ -377,7 +405,7 @@ def test_a_saved_state_does_not_move_with_the_run(schedule: str) -> None:
         assert torch.equal(left, before["left"][name])
 
 
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
+@pytest.mark.parametrize("schedule", ALL)
 def test_a_step_that_is_skipped_moves_nothing(schedule: str) -> None:
     model, optimizer, rescaler = trained(schedule)
     assert rescaler.schedule is not None
@@ -405,7 +433,7 @@ def test_decay_alone_is_refused_where_it_has_no_form_and_the_way_out_is_named(ki
     torch.testing.assert_close(norms(weight), norms(weight)[:1].expand(FILTERS), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
+@pytest.mark.parametrize("schedule", ALL)
 def test_without_weight_decay_there_is_nothing_to_follow(schedule: str) -> None:
     model = network(2)
     without = SGD(model.parameters(), lr=0.1)
@@ -430,6 +458,6 @@ def test_schedules_are_those_of_the_option() -> None:
     optimizer = SGD(model.parameters(), lr=0.1, weight_decay=0.1)
     kinds = [
         type(WeightRescaler(model, optimizer, target_schedule=schedule).schedule)
-        for schedule in ("decay", "decay_and_growth", "constant")
+        for schedule in (*ALL, "constant")
     ]
-    assert kinds == [Decay, DecayAndGrowth, type(None)]
+    assert kinds == [Decay, DecayAndGrowth, DecayAndGrowthByLayer, type(None)]

@@ -351,6 +351,10 @@ def test_state_goes_on_bit_for_bit() -> None:
     [
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "no batch normalization"),
         (
+            nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.GroupNorm(2, 4)),
+            r"several channels together: write wrs=dict\(granularity='group'\)",
+        ),
+        (
             nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)),
             "computed",
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +10,14 @@ from types import ModuleType
 import pandas as pd
 import pytest
 from made_up_dynamics import made_up_dynamics
+from scripts import load_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "why" / "norms.py"
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("norms", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load_script(SCRIPT, monkeypatch)
 
 
 def test_norms_and_what_they_make_of_the_learning_rate_are_means_over_weights(script: ModuleType) -> None:

@@ -31,6 +31,12 @@ def test_slurm_trains_and_tests_as_torchrun_does(here: Folder, trained: str, slu
     assert first["MASTER_PORT"] == second["MASTER_PORT"] != "29500"
     assert same(here.weights("under slurm"), here.weights(trained))
 
+    # Protected as all trainings are: it goes on as if it had never ended.
+    resumed = ["resumed", "--auto-scale-lr", "--resume", "under slurm/iter_4.pth"]
+    succeed(here.run("slurm_train.sh", *job, *resumed, **slurm))
+    assert same(here.weights("resumed"), here.weights(trained))
+    assert "random_states" in here.checkpoint("under slurm")
+
     checkpoint = "under slurm/iter_6.pth"
     succeed(here.run("slurm_test.sh", *job, checkpoint, "--work-dir", "slurm test", **slurm))
     measured = written_metrics(here.path / "slurm test")

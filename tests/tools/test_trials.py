@@ -36,9 +36,9 @@ def test_counted_are_settings_at_which_one_of_the_two_is_better_than_none(tmp_pa
     wd, matched, none = (_metrics(work_dir, arm) for arm in ("wd", "wrs_matched", "none"))
     both = [n for n in wd if not (math.isnan(wd[n]) or math.isnan(matched[n]))]
     counted = [n for n in both if max(wd[n], matched[n]) > none[n]]
-    rows = [row.split(" | ") for row in done.stdout.splitlines()[2:] if row.startswith("| both")]
-    assert sum(int(row[2]) for row in rows) == len(counted) > 0
-    mean = sum(int(row[2]) * float(row[3].split()[0]) for row in rows) / len(counted)
+    rows = [row.split(" | ") for row in done.stdout.splitlines()[2:] if "| both |" in row]
+    assert sum(int(row[3]) for row in rows) == len(counted) > 0
+    mean = sum(int(row[3]) * float(row[4].split()[0]) for row in rows) / len(counted)
     assert mean == pytest.approx(sum(matched[n] - wd[n] for n in counted) / len(counted), abs=0.06)
 
 

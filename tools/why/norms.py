@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pictures import pyplot, save
 
 from wrs_mm.engine.hooks.dynamics_file import Dynamics, read
 from wrs_mm.errors import UsageError
@@ -70,12 +71,7 @@ def record(recipe: Path, csv: Path, seed: int) -> None:
 
 def draw(csv: Path, picture: Path) -> None:
     """Norms, and the effective learning rates that they make of one schedule, over the training."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams.update({"svg.hashsalt": "norms", "font.size": 11})
-    from matplotlib import pyplot as plt
-
+    plt = pyplot("norms", font_size=11)
     rows_of = pd.read_csv(csv)
     figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6), sharex=True, layout="constrained")
     for name in ARMS:
@@ -87,7 +83,7 @@ def draw(csv: Path, picture: Path) -> None:
     above.set(yscale="log", ylabel="norm of the filters")
     below.set(yscale="log", ylabel="lr / norm²", xlabel="iteration")
     below.legend(ncols=2)
-    figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else {})
+    save(figure, picture)
 
 
 def main() -> int:

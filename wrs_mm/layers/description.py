@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wrs_mm.errors import OptionError
+from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.openmmlab.pretrained_config import names_pretrained
 
 
@@ -34,6 +34,23 @@ def with_builder(cfg: Mapping[str, Any], builder: str, arm: str, **options: Any)
             "they compute before the first step; it is for networks that are trained from scratch"
         )
     return {"model": {**model, "type": builder, "of": _name(model["type"]), **options}}
+
+
+def refuse_pretrained(model: Mapping[str, Any], arm: str) -> None:
+    """Check, where the model is built, that nobody has given it pretrained weights since.
+
+    Args:
+        model: Its description.
+        arm: What a message calls it.
+
+    Raises:
+        ModelError: It names some.
+    """
+    if names_pretrained(model):
+        raise ModelError(
+            f"{arm}: the model starts from pretrained weights, and other layers would change what they "
+            "compute before the first step; leave --pretrained and init_cfg out, or train another arm"
+        )
 
 
 def _name(kind: Any) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from wrs_mm.errors import ModelError
+from wrs_mm.layers.description import refuse_pretrained
 
 INDEPENDENT = "IndependentComponents"
 """What a config's ``model.type`` says."""
@@ -40,8 +41,10 @@ def independent_components(of: str, p: float = 0.05, **model: Any) -> nn.Module:
         **model: The model's other keys.
 
     Raises:
-        ModelError: It has no residual block of mmdet's or mmseg's ResNet, or one whose BN is frozen.
+        ModelError: It has no residual block of mmdet's or mmseg's ResNet, or one whose BN is frozen, or it
+            starts from pretrained weights.
     """
+    refuse_pretrained(model, "ic")
     built: nn.Module = MODELS.build({"type": of, **model})
     frozen = next((name for name, module in built.named_modules() if _is_frozen(module)), None)
     if frozen is not None:

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from wrs_mm.errors import ModelError
+from wrs_mm.layers.description import refuse_pretrained
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size, train_loss
 from wrs_mm.rescaling import judge, observe
 from wrs_mm.rescaling.models import unwrap
@@ -32,8 +33,9 @@ def weight_standardized(of: str, **model: Any) -> nn.Module:
         **model: Its other keys.
 
     Raises:
-        ModelError: No convolution of it can be standardized.
+        ModelError: No convolution of it can be standardized, or it starts from pretrained weights.
     """
+    refuse_pretrained(model, "ws")
     description = {"type": of, **model}
     names = _scale_invariant(description)
     built: nn.Module = MODELS.build(description)

@@ -20,8 +20,8 @@ from typing import Any, TypeAlias
 
 from mmengine.config import Config
 
-from wrs_mm.errors import OptionError
-from wrs_mm.regularizers._optim_wrapper import with_step_rule
+from wrs_mm.errors import OptionError, UsageError
+from wrs_mm.regularizers._optim_wrapper import recipes_own, with_step_rule
 from wrs_mm.regularizers.hyperball import hyperball
 from wrs_mm.regularizers.ic import ic
 from wrs_mm.regularizers.none import none
@@ -61,7 +61,7 @@ _TAKES = ("optim_wrapper", "cfg")
 _PLAIN = {
     "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
 }
-"""A recipe to try options on where there is none."""
+"""A recipe to try the options of ours on where there is none."""
 
 __all__ = [
     "RECIPE_KEY",
@@ -96,7 +96,10 @@ def find(name: str) -> Regularizer:
     if not isinstance(name, str):
         raise OptionError(f"{name!r} is not the name of a regularizer")
     regularizer = REGULARIZERS.get(name) or _imported(name)
-    takes, *_ = (*inspect.signature(regularizer).parameters, "")
+    try:
+        takes, *_ = (*inspect.signature(regularizer).parameters, "")
+    except (TypeError, ValueError):  # of some that C makes
+        takes = ""
     if takes not in _TAKES:
         raise OptionError(f"the first parameter of the regularizer {name!r} must be {' or '.join(_TAKES)}")
     return regularizer
@@ -133,22 +136,37 @@ def _imported(name: str) -> Regularizer:
         hint = did_you_mean(attribute, [word for word in vars(module) if not word.startswith("_")])
         raise OptionError(f"regularizer {name!r}: {module_name} has no {attribute!r}{hint}")
     regularizer = getattr(module, attribute)
-    if not callable(regularizer):
+    if not callable(regularizer) or inspect.isclass(regularizer):
         raise OptionError(f"regularizer {name!r} is no function, but {regularizer!r}")
     return regularizer
 
 
 def _changes(name: str, cfg: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The top-level keys of a config that a regularizer changes."""
+    """The top-level keys of a config that a regularizer changes.
+
+    Raises:
+        OptionError: It refuses, or it is somebody else's and fails, or returns something else.
+    """
     regularizer = find(name)
     takes, *_ = inspect.signature(regularizer).parameters
-    if takes == "cfg":
-        return regularizer(cfg, **options)
-    return {takes: regularizer(cfg[takes], **options)}
+    try:
+        made = regularizer(cfg if takes == "cfg" else cfg[takes], **options)
+    except UsageError:
+        raise
+    except Exception as error:
+        if name in REGULARIZERS:
+            raise
+        raise OptionError(f"the regularizer {name!r} fails: {error_line(error)}") from error
+    if not isinstance(made, Mapping) or (takes != "cfg" and "optimizer" not in made):
+        wanted = "the keys of the config that change" if takes == "cfg" else "the arm's optim_wrapper"
+        raise OptionError(f"the regularizer {name!r} must return {wanted}, as a dictionary; it did {made!r}")
+    return dict(made) if takes == "cfg" else {takes: made}
 
 
-def check(name: str, *, lr: Any = None, **options: Any) -> None:
-    """Check a regularizer's name and options without a recipe.
+def check(name: str, /, *, lr: Any = None, **options: Any) -> None:
+    """Check a regularizer's name and options without a recipe; of somebody else's not the options' values.
+
+    Theirs may be made for recipes of one kind, so that they are tried on real ones only.
 
     Args:
         name: The regularizer.
@@ -164,13 +182,13 @@ def check(name: str, *, lr: Any = None, **options: Any) -> None:
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise OptionError(f"the regularizer {name!r} has no option {option!r}: {has}", option)
-    for option, value in options.items():
-        try:
-            _changes(name, copy.deepcopy(_PLAIN), {option: value})
-        except OptionError as error:
-            raise OptionError(str(error), option) from None
-    # A copy each time: somebody else's regularizer may write into what it is given.
-    _changes(name, copy.deepcopy(_PLAIN), options)
+    if name in REGULARIZERS:
+        for option, value in options.items():
+            try:
+                _changes(name, copy.deepcopy(_PLAIN), {option: value})
+            except OptionError as error:
+                raise OptionError(str(error), option) from None
+        _changes(name, copy.deepcopy(_PLAIN), options)
     if lr is not None and not (is_number(lr) and lr > 0):
         raise OptionError(f"{name}: lr must be a positive number, not {lr!r}", "lr")
 
@@ -194,7 +212,7 @@ def recipe_options(cfg: Config) -> dict[str, dict[str, Any]]:
     return {name: dict(options) for name, options in said.items()}
 
 
-def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
+def apply_regularizer(cfg: Config, name: str, /, **options: Any) -> Config:
     """An arm of a recipe: a new config in which the regularizer has changed what it changes.
 
     Beside that, the recipe's key ``regularizers`` is left out, and ``custom_imports`` names wrs_mm.
@@ -212,20 +230,21 @@ def apply_regularizer(cfg: Config, name: str, **options: Any) -> Config:
     check(name, **options)
     lr = options.pop("lr", None)
     arm = copy.deepcopy(cfg)
-    # An arm has no arms.
+    # An arm has no arms; what one of ours said goes.
     arm.pop(RECIPE_KEY, None)
+    arm.optim_wrapper = recipes_own(arm.to_dict()["optim_wrapper"])
     if lr is not None:
         arm.optim_wrapper.optimizer.lr = lr
     for key, value in _changes(name, arm.to_dict(), options).items():
         arm[key] = value
-    imports = arm.get("custom_imports") or {"imports": [], "allow_failed_imports": False}
-    if isinstance(imports["imports"], str):
-        imports = {**imports, "imports": [imports["imports"]]}
+    imports = arm.get("custom_imports") or {"allow_failed_imports": False}
+    named = imports.get("imports") or []
+    named = [named] if isinstance(named, str) else list(named)
     # Whatever else registers what the arm is made of is in the file that makes it.
     needed = ["wrs_mm", *([] if name in REGULARIZERS else [name.rpartition(".")[0]])]
-    missing = [module for module in needed if module not in imports["imports"]]
+    missing = [module for module in needed if module not in named]
     if missing:
-        arm.custom_imports = {**imports, "imports": [*imports["imports"], *missing]}
+        arm.custom_imports = {**imports, "imports": [*named, *missing]}
     return arm
 
 
@@ -243,3 +262,6 @@ def _require_one_optimizer(cfg: Config) -> None:
         raise OptionError(
             f"{file}: its optim_wrapper has {has}; arms are for one optimizer, not for an OptimWrapperDict"
         )
+    paramwise = optim_wrapper.get("paramwise_cfg")
+    if paramwise is not None and not isinstance(paramwise, Mapping):
+        raise OptionError(f"{file}: paramwise_cfg in its optim_wrapper must be a dict, not {paramwise!r}")

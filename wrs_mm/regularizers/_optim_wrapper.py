@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrs_mm.engine.constructor import BASE_CONSTRUCTOR, DECAY_MULT
+from wrs_mm.engine.constructor import BASE_CONSTRUCTOR, DECAY_MULT, OTHER_DECAY_MULT
 from wrs_mm.engine.step_rules import build_rule
 from wrs_mm.errors import OptionError
 from wrs_mm.rescaling import RescaleOptions
@@ -19,6 +19,26 @@ _FAMILIES = (
 
 _OWN = ("wrs", "scale_invariance", "rule", "pbwn")
 """What our wrappers have beside mmengine's arguments; another arm's goes."""
+
+
+def recipes_own(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
+    """The optim_wrapper of the recipe that one of ours was made of; any other is its own.
+
+    A projected optimizer says nothing of what it was made of, and stays.
+    """
+    kind = type_name(optim_wrapper.get("type", "OptimWrapper"))
+    if kind.removeprefix("Amp") not in _FAMILIES[1:]:
+        return optim_wrapper
+    left_out = (*_OWN, "constructor", "paramwise_cfg", BASE_CONSTRUCTOR)
+    own = {key: value for key, value in optim_wrapper.items() if key not in left_out}
+    own["type"] = ("Amp" if kind.startswith("Amp") else "") + "OptimWrapper"
+    constructor = optim_wrapper.get("constructor", _CONSTRUCTOR)
+    if BASE_CONSTRUCTOR in optim_wrapper or type_name(constructor) != _CONSTRUCTOR:
+        own["constructor"] = optim_wrapper.get(BASE_CONSTRUCTOR, constructor)
+    paramwise = dict(optim_wrapper.get("paramwise_cfg") or {})
+    if paramwise := {k: v for k, v in paramwise.items() if k not in (DECAY_MULT, OTHER_DECAY_MULT)}:
+        own["paramwise_cfg"] = paramwise
+    return own
 
 
 def with_type(optim_wrapper: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -62,13 +82,20 @@ def with_weight_decay(optim_wrapper: dict[str, Any], weight_decay: float, arm: s
     return with_decay_mult(optim_wrapper, weight_decay / recipe)
 
 
-def with_frozen_bn(optim_wrapper: dict[str, Any], frozen_bn: str) -> dict[str, Any]:
-    """The same optim_wrapper, a ScaleInvariantOptimWrapper, with what weights before frozen BN count as.
+def with_selection(
+    optim_wrapper: dict[str, Any], frozen_bn: str, granularity: str = "filter"
+) -> dict[str, Any]:
+    """The same optim_wrapper, a ScaleInvariantOptimWrapper, with what counts as scale-invariant.
+
+    Args:
+        optim_wrapper: The arm's.
+        frozen_bn: ``'fold'`` where weights before frozen BN do.
+        granularity: ``'group'`` where filters that GroupNorm or LayerNorm takes together do.
 
     Raises:
-        OptionError: It is neither ``'skip'`` nor ``'fold'``.
+        OptionError: A value is out of its range.
     """
-    changes = RescaleOptions(frozen_bn=frozen_bn).changes()
+    changes = RescaleOptions(granularity=granularity, frozen_bn=frozen_bn).changes()
     return {**optim_wrapper, "scale_invariance": changes} if changes else optim_wrapper
 
 
@@ -88,7 +115,7 @@ def with_step_rule(
     """
     said = {"type": rule, **options}
     build_rule(said)
-    return with_frozen_bn({**with_type(optim_wrapper, "StepRuleOptimWrapper"), "rule": said}, frozen_bn)
+    return with_selection({**with_type(optim_wrapper, "StepRuleOptimWrapper"), "rule": said}, frozen_bn)
 
 
 def strength_of(optim_wrapper: dict[str, Any], weight_decay: float | None, arm: str) -> float:

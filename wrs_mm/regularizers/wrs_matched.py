@@ -13,7 +13,7 @@ def wrs_matched(
     optim_wrapper: dict[str, Any],
     granularity: str = "filter",
     target: str | float = "init_rms",
-    target_schedule: str = "decay_and_growth",
+    target_schedule: str = "decay_and_growth_by_layer",
     weight_decay: float | None = None,
     interval: int = 1,
     frozen_bn: str = "skip",
@@ -39,7 +39,8 @@ def wrs_matched(
     """
     if target_schedule == "constant":
         raise OptionError(
-            "wrs_matched: target_schedule must be 'decay' or 'decay_and_growth'; 'constant' is the arm wrs"
+            "wrs_matched: target_schedule must be 'decay_and_growth_by_layer', 'decay_and_growth' or "
+            "'decay'; 'constant' is the arm wrs"
         )
     arm = wrs(
         optim_wrapper,

@@ -47,6 +47,7 @@ class Bucket:
         min_norm: A filter whose norm is at most this share of its target is dead.
 
     Attributes:
+        names: The weights'.
         norms: ``(slots,)`` ``‖w_i‖₂`` before the last rescale.
         targets: ``(slots,)`` target norms.
         smallest: ``(slots,)`` a norm up to this is a dead filter's.
@@ -64,7 +65,7 @@ class Bucket:
         targets: Sequence[Tensor | float],
         min_norm: float,
     ) -> None:
-        self._names = [verdict.name for verdict in verdicts]
+        self.names = [verdict.name for verdict in verdicts]
         self._weights = [(parameters[v.name], v.transposed_groups, v.groups) for v in verdicts]
         self._slots = [
             number_of_filters(v.shape, v.transposed_groups)
@@ -79,6 +80,7 @@ class Bucket:
         self.targets = torch.cat(
             [torch.as_tensor(t, **kind).expand(n) for t, n in zip(targets, self._slots, strict=True)]
         )
+        self._lengths = torch.tensor(self._slots, device=first.device)
         self.norms = torch.ones_like(self.targets)
         self.left = self.targets.clone()
         self.factors = torch.ones(len(self.targets) + 1, **kind)
@@ -175,12 +177,19 @@ class Bucket:
 
     def left_by_weight(self) -> Iterator[tuple[str, Tensor]]:
         """Each weight's name, and a view of its part of ``left``."""
-        return zip(self._names, self.left.split(self._slots), strict=True)
+        return zip(self.names, self.left.split(self._slots), strict=True)
 
-    def move_targets(self, factor: Tensor) -> None:
-        """Set each target to ``factor``, ``()`` on any device, times what it was in the beginning."""
+    def move_targets(self, factors: Tensor) -> None:
+        """Set each target to a factor times what it was in the beginning.
+
+        Args:
+            factors: ``()`` of all weights, or ``(weights,)``; on any device.
+        """
+        factors = factors.to(self.targets.device)
+        if factors.dim():
+            factors = factors.repeat_interleave(self._lengths, output_size=len(self.targets))
         for values, start in zip((self.targets, self.smallest), self._start, strict=True):
-            torch.mul(start, factor.to(start.device), out=values)
+            torch.mul(start, factors, out=values)
 
     @torch.no_grad()
     def measure(self) -> None:
@@ -197,9 +206,18 @@ class Bucket:
 
         What this rescale or the last leaves alone (dead, non-finite, not to be folded) counts in neither.
         """
+        return self._counted_squares().sum(1)
+
+    def sums_of_squares_by_weight(self) -> Tensor:
+        """As :meth:`sums_of_squares`, of each weight: ``(2, weights)``."""
+        # Not index_add, whose order on a GPU is another each time: ranks would go apart.
+        squares = self._counted_squares().t().contiguous()
+        return torch.segment_reduce(squares, "sum", lengths=self._lengths, axis=0).t()
+
+    def _counted_squares(self) -> Tensor:
         norms = torch.stack([self.norms, self.left])
         counted = ((norms > self.smallest) & (norms <= self.largest[:-1])).all(0)
-        return torch.where(counted, norms, 0.0).double().square().sum(1)
+        return torch.where(counted, norms, 0.0).double().square()
 
     @torch.no_grad()
     def rescale(self, measured: bool = False) -> None:

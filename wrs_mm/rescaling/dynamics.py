@@ -53,7 +53,8 @@ root mean square, least and largest norm; mean effective learning rate; root mea
 root mean square of ``‖w‖ ‖g‖``, the gradient's norm at unit norm; mean of ``‖w'‖² / ‖w‖² − 1``, and of what
 is predicted for it (NaN for others than SGD); the share of all filters that are exactly zero, and that
 are not finite; the fourth root of the mean fourth power of the norm, which
-:mod:`wrs_mm.rescaling.equilibrium` speaks of; and what the optimizer had: learning rate, weight decay, and
+:mod:`wrs_mm.rescaling.equilibrium` speaks of; and what the optimizer had: learning rate (where a step rule
+multiplies updates, that with which a filter of the root mean square norm turns as all do), weight decay, and
 momentum (or Adam's β₁).
 """
 
@@ -84,15 +85,23 @@ class UpdateWatch:
         weights: The weights.
         whole_step: Measure from before to after all that stands around the optimizer's step: of a step rule,
             which sets weights aside for the optimizer's own update and then makes another of it.
+        rates: Gives, by a weight's name, the factors that such a rule puts on its filters' learning rate
+            (:meth:`~wrs_mm.rescaling.ruled_steps.RuledSteps.rates`).
     """
 
     def __init__(
-        self, optimizer: Optimizer, weights: Sequence[WatchedWeight], *, whole_step: bool = False
+        self,
+        optimizer: Optimizer,
+        weights: Sequence[WatchedWeight],
+        *,
+        whole_step: bool = False,
+        rates: Callable[[], Mapping[str, Tensor]] | None = None,
     ) -> None:
         self.optimizer = optimizer
+        self._rates = rates
         self.weights = list(weights)
         self._asked = False
-        self._before: list[tuple[Tensor, Tensor | None]] = []
+        self._before: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
         self._measured: Tensor | None = None
         self._undo: tuple[Callable[[], None], ...] = (
             (around_step(optimizer, self._around),)
@@ -129,8 +138,14 @@ class UpdateWatch:
     @torch.no_grad()
     def _before_step(self, *_: Any) -> None:
         if self._asked and not self._before:
+            rates = self._rates() if self._rates is not None else {}
             self._before = [
-                (weight.parameter.detach().clone(), _copied(weight.parameter.grad)) for weight in self.weights
+                (
+                    weight.parameter.detach().clone(),
+                    _copied(weight.parameter.grad),
+                    rates.get(weight.name),
+                )
+                for weight in self.weights
             ]
 
     @torch.no_grad()
@@ -147,8 +162,9 @@ class UpdateWatch:
                 groups.get(id(weight.parameter), {}),
                 is_sgd(self.optimizer),
                 weight.transposed_groups,
+                rate,
             )
-            for weight, (before, gradient) in zip(self.weights, self._before, strict=True)
+            for weight, (before, gradient, rate) in zip(self.weights, self._before, strict=True)
         ]
         self._measured = torch.stack(rows)
 
@@ -165,6 +181,7 @@ def measure(
     group: Mapping[str, Any],
     sgd: bool,
     transposed_groups: int = 0,
+    rate: Tensor | None = None,
 ) -> Tensor:
     """The :data:`QUANTITIES` of one weight in one update.
 
@@ -175,6 +192,7 @@ def measure(
         group: Its parameter group: ``lr``, and for SGD ``momentum`` and ``weight_decay``.
         sgd: Whether its optimizer is SGD (:func:`is_sgd`).
         transposed_groups: As in :func:`~wrs_mm.rescaling.functional.filter_view`.
+        rate: ``(filters,)`` or ``(1,)`` factors on the learning rate; None for 1.
 
     Returns:
         ``(quantities,)`` in float32, or float64 for a float64 weight; NaN where there is nothing to measure.
@@ -191,6 +209,13 @@ def measure(
     chord = torch.linalg.vector_norm(new / new_norms.view(shape) - w / norms.view(shape), dim=inside)
     turns = 2 * (chord / 2).clamp(max=1).asin()
     lr = float(group.get("lr", torch.nan))
+    power = 2 if sgd else 1
+    rates = torch.full_like(norms, lr)
+    if rate is not None:
+        rates = lr * rate.to(norms).view(norms.shape if rate.numel() == norms.numel() else ())
+        # With this one a filter of the root mean square norm has their mean time to turn, 1/rate.
+        times = _mean((norms**power / rates).pow(2 / power), live).pow(power / 2)
+        lr = float(_mean(norms.square(), live).sqrt() ** power / times)
     nothing = torch.full_like(norms, torch.nan)
     cosines = unit_gradients = predicted = nothing
     if gradient is not None:
@@ -199,7 +224,7 @@ def measure(
         unit_gradients = norms * gradient_norms
         cosines = ((w * g).sum(inside).abs() / unit_gradients).where(unit_gradients > 0, 0.0)
         if sgd:
-            step = lr / (1 - group.get("momentum", 0.0))
+            step = rates / (1 - group.get("momentum", 0.0))
             shrinkage = 2 * step * group.get("weight_decay", 0.0)
             predicted = (step * gradient_norms / norms).square() - shrinkage
     squares = norms.square()
@@ -209,7 +234,7 @@ def measure(
             _mean(squares, live).sqrt(),
             norms.where(live, torch.inf).amin(),
             norms.where(live, -torch.inf).amax(),
-            _mean(lr / (squares if sgd else norms), live),
+            _mean(rates / norms**power, live),
             _mean(turns.square(), live).sqrt(),
             *_quantiles(turns, live),
             cosines.where(live, -torch.inf).amax(),

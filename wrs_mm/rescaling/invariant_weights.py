@@ -64,6 +64,11 @@ class ScaleInvariantWeights:
         return [verdict for verdict in self.verdicts if verdict.selected]
 
     @property
+    def watched(self) -> list[Verdict]:
+        """The verdicts on those that are measured, in the same order: selected or standardized."""
+        return [verdict for verdict in self.verdicts if verdict.watched]
+
+    @property
     def selected_parameters(self) -> list[nn.Parameter]:
         """The selected weights themselves, in the same order."""
         return [self.parameters[verdict.name] for verdict in self.selected]

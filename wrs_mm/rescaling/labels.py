@@ -27,10 +27,15 @@ class Flow:
         labels: Int64, broadcastable to the tensor's shape (with each size 0 counted as 1): the label of the
             filter that scales the value, 0 for none.
         biases: Name of the bias that the values carry, by number of the weight.
+        linear: The values are multiplied by what the filter is multiplied by. If not, all that a filter
+            scales in this tensor are multiplied by one positive number, which may be any.
+        divisor: They are positive, and one number for each filter, such as its standard deviation.
     """
 
     labels: Tensor
     biases: Mapping[int, str] = field(default_factory=dict)
+    linear: bool = True
+    divisor: bool = False
 
 
 def weight_labels(weight: int, shape: Sequence[int], transposed_groups: int = 0) -> Tensor:

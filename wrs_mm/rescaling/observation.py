@@ -59,6 +59,7 @@ class WeightFacts:
         filter_reasons: Why its filters are not scale-invariant each on its own.
         grouped_norms: Norm layers that it feeds, where they normalize several channels together.
         tied: Sets of filters that those can only be scaled together for.
+        standardized: What feeds them is not linear in its scale (``Flow.linear``).
     """
 
     shape: tuple[int, ...]
@@ -71,6 +72,7 @@ class WeightFacts:
     filter_reasons: list[str] = field(default_factory=list)
     grouped_norms: list[str] = field(default_factory=list)
     tied: list[tuple[int, ...]] = field(default_factory=list)
+    standardized: bool = False
 
 
 @dataclass
@@ -113,6 +115,7 @@ def merge(observations: Sequence[Observation]) -> Observation:
                 merged.weights[name] = copy.deepcopy(facts)
                 continue
             known.used |= facts.used
+            known.standardized |= facts.standardized
             for key in _WEIGHT_LISTS:
                 for item in getattr(facts, key):
                     add_once(getattr(known, key), item)
@@ -146,8 +149,9 @@ def to_plain(observation: Observation) -> dict[str, Any]:
     """An observation as dicts, lists, tuples, strings, numbers and None, for a checkpoint."""
     plain = asdict(observation)
     for facts in plain["weights"].values():
-        if not facts["tied"]:
-            del facts["tied"]  # as in checkpoints that know of none
+        for key in ("tied", "standardized"):
+            if not facts[key]:
+                del facts[key]  # as in checkpoints that know of none
     return plain
 
 

@@ -125,7 +125,8 @@ class Observer(TorchFunctionMode):
         flows = ((tensor, self._recorder.flow_of(tensor)) for tensor in tensors_in((args, kwargs)))
         inputs = [(tensor, flow) for tensor, flow in flows if flow is not None]
         shapes = [tuple(tensor.shape) for tensor in tensors_in(result)]
-        operation = Operation(function, args, kwargs, inputs, shapes)
+        buffers = [tensor for tensor in tensors_in((args, kwargs)) if self._recorder.is_buffer(tensor)]
+        operation = Operation(function, args, kwargs, inputs, shapes, buffers)
         layer = _LAYERS.get(function) or _LAYERS.get(operation.name)
         if layer is not None:
             layer(self, operation, result)

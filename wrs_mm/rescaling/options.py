@@ -13,7 +13,7 @@ from wrs_mm.values import is_number, is_whole_number
 GRANULARITIES = ("filter", "group", "layer")
 """What has one norm: each filter, the filters that norm layers normalize together, or the whole weight."""
 
-_TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth")
+_TARGET_SCHEDULES = ("constant", "decay", "decay_and_growth", "decay_and_growth_by_layer")
 
 _STARTS = ("unit", "init", "init_rms")
 
@@ -38,7 +38,7 @@ class RescaleOptions:
             of all filters' then (``'init_rms'``), or a number > 0.
         target_schedule: How the target goes on from there: not at all (``'constant'``, the paper), as weight
             decay alone shrinks a norm (``'decay'``), or as weight decay and the gradients together move those
-            of a parameter group (``'decay_and_growth'``).
+            of a parameter group (``'decay_and_growth'``) or of each weight (``'decay_and_growth_by_layer'``).
         interval: Rescale after every that many updates.
         frozen_bn: Leave weights before a frozen BN alone (``'skip'``), or rescale them and fold, which keeps
             the network's function (``'fold'``).

@@ -50,6 +50,10 @@ class Recorder:
         """Whether the tensor is a parameter of the model."""
         return id(tensor) in self._parameters
 
+    def is_buffer(self, tensor: Tensor) -> bool:
+        """Whether the tensor is a buffer of the model."""
+        return id(tensor) in self._buffers
+
     def flow_of(self, tensor: Any) -> Flow | None:
         """Where the values of a tensor come from; None where no filter scales them."""
         flow: Flow | None = self._flows.get(tensor) if isinstance(tensor, Tensor) else None
@@ -102,7 +106,7 @@ class Recorder:
                 return
             biases = dict.fromkeys(weights_in(channels), name)
         before = result.dim() - 1 - spatial
-        self.label(result, Flow(channels.view(*[1] * before, -1, *[1] * spatial), biases))
+        self.label(result, Flow(channels.view(*[1] * before, -1, *[1] * spatial), biases, flow.linear))
 
     def _register(self, name: str, weight: Tensor, transposed_groups: int) -> Flow:
         facts = WeightFacts(tuple(weight.shape), transposed_groups, weight.requires_grad)
@@ -158,6 +162,7 @@ class Recorder:
             weight = self._facts[number]
             filters = tuple(filter_of(label, number) for label in labels)
             add_once(weight.feeds, Feed(norm, flow.biases.get(number), filters))
+            weight.standardized |= not flow.linear
             if mean is not None and (mean_name is None or var_name is None):
                 weight.reasons.append(f"the statistics of {norm} are no buffers of the model")
 
@@ -184,9 +189,12 @@ class Recorder:
                 obstacle = (
                     "with a bias, which is not scaled along and which no mean of several channels removes"
                 )
+            elif len(labels) > 1 and not flow.linear:
+                obstacle = "together with others, and its layer standardizes it: their factors would differ"
             for number in numbers:
                 facts = self._facts[number]
                 add_once(facts.grouped_norms, module)
+                facts.standardized |= not flow.linear
                 if obstacle is not None:
                     add_once(facts.reasons, f"it feeds {norm} ({module}) {obstacle}")
                 elif len(labels) > 1:

@@ -137,6 +137,24 @@ class RuledSteps:
         """The parameter group of each parameter, by its id; loading a state makes new groups."""
         return {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
 
+    @torch.no_grad()
+    def rates(self) -> dict[str, Tensor]:
+        """By weight, the factors on the learning rate of its filters in the next update.
+
+        Returns:
+            ``(filters,)``, or ``(1,)`` of the whole weight (:meth:`StepRule.rate`); nothing before training.
+        """
+        if not self.states:  # the weights are not known yet
+            return {}
+        groups = self._groups()
+        return {
+            weight.name: self.rule.rate(
+                weight.filters, weight, groups[id(weight.parameter)], self.states[weight.name]
+            ).flatten()
+            for weight, _ in self._weights
+            if id(weight.parameter) in groups
+        }
+
     @contextmanager
     def _around(self, closure: Any = None) -> Iterator[None]:
         """The context of one update.

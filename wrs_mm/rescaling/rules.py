@@ -6,14 +6,19 @@ a norm layer if it works on each channel alone and is positively homogeneous, ``
 constant. ``RULES`` names what is known to do so, by the name of what a ``TorchFunctionMode`` sees. Any
 operation without a rule rules the filters behind its inputs out.
 
+A layer that standardizes its weight divides each filter by its own deviation plus ε. What comes out is no
+longer linear in the filter's scale; still, that can only multiply it by a positive number, which a norm layer
+takes away (``Flow.linear``).
+
 A rule is a pure function of one :class:`Operation`. Its answer is one flow for each tensor of the result, in
 their order (the rest of the result carries no labels), or None: the filters are ruled out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +38,7 @@ class Operation:
         kwargs: Its arguments by name.
         inputs: Those of its arguments that carry labels, with their flows, in their order.
         shapes: The shapes of the tensors in its result, in their order.
+        buffers: Those of its arguments that are buffers of the model.
     """
 
     function: Callable
@@ -40,6 +46,7 @@ class Operation:
     kwargs: Mapping[str, Any]
     inputs: Sequence[tuple[Tensor, Flow]]
     shapes: Sequence[tuple[int, ...]]
+    buffers: Sequence[Tensor] = ()
 
     @property
     def name(self) -> str:
@@ -101,7 +108,7 @@ def _answer(rule: _FlowRule, operation: Operation, bias: bool) -> Sequence[Flow]
     if flow.biases and not bias:
         return None
     result = rule(operation, flow)
-    return None if result is None else [result]
+    return None if result is None else [replace(result, linear=flow.linear, divisor=False)]
 
 
 # -- operations on one tensor ---------------------------------------------------------------------------
@@ -167,8 +174,8 @@ def _clamp(operation: Operation, flow: Flow) -> Flow | None:
 def _reduce(operation: Operation, flow: Flow) -> Flow | None:
     """``mean(input, dim, keepdim)`` and the like over dimensions along which one filter scales all values."""
     dims = operation.argument(1, "dim")
-    dims = [dims] if isinstance(dims, int) else dims
-    if not dims:  # all of them
+    dims = [dims] if is_whole_number(dims) else dims
+    if not dims or isinstance(dims, bool):  # all of them
         return None
     dims = [d % max(1, operation.inputs[0][0].dim()) for d in dims]
     if any(d in dims for d in varying(flow.labels)):
@@ -176,6 +183,21 @@ def _reduce(operation: Operation, flow: Flow) -> Flow | None:
     if operation.argument(2, "keepdim", False):
         return flow
     return Flow(flow.labels.squeeze(dims), flow.biases)
+
+
+def _deviation(operation: Operation) -> Sequence[Flow] | None:
+    """``std(input, dim, keepdim=)`` or ``var`` of all that a filter scales: one number for each filter."""
+    if len(operation.inputs) != 1 or len(operation.args) > 2:  # in its older form, the third is another
+        return None
+    flow = _reduce(operation, operation.flows[0])
+    if flow is None or flow.labels.unique().numel() != math.prod(operation.shapes[0]):
+        return None
+    return [Flow(flow.labels, linear=False, divisor=True)]
+
+
+def _root(operation: Operation) -> Sequence[Flow] | None:
+    """``sqrt(input)``."""
+    return operation.flows if operation.flows[0].divisor else None
 
 
 # -- operations on several tensors ----------------------------------------------------------------------
@@ -193,6 +215,8 @@ def _move(operation: Operation) -> Sequence[Flow] | None:
 
 def _join(operation: Operation) -> Sequence[Flow] | None:
     """Several tensors become one; what has no labels joins as «scaled by no filter»."""
+    if not all(flow.linear for flow in operation.flows):
+        return None  # two of them may have two factors of one filter
     return _run_on_labels(
         operation,
         lambda t: torch.zeros((), dtype=torch.int64, device=t.device).expand(stand_in_shape(t.shape)),
@@ -220,7 +244,8 @@ def _run_on_labels(operation: Operation, unlabeled: Callable[[Tensor], Tensor]) 
     labels = [results] if isinstance(results, Tensor) else list(results)
     if [tuple(new.shape) for new in labels] != [stand_in_shape(shape) for shape in operation.shapes]:
         return None
-    return [Flow(compress(new), biases) for new in labels]
+    linear, divisor = (all(getattr(f, key) for f in operation.flows) for key in ("linear", "divisor"))
+    return [Flow(compress(new), biases, linear, divisor) for new in labels]
 
 
 def _one_for_zero(value: Any) -> Any:
@@ -238,10 +263,40 @@ def _copy(operation: Operation) -> Sequence[Flow] | None:
 
 
 def _add(operation: Operation) -> Sequence[Flow] | None:
-    """Sums of values that the same filter scales."""
+    """Sums of values that the same filter scales; a divisor and its ε."""
     first, *others = operation.flows
-    same = others and all(torch.equal(flow.labels, first.labels) for flow in others)
-    return [first] if same and not any(flow.biases for flow in operation.flows) else None
+    if not others:
+        return _add_constant(operation, first)
+    same = all(torch.equal(flow.labels, first.labels) for flow in others)
+    plain = all(flow.linear and not flow.biases for flow in operation.flows)
+    return [first] if same and plain else None
+
+
+def _add_constant(operation: Operation, flow: Flow) -> Sequence[Flow] | None:
+    """A divisor stays one with a positive number; a buffer of zeros adds nothing to a standardized weight.
+
+    Such a buffer is the β of mmcv's ConvAWS2d, which only some checkpoints set. To what has not been divided
+    no buffer may be added: a running mean is zeros too when a training begins.
+    """
+    others = [value for value in operation.args if value is not operation.inputs[0][0]]
+    if operation.kwargs or len(others) != 1 or flow.linear or not operation.name.strip("_").endswith("add"):
+        return None
+    (other,) = others
+    if isinstance(other, Tensor):
+        zeros = any(other is buffer for buffer in operation.buffers) and not bool(other.any())
+        return [replace(flow, divisor=False)] if zeros else None
+    return [flow] if flow.divisor and other >= 0 else None
+
+
+def _divide(operation: Operation) -> Sequence[Flow] | None:
+    """By what no filter scales, or the values of each filter by its own divisor."""
+    if len(operation.inputs) == 1:
+        return _of_first(_keep, bias=False)(operation)
+    (_, flow), (below, divisor) = operation.inputs
+    if not divisor.divisor or below is not operation.argument(1, "other") or flow.biases:
+        return None
+    same = torch.equal(*torch.broadcast_tensors(flow.labels, divisor.labels))
+    return [replace(flow, linear=False, divisor=False)] if same else None
 
 
 # -- the table ------------------------------------------------------------------------------------------
@@ -291,10 +346,10 @@ RULES: Mapping[str, Rule] = {
         """
         relu relu_ leaky_relu leaky_relu_ prelu neg neg_ negative abs abs_ absolute
         dropout_ dropout1d dropout2d dropout3d feature_dropout
-        div div_ divide divide_ true_divide true_divide_ __itruediv__
         """,
         _of_first(_keep, bias=False),
     ),
+    **_each("div div_ divide divide_ true_divide true_divide_ __itruediv__", _divide),
     **_each("mul mul_ multiply multiply_ imul __imul__", _of_either(_keep, bias=False)),
     "dropout": _of_first(_dropout, bias=True),
     **_each("clamp clamp_", _of_first(_clamp, bias=False)),
@@ -329,5 +384,8 @@ RULES: Mapping[str, Rule] = {
     "pad": _of_first(_pad, bias=False),
     **_each("mean amax amin", _of_first(_reduce, bias=True)),
     "sum": _of_first(_reduce, bias=False),
+    # Measure each filter.
+    **_each("std var", _deviation),
+    "sqrt": _root,
 }
 """The rules by the names of operations, as :attr:`Operation.name` gives them."""

@@ -15,7 +15,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
-from wrs_mm.rescaling.verdicts import why_unselected
+from wrs_mm.rescaling.verdicts import why_nothing, why_unselected
 
 
 class ScaleInvariantDecay:
@@ -60,14 +60,15 @@ class ScaleInvariantDecay:
     def _begin(self) -> None:
         """Once the weights are known: give them their weight decay."""
         if self.decay_mult != 1 and not self.invariant_weights.selected:
-            why = (
-                why_unselected(self.invariant_weights.verdicts)
-                or "no weight of this model is scale-invariant"
-            )
-            raise ModelError(
-                f"scale_invariant_decay_mult has nothing to act on: {why}; `wrs-mm audit CONFIG` says why "
-                "for each"
-            )
+            found = self.invariant_weights
+            assert found.observation is not None
+            why = why_unselected(found.verdicts)
+            if why is not None:
+                why += "; `wrs-mm audit CONFIG` says why for each"
+            else:
+                hint = why_nothing(found.observation, found.granularity, "scale_invariance", "count it in")
+                why = f"no weight of this model is scale-invariant: {hint}"
+            raise ModelError(f"scale_invariant_decay_mult has nothing to act on: {why}")
         move_to_partner_groups(self.optimizer, self.invariant_weights.selected_parameters)
 
     def _shared(self) -> dict[str, Any]:

@@ -115,6 +115,23 @@ class StepRule:
         """
         return update.add_(old)
 
+    def rate(self, old: Tensor, weight: RuledWeight, group: Mapping[str, Any], state: State) -> Tensor:
+        """The factor on the learning rate of each filter, of a rule that multiplies the update by one.
+
+        For those who measure effective learning rates. Of a rule that sets the size of a step by itself the
+        optimizer's learning rate is none, and 1 says nothing.
+
+        Args:
+            old: The weight before the update, as filters.
+            weight: Measures filters.
+            group: The weight's parameter group.
+            state: Of the weight.
+
+        Returns:
+            In the shape of :meth:`RuledWeight.norms`.
+        """
+        return torch.ones_like(weight.norms(old))
+
     def after(self, weight: RuledWeight, group: Mapping[str, Any], state: State) -> None:
         """After the update: may change ``weight.filters`` in place."""
 

@@ -164,10 +164,13 @@ class ScaledRate(StepRule):
         self, old: Tensor, update: Tensor, weight: RuledWeight, group: Mapping[str, Any], state: State
     ) -> Tensor:
         """The equation; a filter that was zero in the beginning stays as the optimizer has it."""
-        start = state["start"]
-        growth = torch.where(start == 0, 1.0, weight.norms(old) / start)
+        growth = _growth(weight.norms(old), state["start"])
         self._growth.append((weight.name, growth.amax()))
         return update.mul_(growth**self._power).add_(old)
+
+    def rate(self, old: Tensor, weight: RuledWeight, group: Mapping[str, Any], state: State) -> Tensor:
+        """``(‖w‖ / R)^p``."""
+        return _growth(weight.norms(old), state["start"]) ** self._power
 
     def finish(self) -> None:
         """Look at how far the norms have grown.
@@ -223,6 +226,11 @@ class Shifted(StepRule):
         # A fused optimizer unscales the gradients of mixed precision itself, within its step.
         scale = getattr(self._optimizer, "grad_scale", None)
         weight.grad.add_(filters * (shift if scale is None else shift * scale))
+
+
+def _growth(norms: Tensor, start: Tensor) -> Tensor:
+    """``‖w‖ / R``; 1 where a filter was zero in the beginning."""
+    return torch.where(start == 0, 1.0, norms / start)
 
 
 def _share(beta: float) -> float:

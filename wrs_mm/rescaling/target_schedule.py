@@ -11,6 +11,8 @@ stays as the recipe has it, and
   ``factor ← factor · √(Σ ‖w_i'‖² / Σ ‖w_i‖²)``, with ``w_i`` as the last rescale left it and ``w_i'`` as the
   optimizer did since. A rescale only moves the norms of a group to each other; with a group for each filter
   nothing would be left of it but weight decay. It holds for any optimizer, as it asks nothing of it;
+* ``'decay_and_growth_by_layer'`` does the same with a factor for each weight, so that layers may move apart
+  as under weight decay and only the filters of each are held to each other;
 * ``'decay'`` leaves the growth out: ``factor`` goes where the optimizer's weight decay takes a norm whose
   gradient is zero (:func:`decayed`). With SGD of momentum α it shrinks by ``lr λ / (1 − α)`` an update in the
   long run, with decoupled decay by ``lr λ``.
@@ -18,6 +20,8 @@ stays as the recipe has it, and
 
 from __future__ import annotations
 
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,14 +37,11 @@ _NO_GROUP = -1
 """In place of a parameter group's number, that of weights which the optimizer does not hold."""
 
 
-class TargetSchedule:
-    """One factor on the targets of each parameter group; what moves it is the subclass's.
+class TargetSchedule(ABC):
+    """Factors on the targets; which there are and what moves them is the subclass's.
 
     Args:
         optimizer: The one that trains the weights, with its partner groups.
-
-    Attributes:
-        factors: By number of the parameter group, ``()`` float64 on the device of its weights.
 
     Raises:
         OptionError: There is no weight decay that could be followed.
@@ -48,7 +49,6 @@ class TargetSchedule:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self.factors: dict[int, Tensor] = {}
         self._weights: dict[int, list[Tensor]] = {}
         _refuse_without_decay(filter(may_hold_selected, optimizer.param_groups))
 
@@ -61,9 +61,6 @@ class TargetSchedule:
         for weight in weights:
             self._weights.setdefault(self.group_of(weight), []).append(weight)
         _refuse_without_decay(self.optimizer.param_groups[i] for i in self._weights if i != _NO_GROUP)
-        for group, (first, *_) in self._weights.items():
-            start = self.factors.get(group, torch.ones((), dtype=torch.float64))
-            self.factors[group] = start.to(first.device)
 
     def group_of(self, weight: Tensor) -> int:
         """The number of the parameter group that holds a weight."""
@@ -72,8 +69,53 @@ class TargetSchedule:
                 return number
         return _NO_GROUP
 
-    def after_update(self) -> None:
+    def after_update(self) -> None:  # noqa: B027 - most have nothing to do then
         """Take notice of an update of the optimizer."""
+
+    @abstractmethod
+    def before_rescale(self, buckets: Mapping[int, Sequence[Bucket]]) -> bool:
+        """Give the buckets of each parameter group their targets.
+
+        Returns:
+            Whether their norms have been measured for it.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of it, in tensors and plain Python."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from it; called before :meth:`begin`."""
+
+
+class _GroupSchedule(TargetSchedule):
+    """One factor for each parameter group.
+
+    Args:
+        optimizer: As in TargetSchedule.
+
+    Attributes:
+        factors: By number of the parameter group, ``()`` float64 on the device of its weights.
+
+    Raises:
+        OptionError: There is no weight decay that could be followed.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self.factors: dict[int, Tensor] = {}
+
+    def begin(self, weights: Iterable[Tensor]) -> None:
+        """Take the weights that will be rescaled, once they are in their groups.
+
+        Raises:
+            OptionError: None of them has weight decay.
+        """
+        super().begin(weights)
+        for group, (first, *_) in self._weights.items():
+            start = self.factors.get(group, torch.ones((), dtype=torch.float64))
+            self.factors[group] = start.to(first.device)
 
     def before_rescale(self, buckets: Mapping[int, Sequence[Bucket]]) -> bool:
         """Give the buckets of each parameter group their targets.
@@ -95,7 +137,7 @@ class TargetSchedule:
         self.factors = dict(state["factors"])
 
 
-class DecayAndGrowth(TargetSchedule):
+class DecayAndGrowth(_GroupSchedule):
     """The root mean square norm of a group is what the optimizer makes of it."""
 
     def before_rescale(self, buckets: Mapping[int, Sequence[Bucket]]) -> bool:
@@ -114,7 +156,50 @@ class DecayAndGrowth(TargetSchedule):
         return True
 
 
-class Decay(TargetSchedule):
+class DecayAndGrowthByLayer(TargetSchedule):
+    """The root mean square norm of each weight is what the optimizer makes of it.
+
+    Args:
+        optimizer: As in TargetSchedule.
+
+    Attributes:
+        factors: By name of the weight, ``()`` float64; 1 before its first rescale.
+
+    Raises:
+        OptionError: There is no weight decay that could be followed.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self.factors: dict[str, Tensor] = {}
+
+    def before_rescale(self, buckets: Mapping[int, Sequence[Bucket]]) -> bool:
+        """Measure the buckets, and move each weight's targets by as much as its norms have moved.
+
+        Returns:
+            True.
+        """
+        for bucket in itertools.chain(*buckets.values()):
+            bucket.measure()
+            after, before = bucket.sums_of_squares_by_weight()
+            one = after.new_ones(())
+            factors = torch.stack([self.factors.get(name, one).to(one.device) for name in bucket.names])
+            factors = factors * moved(after, before)
+            self.factors.update(zip(bucket.names, factors.unbind(), strict=True))
+            bucket.move_targets(factors)
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of it, in tensors and plain Python."""
+        # Copies: views would each be saved with the factors of all.
+        return {"factors": {name: factor.clone() for name, factor in self.factors.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from it; called before :meth:`begin`."""
+        self.factors = dict(state["factors"])
+
+
+class Decay(_GroupSchedule):
     """A norm that the optimizer's weight decay alone moves.
 
     Args:
@@ -173,7 +258,11 @@ class Decay(TargetSchedule):
             self._velocities[number] = velocity.to(self.factors[number].device)
 
 
-SCHEDULES: Mapping[str, type[TargetSchedule]] = {"decay": Decay, "decay_and_growth": DecayAndGrowth}
+SCHEDULES: Mapping[str, type[TargetSchedule]] = {
+    "decay": Decay,
+    "decay_and_growth": DecayAndGrowth,
+    "decay_and_growth_by_layer": DecayAndGrowthByLayer,
+}
 """By the value of ``target_schedule``; ``'constant'`` needs none."""
 
 

@@ -20,8 +20,8 @@ class Verdict:
         scale_invariant: The training loss does not change when a filter (for granularity ``'group'`` the
             filters of a group, for ``'layer'`` the whole weight) is multiplied by a positive number.
         selected: WRS rescales it, other arms set its decay apart: it is scale-invariant, or frozen BN after
-            it can be folded and that was asked for; every norm layer it feeds can be folded; and it is
-            trained.
+            it can be folded and that was asked for; every norm layer it feeds can be folded; its layer
+            does not standardize it; and it is trained.
         norm_layers: Names of the norm layers that it feeds.
         reason: Why, in words.
         transposed_groups: See :func:`wrs_mm.rescaling.functional.filter_view`.
@@ -29,6 +29,7 @@ class Verdict:
         used: The loss used it at all.
         groups: The filters that the verdict speaks of as one; None for each on its own. A «no» of granularity
             ``'group'`` speaks of the whole weight: not even that may be scaled.
+        standardized: All that keeps it from being selected is that its layer standardizes it.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Verdict:
     feeds: tuple[Feed, ...] = ()
     used: bool = True
     groups: Groups | None = None
+    standardized: bool = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether what measures scale-invariant weights in a training measures this one."""
+        return self.selected or self.standardized
 
 
 def judge(observation: Observation, granularity: str = "filter", frozen_bn: str = "skip") -> list[Verdict]:
@@ -63,9 +70,9 @@ def judge(observation: Observation, granularity: str = "filter", frozen_bn: str 
 def computed_weights(observation: Observation) -> list[str]:
     """Names of modules that compute the weight of a convolution which feeds a norm layer."""
     return [
-        facts.computed_by
-        for facts in observation.weights.values()
-        if facts.computed_by is not None and facts.feeds
+        facts.computed_by or name.rpartition(".")[0]
+        for name, facts in observation.weights.items()
+        if (facts.computed_by or facts.standardized) and facts.feeds
     ]
 
 
@@ -73,6 +80,34 @@ def why_unselected(verdicts: Sequence[Verdict]) -> str | None:
     """The first weight that is scale-invariant and yet not selected, and why; None if there is none."""
     unselected = (v for v in verdicts if v.scale_invariant and not v.selected)
     return next((f"{v.name} {v.reason}" for v in unselected), None)
+
+
+def why_nothing(observation: Observation, granularity: str, key: str, fold: str, *more: str) -> str:
+    """Why no weight at all is scale-invariant, and what to write in ``optim_wrapper`` where that helps.
+
+    Args:
+        observation: Of the model.
+        granularity: What was judged: ``'filter'``, ``'group'`` or ``'layer'``.
+        key: The key of ``optim_wrapper`` that has the options.
+        fold: What the option ``frozen_bn='fold'`` does, in words.
+        *more: What else to write beside it.
+    """
+    norms = observation.norms
+    if any(facts.frozen for facts in norms.values()):
+        options = ", ".join(["frozen_bn='fold'", *more])
+        return (
+            "every BN that a trained weight feeds is frozen: set norm_eval=False and train it, or "
+            f"{fold} with {key}=dict({options})"
+        )
+    grouped = any(facts.grouped_norms for facts in observation.weights.values())
+    if grouped and granularity == "filter":
+        return (
+            f"its norm layers normalize several channels together: write {key}=dict(granularity='group'), or "
+            "see `wrs-mm audit CONFIG --granularity group`"
+        )
+    if norms or grouped:
+        return "no weight feeds only norm layers: `wrs-mm audit CONFIG` says why for each"
+    return "it has no batch normalization: add norm layers (norm_cfg=dict(type='BN')) or use weight decay"
 
 
 def _shared_channels(observation: Observation) -> dict[str, str]:
@@ -132,9 +167,12 @@ def _judge_weight(
             reason += f"; {_described(groups)}"
         if frozen:
             reason = f"feeds {shorten(frozen)}, frozen (normalizes with stored statistics)"
-            if frozen_bn == "skip" and facts.trained:
+            if frozen_bn == "skip" and facts.trained and not facts.standardized:
                 reason += "; frozen_bn='fold' would rescale it"
-        if conflict:
+        if facts.standardized:
+            # What BN's statistics follow is another factor than the weight's own.
+            reason += "; not rescaled: its layer standardizes it, dividing each filter by its deviation"
+        elif conflict:
             reason += f"; not rescaled: {conflict}"
         elif not facts.trained:
             reason += "; not rescaled: it is not trained (requires_grad=False)"
@@ -143,13 +181,14 @@ def _judge_weight(
         name,
         facts.shape,
         invariant,
-        selected,
+        selected and not facts.standardized,
         layers,
         reason,
         facts.transposed_groups,
         tuple(facts.feeds),
         facts.used,
         groups,
+        selected and invariant and facts.standardized,
     )
 
 

@@ -32,7 +32,7 @@ from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_
 from wrs_mm.rescaling.sharding import shard_of
 from wrs_mm.rescaling.spread_weight import norms_of
 from wrs_mm.rescaling.target_schedule import SCHEDULES
-from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
+from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_nothing, why_unselected
 
 _SKIPPED = ("dead", "nonfinite", "unfoldable")
 
@@ -279,14 +279,6 @@ def _refuse_unusable(invariant_weights: ScaleInvariantWeights) -> None:
             f"no scale-invariant weight of this model can be rescaled: {why}; `wrs-mm audit CONFIG` says why "
             "for each"
         )
-    norms = invariant_weights.observation.norms
-    if any(facts.frozen for facts in norms.values()):
-        hint = (
-            "every BN that a trained weight feeds is frozen: set norm_eval=False and train it, or rescale "
-            "and fold with wrs=dict(frozen_bn='fold', target='init')"
-        )
-    elif norms:
-        hint = "no weight feeds only norm layers: `wrs-mm audit CONFIG` says why for each"
-    else:
-        hint = "it has no batch normalization: add norm layers (norm_cfg=dict(type='BN')) or use weight decay"
+    judged = invariant_weights.granularity
+    hint = why_nothing(invariant_weights.observation, judged, "wrs", "rescale and fold", "target='init'")
     raise ModelError(f"nothing in this model is scale-invariant: {hint}")
