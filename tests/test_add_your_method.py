@@ -39,7 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "mypackage" / "__init__.py").touch()
     (folder / "mypackage" / "arms.py").write_text(block("python"))
     monkeypatch.syspath_prepend(folder)
-    for name in ("mypackage", "mypackage.arms"):
+    for name in ("mypackage", "mypackage.arms", "mypackage.others"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     # Each test imports it anew, and a name is registered once.
     monkeypatch.delitem(STEP_RULES.module_dict, "MaxNorm", raising=False)
@@ -75,6 +75,81 @@ def test_its_own_options_are_checked(package: Path) -> None:
         apply_regularizer(recipe(), ARM, largest=0)
     with pytest.raises(OptionError, match="has no option 'larges': its options are largest"):
         apply_regularizer(recipe(), ARM, larges=1)
+
+
+OTHERS = """
+from wrs_mm.errors import OptionError
+
+def only_adamw(optim_wrapper):
+    if optim_wrapper["optimizer"]["type"] != "AdamW":
+        raise OptionError("only for AdamW")
+    return optim_wrapper
+
+def required(optim_wrapper, k, j=1, name=""):
+    return {**optim_wrapper, "optimizer": {**optim_wrapper["optimizer"], "momentum": k + j}}
+
+def momentum(optim_wrapper):
+    return {**optim_wrapper, "clip_grad": {"max_norm": optim_wrapper["optimizer"]["momentum"]}}
+
+def forgotten(optim_wrapper):
+    optim_wrapper["optimizer"]["lr"] = 1
+
+def listing(cfg):
+    return ["model"]
+
+class Arm:
+    def __init__(self, optim_wrapper): ...
+"""
+
+
+def test_the_documents_function_of_a_whole_config_works(package: Path) -> None:
+    (line,) = re.findall(r"`(def smaller.*?)`\.", DOCUMENT.read_text(encoding="utf-8"))
+    (package / "mypackage" / "others.py").write_text(line)
+    cfg = recipe()
+    cfg.train_dataloader = {"batch_size": 4, "num_workers": 2}
+    arm = apply_regularizer(cfg, "mypackage.others.smaller")
+    assert arm.train_dataloader == {"batch_size": 1, "num_workers": 2}
+
+
+def test_it_is_tried_on_real_recipes_only(package: Path) -> None:
+    """One made for recipes of a kind, or that needs an option, is one all the same."""
+    (package / "mypackage" / "others.py").write_text(OTHERS)
+    adamw, sgd = recipe(), recipe()
+    adamw.optim_wrapper.optimizer.type, sgd.optim_wrapper.optimizer.momentum = "AdamW", 0.9
+    assert apply_regularizer(adamw, "mypackage.others.only_adamw").optim_wrapper.optimizer.type == "AdamW"
+    assert apply_regularizer(sgd, "mypackage.others.momentum").optim_wrapper.clip_grad.max_norm == 0.9
+    arm = apply_regularizer(sgd, "mypackage.others.required", k=1, j=2, name="its own")
+    assert arm.optim_wrapper.optimizer.momentum == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("only_adamw", "^only for AdamW$"),
+        ("required", r"'mypackage.others.required' fails: TypeError: .*'k'"),
+        ("momentum", "'mypackage.others.momentum' fails: KeyError: 'momentum'"),
+        ("forgotten", "'mypackage.others.forgotten' must return the arm's optim_wrapper.* it did None"),
+        ("listing", r"must return the keys of the config that change, .* it did \['model'\]"),
+        ("Arm", "'mypackage.others.Arm' is no function"),
+    ],
+)
+def test_what_goes_wrong_in_it_is_one_line(package: Path, name: str, message: str) -> None:
+    (package / "mypackage" / "others.py").write_text(OTHERS)
+    with pytest.raises(OptionError, match=message) as error:
+        apply_regularizer(recipe(), f"mypackage.others.{name}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["builtins.int", "builtins.type", "json.dumps"])
+def test_what_is_no_regularizer_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=r"is no function|first parameter of the regularizer"):
+        apply_regularizer(recipe(), path)
+
+
+def test_options_named_as_our_own_arguments_are_unknown_and_no_traceback() -> None:
+    for option in ("name", "cfg"):
+        with pytest.raises(OptionError, match=f"has no option '{option}'"):
+            apply_regularizer(recipe(), "wrs", **{option: 1})
 
 
 def test_a_recipes_key_may_give_it_options(package: Path) -> None:

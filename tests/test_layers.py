@@ -27,10 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "classification": set(),
     "audit": {"rescaling", "openmmlab"},
     "curvature": {"rescaling"},
-    "engine": {"rescaling", "curvature"},
+    "features": set(),
+    "engine": {"rescaling", "curvature", "features"},
     "layers": {"rescaling", "openmmlab"},
     "regularizers": {"engine", "layers", "rescaling"},
-    "probe": {"regularizers", "engine", "layers", "audit", "rescaling", "openmmlab", "datasets"},
+    "probe": {"regularizers", "engine", "layers", "audit", "features", "rescaling", "openmmlab", "datasets"},
     "bench": {"regularizers", "engine", "layers", "rescaling", "openmmlab", "datasets", "classification"},
     "cli": {
         "bench",

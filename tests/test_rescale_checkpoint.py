@@ -248,7 +248,7 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="holds no weights"):
         read_checkpoint(tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match=r"torchvision://resnet49 cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"torchvision://resnet49: torchvision has no weights"):
         read_checkpoint("torchvision://resnet49")
 
 

@@ -7,6 +7,7 @@ dependencies of this one and nothing else of it.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -187,6 +188,85 @@ def test_two_processes_train_a_recipe_by_name(environment: Path, folder: Path, c
     assert "Distributed training: True" in log.read_text()
     assert "GPU number: 2" in log.read_text()
     assert unit_norms(folder / "two" / "iter_2.pth")
+
+
+MIM = [
+    "openmim==0.3.9", "certifi", "charset-normalizer", "colorama", "idna", "markdown", "model-index",
+    "opendatalab==0.0.10", "ordered-set", "requests", "tabulate", "urllib3",
+]  # fmt: skip
+"""mim and what it imports, without the setuptools 60.2 that it demands and torch does not go with."""
+
+
+@pytest.fixture(scope="module")
+def mim(environment: Path, folder: Path) -> Call:
+    """Runs mim in the folder, in a copy of the environment that has it, activated."""
+    path = environment.parent / "with mim"
+    shutil.copytree(environment, path, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", path / "bin" / "python"]
+    installed = run([*pip, "install", "--quiet", "--no-deps", *MIM], cwd=folder)
+    if installed.returncode:
+        pytest.skip("no package index to install mim from")
+
+    def succeeds(*arguments: str | Path) -> CompletedProcess[str]:
+        done = run(
+            [path / "bin" / "python", "-m", "mim", *arguments],
+            cwd=folder,
+            environment={"PYTHONPATH": "", "PATH": f"{path / 'bin'}:/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        )
+        succeed(done)
+        return done
+
+    return succeeds
+
+
+def test_mim_finds_and_trains_a_recipe(folder: Path, mim: Call) -> None:
+    assert (
+        "configs/coco/retinanet_r50_fpn_syncbn_1x_coco.py"
+        in mim("search", "wrs_mm", "--dataset", "COCO").stdout
+    )
+    mim("train", "wrs_mm", f"{RECIPE}_wrs.py", "--gpus", "0", "--work-dir", "mim", "--cfg-options", *OPTIONS)
+    assert unit_norms(folder / "mim" / "iter_2.pth")
+
+
+TWO_STEPS = """
+import copy, sys
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+import wrs_mm
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size
+from wrs_mm.regularizers import apply_regularizer
+
+config = load_config(sys.argv[1])
+config.optim_wrapper.optimizer.lr *= 1e-3
+with DefaultScope.overwrite_default_scope(config.default_scope):
+    model = build_model(config)
+    arm = apply_regularizer(config, "wrs", frozen_bn="fold", target="init")
+    wrapper = build_optim_wrapper(model, arm.optim_wrapper)
+    size = smallest_size(model, sizes=(64, 128, 256))
+    for seed in range(2):
+        loss = model.train_step(random_batch(model, size=size, seed=seed), wrapper)["loss"]
+        print(f"loss {float(loss):.3f}")
+    print(f"rescaled {len(wrapper.method.rescaled)}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "rescaled"),
+    [
+        ("mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic", 53),
+        ("mmdet::dino/dino-4scale_r50_8xb2-12e_coco", 42),
+        ("mmdet::guided_anchoring/ga-retinanet_r50_fpn_1x_coco", 42),
+    ],
+)
+def test_models_whose_operators_are_ours_train_two_steps(
+    folder: Path, environment: Path, call: Call, config: str, rescaled: int
+) -> None:
+    script = folder / "two_steps.py"
+    script.write_text(TWO_STEPS)
+    lines = call(environment / "bin" / "python", "-W", "ignore", script, config).stdout.splitlines()
+    assert sum(line.startswith("loss ") and "nan" not in line for line in lines) == 2
+    assert f"rescaled {rescaled}" in lines
 
 
 def test_a_users_mypy_sees_the_types(environment: Path, folder: Path) -> None:

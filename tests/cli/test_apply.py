@@ -118,6 +118,7 @@ def test_a_file_that_exists_is_overwritten_only_by_force(tmp_path: Path, capsys)
         (["no.py", "--regularizer", "wrs", "--out", "b.py"], "config no.py does not exist"),
         (["a.py", "--regularizer", "wrs", "--out", "b.yaml"], "a config's file ends in .py"),
         (["a.py", "--regularizer", "wrs", "--out", "no/b.py"], "there is no folder no"),
+        (["a.py", "--regularizer", "wrs", "--out", "/proc/b.py"], "/proc/b.py cannot be written (No"),
         (["a.py", "--regularizer", "wrs", "--out", "a.py", "--force"], "a.py is the config itself"),
         (["a.py", "--regularizer", "wrs", "--out", "folder.py", "--force"], "folder.py exists"),
         (["a.py", "--regularizer", "wrs", "--options", "a", "--out", "b.py"], "'a' is not KEY=VALUE"),

@@ -156,6 +156,23 @@ def test_ctrl_c_ends_with_status_130(command):
     assert main.main(["train"]) == EXIT_INTERRUPTED == 130
 
 
+def test_ctrl_c_while_an_extension_module_loads_ends_with_status_130(command):
+    """Pybind11 makes an ImportError of it: «initialization failed», from KeyboardInterrupt."""
+
+    def interrupted(args: argparse.Namespace) -> int:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    command(interrupted)
+    assert main.main(["train"]) == EXIT_INTERRUPTED
+
+    def broken(args: argparse.Namespace) -> int:
+        raise ImportError("initialization failed") from OSError("libfoo.so: cannot open shared object file")
+
+    command(broken)
+    with pytest.raises(ImportError, match="initialization failed"):
+        main.main(["train"])
+
+
 @pytest.mark.parametrize("command", main.COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -56,9 +56,13 @@ def run(args: argparse.Namespace) -> int:
         text += f"# This is {whole}.\n{arm.pretty_text.rstrip()}\n"
     else:
         text += child(config, arm, base_from(out.parent, inheritable(args.config)))
-    if not _reads_as(arm, text, out):
-        raise ConfigError(f"config {args.config} holds values that a config's file cannot say, such as inf")
-    write_text(out, text)
+    try:
+        if not _reads_as(arm, text, out):
+            what = "holds values that a config's file cannot say, such as inf"
+            raise ConfigError(f"config {args.config} {what}")
+        write_text(out, text)
+    except OSError as error:
+        raise OptionError(f"--out {out} cannot be written ({error.strerror}); name another place") from error
     _print_changes(config, arm)
     Console(soft_wrap=True, highlight=False, markup=False).print(f"Wrote {out}{whole and f', {whole}'}.")
     return 0

@@ -130,6 +130,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except ImportError as error:
+        # An extension module that Ctrl-C meets while it loads says that it could not be loaded.
+        if not _is_interruption(error):
+            raise
+        return EXIT_INTERRUPTED
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether an exception came of Ctrl-C, by way of others."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def run_and_exit(argv: Sequence[str] | None = None) -> NoReturn:
