@@ -54,6 +54,22 @@ def test_sans_head_begins_without_a_checkpoint_of_clip() -> None:
     assert bool((part.proj.weight == 1).all())
 
 
+def test_sans_text_encoder_has_finite_initial_weights() -> None:
+    from mmseg.models.text_encoder.clip_text_encoder import CLIPTextEncoder
+
+    torch.use_deterministic_algorithms(True)  # new memory is NaN then
+    try:
+        with DefaultScope.overwrite_default_scope("mmseg"):
+            encoder = CLIPTextEncoder(
+                vocabulary=["tree"], embed_dims=16, num_layers=1, num_heads=2, output_dims=8
+            )
+            encoder.init_weights()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(bool(value.isfinite().all()) for value in encoder.state_dict().values())
+    assert float(encoder.text_projection.std()) == pytest.approx(16**-0.5, rel=0.3)
+
+
 def test_a_module_that_was_imported_before_is_mended_too() -> None:
     """Where compiled mmcv is installed mmdet can come first; here the finder is taken out for it."""
     script = """

@@ -7,7 +7,8 @@ mmdet 3.3.0, masks on a CPU: one whose box lies outside the image is pasted to r
 end, and the validation fails. Boxes that are not clipped are so, QueryInst's before it has learned much.
 
 mmseg 1.2.2, SAN: part of its head is no BaseModule, and yet asks that for its initial weights where there is
-no checkpoint of CLIP.
+no checkpoint of CLIP; and two weights of its text encoder are what the memory held before, NaN where PyTorch is
+asked for deterministic algorithms.
 """
 
 from __future__ import annotations
@@ -60,10 +61,26 @@ def _let_san_begin_without_clip(module: Any) -> None:
     module.RecWithAttnbias.init_weights = initialize_from
 
 
+def _give_text_encoder_initial_weights(module: Any) -> None:
+    """Those of CLIP's own code (Radford et al., 2021); a checkpoint replaces them."""
+    encoder = module.CLIPTextEncoder
+    if hasattr(encoder.__init__, "__wrapped__"):
+        return
+
+    @functools.wraps(encoder.__init__)
+    def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
+        initialize.__wrapped__(self, *args, **kwargs)  # type: ignore[attr-defined]
+        module.nn.init.normal_(self.positional_embedding, std=0.01)
+        module.nn.init.normal_(self.text_projection, std=len(self.text_projection) ** -0.5)
+
+    encoder.__init__ = initialize
+
+
 _FIXES: Mapping[str, Callable[[ModuleType], None]] = {
     "mmdet.models.dense_heads.ssd_head": _give_ssd_head_a_loss,
     "mmdet.models.roi_heads.mask_heads.fcn_mask_head": _paste_no_mask_outside,
     "mmseg.models.decode_heads.san_head": _let_san_begin_without_clip,
+    "mmseg.models.text_encoder.clip_text_encoder": _give_text_encoder_initial_weights,
 }
 """By module, what mends it once it has been imported."""
 
