@@ -12,6 +12,7 @@ from mmengine.config import Config
 from wrs_mm.errors import CheckpointError, ConfigError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.pretrained_config import (
+    drop_pretrained,
     names_pretrained,
     start_from,
     start_from_scratch,
@@ -78,3 +79,10 @@ def test_from_scratch_a_backbone_names_no_weights_and_the_rest_is_as_it_was(conf
         each.model.pop("pretrained", None)
         each.model.backbone.pop("init_cfg", None)
     assert after.to_dict() == before.to_dict()
+
+
+def test_a_checkpoint_that_a_backbone_loads_by_itself_counts() -> None:
+    model = {"backbone": {"type": "VPD", "diffusion_cfg": {"checkpoint": "https://x.org/diffusion.pth"}}}
+    assert names_pretrained(model)
+    drop_pretrained(model)
+    assert model["backbone"]["diffusion_cfg"]["checkpoint"] is None and not names_pretrained(model)

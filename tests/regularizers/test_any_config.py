@@ -33,7 +33,11 @@ from wrs_mm.values import type_name
 
 load_config = config_reader()
 
-ARMS = ("wd", "none", "wrs", "wrs_matched")
+SETTINGS = ("wd", "none", "wrs", "wrs_matched", "hyperball", "rotational", "scale_lr", "shifted", "pbwn")
+"""Arms that change what is done to the model's weights, and with which settings."""
+
+FOLLOWING = {"wrs_matched", "rotational", "shifted"}
+"""Those that need the recipe's weight decay."""
 
 NARROW_VIT = {
     "model.backbone.embed_dims": 24,
@@ -107,7 +111,25 @@ NO_WEIGHT_DECAY = {
     "mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
     "mmseg::setr/setr_vit-l_naive_8xb2-160k_ade20k-512x512",
 }
-"""Those whose optimizer has none, which ``wrs_matched`` could follow."""
+"""Those whose optimizer has none that an arm could follow."""
+
+STEPPED: dict[str, dict[str, Any]] = {
+    "hyperball": {},
+    "rotational": {},
+    "scale_lr": {"power": 1},
+    "shifted": {"epsilon": 1.0},
+    "pbwn": {"interval": 1},
+}
+"""Arms that act on single weights in each step, with options that make the first one differ."""
+
+FROM_SCRATCH = {
+    "mmdet::yolox/yolox_nano_8xb8-300e_coco",
+    "mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco",
+    "mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
+    "mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024",
+    "mmseg::swin/swin-tiny-patch4-window7_upernet_1xb8-20k_levir-256x256",
+}
+"""Those that start from random weights."""
 
 CONFIGS = (*TRAINED, *TRAINED_SLOWLY, *NOTHING_TO_ACT_ON, *READ_ONLY)
 
@@ -131,7 +153,7 @@ def undone(arm: Config) -> dict[str, Any]:
     if not imports["imports"]:
         del content["custom_imports"]
     wrapper = content["optim_wrapper"]
-    for key in ("wrs", "scale_invariance"):
+    for key in ("wrs", "scale_invariance", "rule", "pbwn"):
         wrapper.pop(key, None)
     if "scale_invariant_decay_mult" in (wrapper.get("paramwise_cfg") or {}):
         del wrapper["paramwise_cfg"]["scale_invariant_decay_mult"]
@@ -139,7 +161,8 @@ def undone(arm: Config) -> dict[str, Any]:
         del wrapper["constructor"]
     if "base_constructor" in wrapper:
         wrapper["constructor"] = wrapper.pop("base_constructor")
-    wrapper["type"] = re.sub(r"(ScaleInvariant|WRS)OptimWrapper$", "OptimWrapper", wrapper["type"])
+    ours = r"(ScaleInvariant|WRS|StepRule|PBWN)OptimWrapper$"
+    wrapper["type"] = re.sub(ours, "OptimWrapper", wrapper["type"])
     return content
 
 
@@ -147,10 +170,11 @@ def undone(arm: Config) -> dict[str, Any]:
 def test_an_arm_of_any_config_changes_what_it_declares_and_nothing_else(name: str) -> None:
     recipe = load_config(name)
     before = plain(recipe)
-    if name in NO_WEIGHT_DECAY:
-        with pytest.raises(OptionError, match="norms follow weight decay, and there is none"):
-            apply_regularizer(recipe, "wrs_matched")
-    for arm in ARMS[:-1] if name in NO_WEIGHT_DECAY else ARMS:
+    for arm in SETTINGS:
+        if arm in FOLLOWING and name in NO_WEIGHT_DECAY:
+            with pytest.raises(OptionError, match=r"there is none|has no weight_decay to go by"):
+                apply_regularizer(recipe, arm)
+            continue
         # A recipe without a paramwise_cfg, or with None, says the same with an empty one.
         made, own = undone(apply_regularizer(recipe, arm)), copy.deepcopy(before)
         for content in (made, own):
@@ -162,6 +186,32 @@ def test_an_arm_of_any_config_changes_what_it_declares_and_nothing_else(name: st
             content["optim_wrapper"]["paramwise_cfg"] = content["optim_wrapper"].get("paramwise_cfg") or {}
         assert made == own, arm
     assert plain(recipe) == before
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_arm_of_other_layers_changes_the_model_or_says_why_not(name: str) -> None:
+    recipe = load_config(name)
+    before = plain(recipe)
+    for arm in ("ws", "ic"):
+        if name not in FROM_SCRATCH:
+            with pytest.raises(OptionError, match=f"^{arm}: the recipe starts from pretrained weights"):
+                apply_regularizer(recipe, arm)
+        else:
+            made = plain(apply_regularizer(recipe, arm))
+            assert {key for key in made if made[key] != before.get(key)} == {"model", "custom_imports"}, arm
+    assert plain(recipe) == before
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_projected_optimizer_has_what_the_recipes_had(name: str) -> None:
+    recipe = load_config(name)
+    before = plain(recipe)["optim_wrapper"]
+    made = plain(apply_regularizer(recipe, "projected"))["optim_wrapper"]
+    kind = made["optimizer"].pop("type")
+    assert kind == ("TimmSGDP" if before["optimizer"].pop("type") == "SGD" else "TimmAdamP")
+    added = {key: value for key, value in made["optimizer"].items() if key not in before["optimizer"]}
+    assert added.keys() >= {"delta", "wd_ratio"}
+    assert made == {**before, "optimizer": {**before["optimizer"], **added}}
 
 
 def test_the_configs_are_of_all_families() -> None:
@@ -251,6 +301,44 @@ def test_groups_on_the_model_are_the_recipes_but_for_the_decay_of_scale_invarian
 @pytest.mark.parametrize("name", TRAINED_SLOWLY)
 def test_the_same_holds_for_larger_models(name: str) -> None:
     check(name, TRAINED_SLOWLY[name])
+
+
+FOR_EACH_ARM = (
+    "mmdet::yolox/yolox_nano_8xb8-300e_coco",
+    "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco",
+    "mmseg::mae/mae-base_upernet_8xb2-amp-160k_ade20k-512x512",
+    "mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024",
+)
+"""One with Nesterov's momentum, one with AdamW, one with layer decay, one with plain SGD."""
+
+
+@pytest.mark.parametrize("name", FOR_EACH_ARM)
+def test_a_step_of_an_arm_moves_all_other_weights_as_the_recipe_does(name: str) -> None:
+    subject = Subject(name, TRAINED[name])
+    recipe = copy.deepcopy(subject.model)
+    train_step(recipe, subject.wrapper(recipe, subject.config))
+    expected = dict(recipe.named_parameters())
+    start = dict(subject.model.named_parameters())
+    for arm, options in STEPPED.items():
+        model = copy.deepcopy(subject.model)
+        wrapper = subject.wrapper(model, apply_regularizer(subject.config, arm, **options))
+        train_step(model, wrapper)
+        method = wrapper.method
+        its_own = method.rescaled if arm == "pbwn" else method.invariant_weights.selected
+        verdicts = {v.name: v for v in its_own}
+        moved = dict(model.named_parameters())
+        assert verdicts.keys() < moved.keys(), arm
+        for parameter, value in moved.items():
+            if parameter not in verdicts:
+                assert torch.equal(value, expected[parameter]), (arm, parameter)
+        acted_on = {key for key in verdicts if not torch.equal(moved[key], expected[key])}
+        assert acted_on, arm
+        if arm in ("hyperball", "rotational"):
+            for key, its in verdicts.items():
+                norms, were = (filter_norms(w[key].double(), its.transposed_groups) for w in (moved, start))
+                if arm == "hyperball":
+                    norms, were = norms.norm(), were.norm()
+                torch.testing.assert_close(norms, were, rtol=1e-5, atol=0, msg=f"{arm}: {key}")
 
 
 @pytest.mark.parametrize("name", NOTHING_TO_ACT_ON)

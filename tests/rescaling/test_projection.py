@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wrs_mm.errors import OptionError
+from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.rescaling import WeightProjection, WeightRescaler
 from wrs_mm.rescaling.functional import filter_norms
 from wrs_mm.rescaling.inner_layers import inner_weights
@@ -196,6 +196,28 @@ def test_a_bn_that_two_weights_share_is_not_left_behind() -> None:
 
 
 # -- resumed ------------------------------------------------------------------------------------------
+
+
+def test_a_network_without_bn_is_projected_but_for_its_classifier() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Conv2d(5, 2, 1))
+    projection = WeightProjection(model, torch.optim.SGD(model.parameters(), lr=0.1), interval=1)
+    with projection.observing():
+        value = loss(model)
+    value.backward()
+    projection.optimizer.step()
+    assert [verdict.name for verdict in projection.rescaled] == ["0.weight", "2.weight"]
+    for number in (0, 2):
+        norms = filter_norms(model[number].weight)
+        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0)
+    assert float((filter_norms(model[4].weight) - 1).abs().min()) > 1e-3
+
+
+def test_a_network_that_is_all_classifier_is_refused() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU())
+    projection = WeightProjection(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(ModelError, match="nothing in this model can be projected"), projection.observing():
+        loss(model)
 
 
 def test_a_resumed_training_goes_on_bit_for_bit() -> None:

@@ -300,7 +300,8 @@ def test_a_model_with_nothing_to_act_on_is_refused() -> None:
     frozen = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     steps = RuledSteps(frozen, torch.optim.SGD(frozen.parameters(), lr=0.1), Hyperball())
     frozen[1].eval()
-    with pytest.raises(ModelError, match="before frozen BN count with frozen_bn='fold'"), steps.observing():
+    why = r"count it in with scale_invariance=dict\(frozen_bn='fold'\)"
+    with pytest.raises(ModelError, match=why), steps.observing():
         frozen(torch.randn(1, 3, 5, 5)).sum()
 
 

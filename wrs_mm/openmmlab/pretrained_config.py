@@ -24,8 +24,8 @@ def dicts(node: Any) -> Iterator[dict[str, Any]]:
             yield from dicts(value)
 
 
-_NAME_PRETRAINED = ("pretrained", "teacher_ckpt", "load_from")
-"""Keys of a model's description that name trained weights, beside ``init_cfg``."""
+_NAME_PRETRAINED = ("pretrained", "teacher_ckpt", "load_from", "checkpoint")
+"""Keys of a model's description that name trained weights, beside ``init_cfg``; the last is VPD's."""
 
 
 def _is_pretrained(init: Any) -> bool:

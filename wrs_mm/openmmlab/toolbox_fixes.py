@@ -7,8 +7,8 @@ mmdet 3.3.0, masks on a CPU: one whose box lies outside the image is pasted to r
 end, and the validation fails. Boxes that are not clipped are so, QueryInst's before it has learned much.
 
 mmseg 1.2.2, SAN: part of its head is no BaseModule, and yet asks that for its initial weights where there is
-no checkpoint of CLIP; and two weights of its text encoder are what the memory held before, NaN where PyTorch is
-asked for deterministic algorithms.
+no checkpoint of CLIP; and two weights of its text encoder are what the memory held before, NaN where PyTorch
+is asked for deterministic algorithms.
 """
 
 from __future__ import annotations

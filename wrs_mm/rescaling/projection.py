@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.inner_layers import inner_weights
 from wrs_mm.rescaling.invariant_weights import gather
 from wrs_mm.rescaling.verdicts import Verdict
@@ -39,7 +40,7 @@ class WeightProjection(WeightRescaler):
 
     Raises:
         OptionError: An option's value is out of its range.
-        ModelError: The model is sharded.
+        ModelError: The model is sharded; later, no layer of it can be projected.
     """
 
     def __init__(
@@ -80,6 +81,13 @@ class WeightProjection(WeightRescaler):
             if not verdict.selected and self._is_projected(verdict)
         ]
         return [*super().rescaled, *others]
+
+    def _refuse_nothing(self) -> None:
+        """Raise ModelError that says why nothing can be projected."""
+        raise ModelError(
+            "nothing in this model can be projected: it has no trained convolution that another layer with a "
+            "weight comes after, or BN; `wrs-mm audit CONFIG` says what each weight feeds"
+        )
 
     def _is_projected(self, verdict: Verdict) -> bool:
         """Whether a weight that is not selected is an inner convolution, and no BN would be left behind."""

@@ -18,7 +18,7 @@ from wrs_mm.rescaling.options import LAYOUT, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
 from wrs_mm.rescaling.sharding import is_sharded
 from wrs_mm.rescaling.step_rule import RuledWeight, State, StepRule
-from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_unselected
+from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_idle
 
 _BLIND = (SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad)
 """Optimizers whose update, but for weight decay, does not depend on the weight."""
@@ -119,10 +119,9 @@ class RuledSteps:
                 f"another parametrization): remove that before using {rule}"
             )
         if not found.selected:
-            why = why_unselected(found.verdicts) or "no weight of this model is scale-invariant"
-            if any(facts.frozen for facts in found.observation.norms.values()):
-                why += "; weights before frozen BN count with frozen_bn='fold'"
-            raise ModelError(f"{rule} has nothing to act on: {why}; `wrs-mm audit CONFIG` says why for each")
+            # No rule knows groups of filters, so none are proposed.
+            why = why_idle(found.observation, found.verdicts, "layer")
+            raise ModelError(f"{rule} has nothing to act on: {why}")
 
     @functools.cached_property
     def _weights(self) -> list[tuple[RuledWeight, Verdict]]:

@@ -15,7 +15,7 @@ from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
-from wrs_mm.rescaling.verdicts import why_nothing, why_unselected
+from wrs_mm.rescaling.verdicts import why_idle
 
 
 class ScaleInvariantDecay:
@@ -62,12 +62,7 @@ class ScaleInvariantDecay:
         if self.decay_mult != 1 and not self.invariant_weights.selected:
             found = self.invariant_weights
             assert found.observation is not None
-            why = why_unselected(found.verdicts)
-            if why is not None:
-                why += "; `wrs-mm audit CONFIG` says why for each"
-            else:
-                hint = why_nothing(found.observation, found.granularity, "scale_invariance", "count it in")
-                why = f"no weight of this model is scale-invariant: {hint}"
+            why = why_idle(found.observation, found.verdicts, found.granularity)
             raise ModelError(f"scale_invariant_decay_mult has nothing to act on: {why}")
         move_to_partner_groups(self.optimizer, self.invariant_weights.selected_parameters)
 

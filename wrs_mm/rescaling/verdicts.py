@@ -110,6 +110,21 @@ def why_nothing(observation: Observation, granularity: str, key: str, fold: str,
     return "it has no batch normalization: add norm layers (norm_cfg=dict(type='BN')) or use weight decay"
 
 
+def why_idle(observation: Observation, verdicts: Sequence[Verdict], granularity: str) -> str:
+    """Why a method that acts on scale-invariant weights, and rescales none, has nothing to act on.
+
+    Args:
+        observation: Of the model.
+        verdicts: On all of its weights, none of them selected.
+        granularity: As in :func:`why_nothing`; one is proposed only where it is ``'filter'``.
+    """
+    why = why_unselected(verdicts)
+    if why is not None:
+        return f"{why}; `wrs-mm audit CONFIG` says why for each"
+    hint = why_nothing(observation, granularity, "scale_invariance", "count it in")
+    return f"no weight of this model is scale-invariant: {hint}"
+
+
 def _shared_channels(observation: Observation) -> dict[str, str]:
     """Norm layers with statistics that cannot be folded for one weight alone, and why."""
     conflicts: dict[str, str] = {}

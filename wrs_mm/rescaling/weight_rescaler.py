@@ -110,7 +110,9 @@ class WeightRescaler:
 
     def _begin(self) -> None:
         """Once the weights are known: remember their norms, switch their weight decay."""
-        _refuse_unusable(self.invariant_weights)
+        _refuse_computed(self.invariant_weights)
+        if not self.rescaled:
+            self._refuse_nothing()
         weights = self.invariant_weights.selected_parameters
         if self._starts_from_norms and not self.targets:
             norms = {verdict.name: self._norms_of(verdict) for verdict in self.rescaled}
@@ -120,6 +122,19 @@ class WeightRescaler:
         if self.schedule is not None:
             self.schedule.begin(weights)
             self._left = self._left or {verdict.name: self._norms_of(verdict) for verdict in self.rescaled}
+
+    def _refuse_nothing(self) -> None:
+        """Raise ModelError that says why nothing can be rescaled."""
+        found = self.invariant_weights
+        assert found.observation is not None
+        why = why_unselected(found.verdicts)
+        if why is not None:
+            raise ModelError(
+                f"no scale-invariant weight of this model can be rescaled: {why}; `wrs-mm audit CONFIG` says "
+                "why for each"
+            )
+        hint = why_nothing(found.observation, found.granularity, "wrs", "rescale and fold", "target='init'")
+        raise ModelError(f"nothing in this model is scale-invariant: {hint}")
 
     @property
     def _starts_from_norms(self) -> bool:
@@ -262,8 +277,8 @@ def _root_mean_square(norms: Mapping[str, Tensor], sizes: Mapping[str, Tensor | 
     return {name: mean.to(n.device).reshape(1) for name, n in norms.items()}
 
 
-def _refuse_unusable(invariant_weights: ScaleInvariantWeights) -> None:
-    """Raise ModelError where WRS has nothing to do, or would do it to a weight that is computed."""
+def _refuse_computed(invariant_weights: ScaleInvariantWeights) -> None:
+    """Raise ModelError where a weight would be rescaled that is computed."""
     assert invariant_weights.observation is not None
     computed = computed_weights(invariant_weights.observation)
     if computed:
@@ -271,14 +286,3 @@ def _refuse_unusable(invariant_weights: ScaleInvariantWeights) -> None:
             f"the weight of {shorten(computed)} is computed (weight_norm, weight standardization or another "
             "parametrization): remove that before using weight rescaling"
         )
-    if invariant_weights.selected:
-        return
-    why = why_unselected(invariant_weights.verdicts)
-    if why is not None:
-        raise ModelError(
-            f"no scale-invariant weight of this model can be rescaled: {why}; `wrs-mm audit CONFIG` says why "
-            "for each"
-        )
-    judged = invariant_weights.granularity
-    hint = why_nothing(invariant_weights.observation, judged, "wrs", "rescale and fold", "target='init'")
-    raise ModelError(f"nothing in this model is scale-invariant: {hint}")
