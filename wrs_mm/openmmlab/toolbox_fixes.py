@@ -69,7 +69,7 @@ def _give_text_encoder_initial_weights(module: Any) -> None:
 
     @functools.wraps(encoder.__init__)
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
-        initialize.__wrapped__(self, *args, **kwargs)  # type: ignore[attr-defined]
+        initialize.__wrapped__(self, *args, **kwargs)
         module.nn.init.normal_(self.positional_embedding, std=0.01)
         module.nn.init.normal_(self.text_projection, std=len(self.text_projection) ** -0.5)
 
