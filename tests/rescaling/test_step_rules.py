@@ -164,6 +164,16 @@ def test_a_norm_that_has_grown_beyond_float32_ends_the_training_with_finite_weig
     assert bool(training.weight.isfinite().all())
 
 
+@pytest.mark.parametrize("gradient", [1e10, float("inf"), float("nan")])
+def test_an_update_that_would_take_a_norm_beyond_float32_is_not_made(gradient: float) -> None:
+    training = Training(ScaledRate(), "sgd")
+    training.step(training.gradients[0], 1.0)
+    before = training.weight.detach().clone()
+    with pytest.raises(NotFiniteError, match="beyond float32"):
+        training.step(torch.full_like(before, gradient).view_as(training.gradients[0]), 1e6)
+    assert torch.equal(training.weight, before)
+
+
 def test_a_scaled_rate_asks_for_the_power_of_an_optimizer_that_it_does_not_know() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     unknown = torch.optim.Rprop([weight])

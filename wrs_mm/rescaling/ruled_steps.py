@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
-from wrs_mm.errors import ModelError, OptionError
+from wrs_mm.errors import ModelError, NotFiniteError, OptionError
 from wrs_mm.rescaling.after_step import around_step
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
@@ -188,7 +188,12 @@ class RuledSteps:
         with torch.no_grad():
             for weight, group, state in active:
                 self.rule.after(weight, group, state)
-        self.rule.finish()
+        try:
+            self.rule.finish()
+        except NotFiniteError:
+            if self._moves:
+                self._put_back(active)
+            raise
 
     @contextmanager
     def _set_aside(self, active: list[tuple[RuledWeight, dict[str, Any], State]]) -> Iterator[None]:
@@ -203,10 +208,7 @@ class RuledSteps:
         try:
             yield
         except BaseException:
-            # Nobody must find the zeros.
-            with torch.no_grad():
-                for weight, _, _ in active:
-                    weight.parameter.copy_(self._old[weight.name])
+            self._put_back(active)  # nobody must find the zeros
             raise
         with torch.no_grad():
             for (weight, group, state), zero in zip(active, at_zero, strict=True):
@@ -217,6 +219,12 @@ class RuledSteps:
                 new = self.rule.move(weight.view(old), update, weight, group, state)
                 if new is not update:
                     weight.filters.copy_(new)
+
+    @torch.no_grad()
+    def _put_back(self, active: list[tuple[RuledWeight, dict[str, Any], State]]) -> None:
+        """Give the weights the values that they had before the update."""
+        for weight, _, _ in active:
+            weight.parameter.copy_(self._old[weight.name])
 
     def _keep(self, weight: RuledWeight) -> None:
         """Copy a weight, to where its last copy was."""

@@ -164,9 +164,9 @@ class ScaledRate(StepRule):
         self, old: Tensor, update: Tensor, weight: RuledWeight, group: Mapping[str, Any], state: State
     ) -> Tensor:
         """The equation; a filter that was zero in the beginning stays as the optimizer has it."""
-        growth = _growth(weight.norms(old), state["start"])
-        self._growth.append((weight.name, growth.amax()))
-        return update.mul_(growth**self._power).add_(old)
+        new = update.mul_(self.rate(old, weight, group, state)).add_(old)
+        self._growth.append((weight.name, _growth(weight.norms(new), state["start"]).amax()))
+        return new
 
     def rate(self, old: Tensor, weight: RuledWeight, group: Mapping[str, Any], state: State) -> Tensor:
         """``(‖w‖ / R)^p``."""
