@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from wrs_mm.errors import OptionError
+from wrs_mm.regularizers.shifted import shifted
 from wrs_mm.regularizers.wd import wd
+from wrs_mm.regularizers.wrs_matched import wrs_matched
 
 RECIPE = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 1e-4}}
 
@@ -32,6 +35,15 @@ def test_a_strength_is_a_number_of_at_least_zero(strength: object):
 def test_a_recipe_without_weight_decay_has_none_to_multiply(recipe: dict):
     with pytest.raises(OptionError, match="the recipe has no weight_decay"):
         wd({"type": "OptimWrapper", "optimizer": recipe}, weight_decay=1e-3)
+
+
+def test_an_optimizer_that_is_not_told_has_the_weight_decay_of_its_class():
+    recipe = {"type": "OptimWrapper", "optimizer": {"type": "AdamW", "lr": 1e-3}}
+    built = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])
+    arm = wd(recipe, weight_decay=0.05)
+    mult = arm["paramwise_cfg"]["scale_invariant_decay_mult"]
+    assert mult * built.param_groups[0]["weight_decay"] == pytest.approx(0.05)
+    assert wrs_matched(recipe)["optimizer"] == shifted(recipe)["optimizer"] == recipe["optimizer"]
 
 
 @pytest.mark.parametrize("weight_decay", [None, 1e-3])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+from mmengine.registry import OPTIMIZERS
 
 from wrs_mm.engine.constructor import BASE_CONSTRUCTOR, DECAY_MULT, OTHER_DECAY_MULT
 from wrs_mm.engine.step_rules import build_rule
@@ -74,7 +77,7 @@ def with_weight_decay(optim_wrapper: dict[str, Any], weight_decay: float, arm: s
     """
     if not is_number(weight_decay) or weight_decay < 0:
         raise OptionError(f"{arm}: weight_decay must be a number ≥ 0, not {weight_decay!r}")
-    recipe = optim_wrapper["optimizer"].get("weight_decay")
+    recipe = recipes_decay(optim_wrapper)
     if not recipe:
         raise OptionError(
             f"{arm}: the recipe has no weight_decay in its optimizer, which weight_decay is set against"
@@ -118,13 +121,27 @@ def with_step_rule(
     return with_selection({**with_type(optim_wrapper, "StepRuleOptimWrapper"), "rule": said}, frozen_bn)
 
 
+def recipes_decay(optim_wrapper: dict[str, Any]) -> Any:
+    """The weight decay of a recipe's optimizer; where it says none, that of the optimizer's class.
+
+    AdamW's is 0.01. An optimizer that is not registered, or says nothing of weight decay, has 0.
+    """
+    optimizer = optim_wrapper["optimizer"]
+    if "weight_decay" in optimizer:
+        return optimizer["weight_decay"]
+    kind = optimizer.get("type")
+    made = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    default = inspect.signature(made).parameters.get("weight_decay") if callable(made) else None
+    return 0.0 if default is None or default.default is inspect.Parameter.empty else default.default
+
+
 def strength_of(optim_wrapper: dict[str, Any], weight_decay: float | None, arm: str) -> float:
     """The strength of weight decay that an arm was given, or else the recipe's.
 
     Raises:
         OptionError: It is no number > 0.
     """
-    strength = optim_wrapper["optimizer"].get("weight_decay") if weight_decay is None else weight_decay
+    strength = recipes_decay(optim_wrapper) if weight_decay is None else weight_decay
     if weight_decay is None and not strength:
         raise OptionError(f"{arm}: the recipe's optimizer has no weight_decay to go by: give {arm} one")
     if not (is_number(strength) and strength > 0):

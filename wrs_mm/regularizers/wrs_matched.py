@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wrs_mm.errors import OptionError
-from wrs_mm.regularizers._optim_wrapper import with_weight_decay
+from wrs_mm.regularizers._optim_wrapper import recipes_decay, with_weight_decay
 from wrs_mm.regularizers.wrs import wrs
 
 
@@ -52,7 +52,7 @@ def wrs_matched(
         min_norm,
         other_decay,
     )
-    if weight_decay == 0 or not optim_wrapper["optimizer"].get("weight_decay"):
+    if weight_decay == 0 or not recipes_decay(optim_wrapper):
         raise OptionError(
             "wrs_matched: norms follow weight decay, and there is none: give the recipe's optimizer a "
             "weight_decay, and weight_decay a number > 0, or use the arm wrs"
