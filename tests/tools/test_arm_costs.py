@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from wrs_mm.regularizers import apply_regularizer
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,6 +50,14 @@ def test_an_arm_that_acts_now_and_then_is_measured_over_its_whole_interval(arm_c
 
     rows = arm_costs.measure(recipe, ["pbwn"], [1], 1, 32, timed)
     assert [row["ratio"] for row in rows] == [1.0, 2.0]
+
+
+def test_another_optimizer_takes_the_recipes_place(arm_costs: Any) -> None:
+    pytest.importorskip("timm")
+    subject = arm_costs._Subject("mini/fcn_r18-narrow_mini-cityscapes", 32, "AdamW")
+    assert apply_regularizer(subject.config, "projected").optim_wrapper.optimizer.type == "TimmAdamP"
+    step, _ = subject.stepping("projected")
+    step()
 
 
 def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(

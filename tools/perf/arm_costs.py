@@ -53,7 +53,7 @@ def held_bytes() -> int:
 class _Subject:
     """A model with gradients, its recipe, and its loss on a made-up batch."""
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, optimizer: str | None = None) -> None:
         self.size = size
         if hasattr(torchvision.models, name):
             sgd = {"type": "SGD", "lr": 1e-4, "momentum": 0.9, "weight_decay": 1e-4}
@@ -63,6 +63,8 @@ class _Subject:
             self.config = load_config(name)
             self.config.optim_wrapper.optimizer.lr = 1e-4
             self.model = build_model(self.config)
+        if optimizer is not None:
+            self.config.optim_wrapper.optimizer = {"type": optimizer, "lr": 1e-4, "weight_decay": 1e-4}
 
     def loss(self) -> Tensor:
         if "model" in self.config:
@@ -99,9 +101,10 @@ def measure(
     repeats: int,
     size: int,
     interleaved: Callable[[dict[str, Callable[[], None]], int], dict[str, float]],
+    optimizer: str | None = None,
 ) -> list[Row]:
     """All arms on one model, the baseline first; one that cannot be measured is printed with its reason."""
-    subject = _Subject(name, size)
+    subject = _Subject(name, size, optimizer)
     subject.give_gradients()
     weights = sum(p.numel() * p.element_size() for p in subject.model.parameters())
     steps: dict[str, Callable[[], None]] = {}

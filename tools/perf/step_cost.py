@@ -97,7 +97,7 @@ def arm_costs(args: argparse.Namespace) -> None:
     arms = args.arms or regularizers.names()
     rows = []
     for model in args.models:
-        rows += measure(model, arms, args.threads, args.repeats, args.size, interleaved)
+        rows += measure(model, arms, args.threads, args.repeats, args.size, interleaved, args.optimizer)
     print(f"torch {torch.__version__}, medians of {args.repeats}")
     for row in rows:
         figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} of the weights' memory"
@@ -124,7 +124,10 @@ def main() -> None:
     parser.add_argument(
         "--size", type=int, default=64, help="with --arms: pixels of the images (default: 64)"
     )
+    parser.add_argument("--optimizer", help="with --arms: in place of the recipe's, by its name in mmengine")
     args = parser.parse_args()
+    if args.cards and args.optimizer:
+        parser.error("cards hold the costs beside the recipe's optimizer: leave --optimizer or --cards out")
     if args.arms is not None:
         arm_costs(args)
         return
