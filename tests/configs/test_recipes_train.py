@@ -1,17 +1,27 @@
-"""Every arm of the mini recipes trains for two iterations and is scored."""
+"""Every arm of the mini recipes trains for two iterations, is scored, and is measured by every hook."""
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from wrs_mm import regularizers
 from wrs_mm.datasets import mini_detection, mini_segmentation, render_mini
+from wrs_mm.engine.hooks.dynamics_file import read
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "mini"
+
+HOOKS = [
+    {"type": "WeightDynamicsHook", "interval": 1},
+    {"type": "SharpnessHook", "interval": 1, "batch_size": 2, "most_products": 2},
+    {"type": "WeightNoiseHook", "images": 8, "layers": 2},
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +34,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def assert_measured(work_dir: Path) -> None:
+    found = read(work_dir)
+    # Where the first forward is what tells the weights, the first update is not measured.
+    assert found is not None and found.iterations.tolist() in ([1, 2], [2])
+    assert np.isfinite(found.of("norm")).all() and (found.of("turn") > 0).all()
+    curvatures = json.loads((work_dir / "sharpness.json").read_text())
+    assert [entry["iteration"] for entry in curvatures] == [0, 1, 2]
+    assert all(entry["sharpness"] > 0 and entry["sphere"] is not None for entry in curvatures)
+    noise = json.loads((work_dir / "weight_noise.json").read_text())
+    assert len(noise) == 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", ["none", "wd", "wrs"])
+@pytest.mark.parametrize("arm", regularizers.names())
 @pytest.mark.parametrize(
     ("recipe", "options", "metric"),
     [
@@ -51,8 +73,9 @@ def test_every_arm_trains_and_is_scored(
     metric: str,
 ) -> None:
     monkeypatch.chdir(data)
-    cfg = Config.fromfile(CONFIGS / f"{recipe}_{arm}.py")
+    cfg = regularizers.apply_regularizer(Config.fromfile(CONFIGS / f"{recipe}.py"), arm)
     cfg.merge_from_dict(options)
+    cfg.custom_hooks = [*cfg.get("custom_hooks", []), *HOOKS]
     cfg.experiment_name = f"{recipe}-{arm}-{tmp_path.name}"
     cfg.work_dir = str(tmp_path)
     runner = Runner.from_cfg(cfg)
@@ -62,5 +85,6 @@ def test_every_arm_trains_and_is_scored(
     # Iterations count from 0 and the first step's learning rate is 1 % of the full one.
     moved = [name for name, p in runner.model.named_parameters() if not p.equal(before[name])]
     assert len(moved) > len(before) / 2
+    assert_measured(tmp_path)
     score = runner.message_hub.get_scalar(f"val/{metric}").current()
     assert math.isfinite(score)

@@ -117,7 +117,8 @@ def test_scales_of_filters_change_the_sharpness_and_not_the_one_on_the_sphere() 
         loss = loss_of(model, dict(model.named_parameters()))
         plain = largest_eigenvalue(HessianProduct(loss, [w for w, _ in weights]), start, tolerance=1e-7)
         sphere = SphereHessianProduct(loss, weights)
-        return plain.value, largest_eigenvalue(sphere, start, tolerance=1e-7).value, sphere.mean_square()
+        squares = torch.cat(sphere.squared_norms())
+        return plain.value, largest_eigenvalue(sphere, start, tolerance=1e-7).value, float(squares.mean())
 
     plain, sphere, square = measured()
     with torch.no_grad():
@@ -129,6 +130,34 @@ def test_scales_of_filters_change_the_sharpness_and_not_the_one_on_the_sphere() 
     assert squares == pytest.approx(9 * square)
 
 
+def test_with_factors_on_the_learning_rate_it_has_the_eigenvalues_of_what_a_step_multiplies_by() -> None:
+    """A step is ``v ← v − η ρ P ∇²L P v``, which has eigenvalues beyond ±1 from ``2 / η`` of it on."""
+    model = network()
+    weights = [(model.get_parameter(name), groups) for name, groups in INVARIANT.items()]
+    with torch.no_grad():
+        for weight, _ in weights:
+            weight *= torch.rand_like(weight[:, :, :1, :1]) + 0.5
+    rates = [torch.rand(4, dtype=torch.float64) + 0.2 for _ in weights]
+    loss = loss_of(model, dict(model.named_parameters()))
+    turning = SphereHessianProduct(loss, weights, [rate.sqrt() for rate in rates])
+    tangent = SphereHessianProduct(loss, weights, [1.0] * len(weights))
+    factors = torch.cat([_spread(rate, *weight) for rate, weight in zip(rates, weights, strict=True)])
+    units = torch.eye(tangent.size, dtype=torch.float64)
+    step = torch.stack([factors * tangent(unit) for unit in units], dim=1)
+    expected = float(torch.linalg.eigvals(step).real.max())
+    found = largest_eigenvalue(turning, units[0] + units[-1] + 1, tolerance=1e-8, most_products=500)
+    assert found.value == pytest.approx(expected, rel=1e-6)
+
+
+def _spread(rate: Tensor, weight: Tensor, groups: int) -> Tensor:
+    """A filter's factor for each of its numbers, in the weight's order."""
+    if groups:
+        inside = weight.shape[2:]
+        by_group = rate.view(groups, 1, -1, *([1] * len(inside)))
+        return by_group.expand(groups, weight.shape[0] // groups, -1, *inside).reshape(-1)
+    return rate.view(-1, *([1] * (weight.dim() - 1))).expand_as(weight).reshape(-1)
+
+
 def test_a_filter_of_zeros_has_no_part_in_it() -> None:
     model = network()
     with torch.no_grad():
@@ -137,7 +166,12 @@ def test_a_filter_of_zeros_has_no_part_in_it() -> None:
     product = SphereHessianProduct(loss, [(model[0].weight, 0)])
     assert torch.isfinite(product(torch.ones(product.size, dtype=torch.float64))).all()
     norms = model[0].weight.detach().flatten(1).norm(dim=1)
-    assert product.mean_square() == pytest.approx(float(norms[[0, 2, 3]].square().mean()))
+    (squares,) = product.squared_norms()
+    torch.testing.assert_close(squares, norms.square())
+    # Nor has it one where scales say how far a step takes the filters.
+    turning = SphereHessianProduct(loss, [(model[0].weight, 0)], [torch.ones(4)])
+    along = turning(torch.ones(product.size, dtype=torch.float64)).view(4, -1)
+    assert not along[1].any() and bool(along[0].any())
 
 
 def test_a_parameter_that_the_loss_does_not_use_has_zeros() -> None:

@@ -51,6 +51,7 @@ def main() -> None:
     products: list[Any] = [HessianProduct(loss, trained)]
     if weights:
         products.append(SphereHessianProduct(loss, weights))
+        products.append(SphereHessianProduct(loss, weights, [1.0] * len(weights)))
     print(f"gradients that can be differentiated: {(time.perf_counter() - began) / one:.1f} × that")
     for product in products:
         began = time.perf_counter()

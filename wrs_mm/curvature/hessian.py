@@ -101,16 +101,26 @@ class SphereHessianProduct:
     filters' norms. A way on the sphere stays orthogonal to the filters: ``P`` takes away what lies along
     them. What the sphere's own curvature adds is ``⟨∇L, w⟩``, which is 0. All other parameters stand still.
 
+    With other scales ``C`` it is ``P C ∇²L C P``. A step of gradient descent in which each filter has a
+    factor ``ρ`` on the learning rate turns the filters as one without factors turns them in the coordinates
+    ``w / √ρ``, where the Hessian has ``C = √ρ``: that is what the edge of stability ``2 / η`` is of.
+
     Args:
         loss: As in :class:`HessianProduct`.
         weights: Scale-invariant weights, each with its ``transposed_groups``
             (:func:`~wrs_mm.rescaling.functional.filter_view`).
+        scales: ``C``, for each weight ``(filters,)`` or ``(1,)``, or a number; None for the filters' norms.
 
     Attributes:
         size: How many numbers the weights have together.
     """
 
-    def __init__(self, loss: Tensor, weights: Sequence[tuple[Tensor, int]]) -> None:
+    def __init__(
+        self,
+        loss: Tensor,
+        weights: Sequence[tuple[Tensor, int]],
+        scales: Sequence[Tensor | float] | None = None,
+    ) -> None:
         self._product = HessianProduct(loss, [weight for weight, _ in weights])
         self.size = self._product.size
         self._groups = [groups for _, groups in weights]
@@ -120,17 +130,16 @@ class SphereHessianProduct:
             torch.where(norms > 0, filter_view(weight.detach(), groups)[0] / norms, 0.0)
             for (weight, groups), norms in zip(weights, self._norms, strict=True)
         ]
+        self._scales = self._norms
+        if scales is not None:
+            self._scales = [
+                torch.where(norms > 0, _for_each(scale, norms), 0.0)
+                for norms, scale in zip(self._norms, scales, strict=True)
+            ]
 
-    def mean_square(self, rates: Sequence[Tensor | float] | None = None) -> float:
-        """The mean of the filters' squared norms, of those that are not zero.
-
-        Args:
-            rates: For each weight ``(filters,)`` or ``(1,)`` factors on the learning rate, to divide by.
-        """
-        rates = rates or [1.0] * len(self._norms)
-        parts = [n.flatten().double().square() / rate for n, rate in zip(self._norms, rates, strict=True)]
-        squares = torch.cat(parts)
-        return float(squares[squares > 0].mean())
+    def squared_norms(self) -> list[Tensor]:
+        """Of the filters of each weight, ``(filters,)`` float64."""
+        return [norms.flatten().double().square() for norms in self._norms]
 
     def __call__(self, vector: Tensor) -> Tensor:
         """The product.
@@ -144,14 +153,14 @@ class SphereHessianProduct:
         return self._on_sphere(self._product(self._on_sphere(vector)))
 
     def _on_sphere(self, vector: Tensor) -> Tensor:
-        """``D P v``, which is ``P D v``: a filter's norm is one number."""
+        """``C P v``, which is ``P C v``: a filter's scale is one number."""
         parts = []
-        for part, groups, norms, unit in zip(
-            self._product.split(vector), self._groups, self._norms, self._units, strict=True
+        for part, groups, scale, unit in zip(
+            self._product.split(vector), self._groups, self._scales, self._units, strict=True
         ):
             filters, inside = filter_view(part, groups)
             along = (filters * unit).sum(inside, keepdim=True)
-            parts.append(((filters - along * unit) * norms).reshape(-1))
+            parts.append(((filters - along * unit) * scale).reshape(-1))
         return torch.cat(parts)
 
 
@@ -159,3 +168,9 @@ def _filter_norms(weight: Tensor, transposed_groups: int) -> Tensor:
     """Broadcastable to the filters as :func:`filter_view` sees them."""
     filters, inside = filter_view(weight, transposed_groups)
     return torch.linalg.vector_norm(filters, dim=inside, keepdim=True)
+
+
+def _for_each(scale: Tensor | float, norms: Tensor) -> Tensor:
+    """A weight's scales, broadcastable as its filters' norms are."""
+    scales = torch.as_tensor(scale).to(norms)
+    return scales.reshape(norms.shape if scales.numel() == norms.numel() else ())

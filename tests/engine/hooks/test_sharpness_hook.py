@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 from toy_training import INVARIANT, Network, PlainNetwork, runner, wrapper_config
 
-from wrs_mm.curvature import HessianProduct, largest_eigenvalue, twice_differentiable
+from wrs_mm.curvature import HessianProduct, SphereHessianProduct, largest_eigenvalue, twice_differentiable
 from wrs_mm.engine.hooks import SharpnessHook
 from wrs_mm.errors import OptionError
 from wrs_mm.openmmlab.configs import load_config
@@ -67,9 +67,31 @@ def test_the_numbers_are_those_of_its_batch_and_of_the_learning_rate(tmp_path: P
     assert last["sharpness"] == pytest.approx(float(expected), rel=1e-3)
     # The update was made with the learning rate before the scheduler's step.
     lr = 0.05 * (1 + math.cos(math.pi * 15 / 16)) / 2
-    squares = [made.model.get_parameter(name).detach().flatten(1).norm(dim=1).square() for name in INVARIANT]
     assert last["stable"] == pytest.approx((2 + 2 * 0.9) / lr)
-    assert last["sphere_stable"] == pytest.approx(last["stable"] * float(torch.cat(squares).mean()))
+
+
+def test_where_all_filters_have_one_norm_the_edge_on_the_sphere_goes_with_its_square(tmp_path: Path) -> None:
+    made = runner(tmp_path, by_epoch=False, name="one norm", custom_hooks=[HOOK])
+    made.optim_wrapper = ConfigDict(wrapper_config(wrs={"target": 2.0}))
+    made.train()
+    for entry in entries(tmp_path)[1:]:
+        assert entry["sphere_stable"] == pytest.approx(4 * entry["stable"], rel=1e-5)
+
+
+def test_the_edge_on_the_sphere_is_as_far_as_that_of_turns_at_the_norms_there_are(tmp_path: Path) -> None:
+    made = trained(tmp_path, {**HOOK, "interval": 16}, plain=True)
+    last = entries(tmp_path)[-1]
+    (hook,) = (hook for hook in made.hooks if isinstance(hook, SharpnessHook))
+    made.model.train()
+    torch.manual_seed(0)  # the dropout's
+    loss = made.model(**hook._batch, mode="loss")["loss"]
+    weights = [(made.model.get_parameter(name), 0) for name in INVARIANT]
+    norms = torch.cat([weight.detach().flatten(1).norm(dim=1) for weight, _ in weights])
+    assert float(norms.max() / norms.min()) > 1.2
+    turning = SphereHessianProduct(loss, weights, [1.0] * len(weights))
+    columns = [turning(unit) for unit in torch.eye(turning.size)]
+    expected = float(torch.linalg.eigvalsh(torch.stack(columns).double())[-1])
+    assert last["sphere"] / last["sphere_stable"] == pytest.approx(expected / last["stable"], rel=1e-3)
 
 
 def test_a_training_that_begins_anew_keeps_nothing_of_what_its_folder_holds(tmp_path: Path) -> None:
@@ -85,11 +107,13 @@ def test_the_edge_on_the_sphere_goes_by_the_rate_that_a_rule_gives(tmp_path: Pat
     """``scale_lr`` multiplies updates by ``(‖w‖ / R)²``: the effective rate is η / R²."""
     made = runner(tmp_path, by_epoch=False, name="ruled", custom_hooks=[HOOK])
     made.optim_wrapper = ConfigDict(wrapper_config("StepRuleOptimWrapper", rule={"type": "ScaledRate"}))
-    parameters = dict(made.model.named_parameters())
-    start = torch.cat([parameters[name].detach().flatten(1).norm(dim=1).square() for name in INVARIANT])
+    with torch.no_grad():
+        for name in INVARIANT:
+            weight = made.model.get_parameter(name)
+            weight *= 2 / weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     made.train()
     for entry in entries(tmp_path)[1:]:
-        assert entry["sphere_stable"] == pytest.approx(entry["stable"] * float(start.mean()), rel=1e-5)
+        assert entry["sphere_stable"] == pytest.approx(4 * entry["stable"], rel=1e-5)
 
 
 class _StopAfter(Hook):

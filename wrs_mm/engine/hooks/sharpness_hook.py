@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ from wrs_mm.values import is_number
 
 NAME = "sharpness.json"
 
+_ONE_NORM = 1e-3
+"""Squared norms that differ by less, as shares of their mean, count as one: a rescale leaves 1e-6."""
+
 
 @HOOKS.register_module()
 class SharpnessHook(Hook):
@@ -42,16 +45,17 @@ class SharpnessHook(Hook):
     set, in all trained parameters; and of the loss on the unit sphere of the scale-invariant filters
     (:class:`~wrs_mm.curvature.SphereHessianProduct`), which does not depend on their norms. Beside them
     stands what the optimizer's steps could follow (:func:`~wrs_mm.curvature.largest_stable_sharpness`):
-    ``(2 + 2α) / η``, and on the sphere that times the filters' mean squared norm, which is the same at the
-    effective learning rate ``η / ‖w‖²``; exact where all filters have one norm. Does training sit at this
-    edge (Cohen et al., ICLR 2021)? In a two-stage detector the proposals stand still, as they do for its
-    gradient.
+    ``(2 + 2α) / η``, and on the sphere that times ``‖w‖²`` where all filters have one norm, which is the same
+    at the effective learning rate ``η / ‖w‖²``. Where norms differ, a third eigenvalue says how sharp the
+    loss is where steps turn the filters at those norms; the edge on the sphere is then as far from the
+    sharpness there as that is from ``(2 + 2α) / η``. Does training sit at this edge (Cohen et al., ICLR
+    2021)? In a two-stage detector the proposals stand still, as they do for its gradient.
 
     The numbers go to mmengine's visualizer as ``sharpness/…`` and to ``sharpness.json`` in the work dir. The
     training is not changed: buffers and random numbers are put back, gradients are not touched.
 
     It costs a forward and two backward passes on the batch, and about two more for each product with a
-    Hessian, up to ``2 · most_products``; the log says how many and how long. Beside the gradient's graph,
+    Hessian, up to ``3 · most_products``; the log says how many and how long. Beside the gradient's graph,
     about twice the memory of a step on that batch, it needs eight vectors of the parameters' size.
 
     The loss is in full precision, whatever the training's is. Of several processes one measures, and the
@@ -180,13 +184,42 @@ class SharpnessHook(Hook):
                 sphere = SphereHessianProduct(loss, weights)
                 on_sphere = self._largest(sphere, sphere.size, weights[0][0])
                 found["sphere"], found["sphere_error"] = on_sphere.value, on_sphere.error
+                products += on_sphere.products
                 stable = found["stable"]
                 if stable is not None:
                     own = [rates.get(verdict.name, 1.0) for verdict in watched]
-                    found["sphere_stable"] = stable * sphere.mean_square(own)
-                products += on_sphere.products
+                    felt, more = self._felt_square(loss, weights, sphere, on_sphere.value, own)
+                    found["sphere_stable"] = stable * felt
+                    products += more
         model.train(training)
         return found, products
+
+    def _felt_square(
+        self,
+        loss: Tensor,
+        weights: Sequence[tuple[Tensor, int]],
+        sphere: SphereHessianProduct,
+        on_sphere: float,
+        rates: Sequence[Tensor | float],
+    ) -> tuple[float, int]:
+        """The squared norm at which steps feel the sharpness on the sphere, and how many products it took.
+
+        Args:
+            loss: Of the batch.
+            weights: As of SphereHessianProduct.
+            sphere: Of them.
+            on_sphere: Its largest eigenvalue.
+            rates: For each weight, factors on the learning rate.
+        """
+        squares = torch.cat([s / rate for s, rate in zip(sphere.squared_norms(), rates, strict=True)])
+        squares = squares[squares > 0]
+        mean = float(squares.mean())
+        if float((squares / mean - 1).abs().max()) < _ONE_NORM:
+            return mean, 0
+        turning = SphereHessianProduct(loss, weights, [torch.as_tensor(rate) ** 0.5 for rate in rates])
+        found = self._largest(turning, turning.size, weights[0][0])
+        known = on_sphere > 0 and found.value > 0
+        return on_sphere / found.value if known else math.nan, found.products
 
     def _largest(self, product: Callable[[Tensor], Tensor], size: int, like: Tensor) -> Eigenvalue:
         generator = torch.Generator().manual_seed(self.seed)
