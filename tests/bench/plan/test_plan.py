@@ -64,6 +64,8 @@ MISTAKES = {
         5,
     ),
     "baseline's lr": (GOOD.replace("baseline: wd", "baseline: {wd: {lr: 0.1}}"), "no arm wd has lr=0.1", 6),
+    "no list": (GOOD + "pretraining: none\n", "pretraining: write a list, [none]", 7),
+    "no list of mappings": (GOOD + "pretraining: {recipe: a}\n", "pretraining: write a list", 7),
     "split": (GOOD + "split: val\n", "split: Input should be 'tune' or 'test'", 7),
     "unknown scope": (
         GOOD.replace("first,", '"mmpose::a.py",'),

@@ -215,6 +215,10 @@ def _first_mistake(error: ValidationError) -> tuple[str, Location]:
         return f"unknown key {location[-1]!r}{hint}", location
     if kind == "too_short":
         return f"{where} is empty; list at least one", location
+    if kind == "list_type":
+        given = mistake["input"]
+        shown = f", [{given}]" if isinstance(given, (str, int, float)) else ""
+        return f"{where}: write a list{shown}", location
     return f"{where}: {mistake['msg'].removeprefix('Value error, ')}", location
 
 
