@@ -1,6 +1,7 @@
 """Other ways to compute a rescale, timed beside ours and a copy: what docs/cost.md says of them.
 
     python tools/perf/rescale_alternatives.py
+    python tools/perf/rescale_alternatives.py --parts      # ours, in parts of other sizes
 
 On ResNet-50's convolutions, interleaved, medians. Each writes ``w_i ← w_i / ‖w_i‖`` and nothing else: no
 fold, no dead filters, no targets, which ours has.
@@ -16,6 +17,8 @@ import torch
 import torchvision
 from step_cost import interleaved, resnet50_steps
 from torch import Tensor
+
+from wrs_mm.rescaling import buckets
 
 
 def by_weight(rows: list[Tensor]) -> None:
@@ -51,16 +54,34 @@ def alternatives(weights: list[Tensor]) -> dict[str, Callable[[], None]]:
     return {name: functools.partial(way, rows[name]) for name, way in ways.items()}
 
 
+PARTS = [1 << power for power in (16, 18, 19, 20, 21, 23)]
+"""Sizes of the parts that a large weight is rescaled in, in numbers."""
+
+
+def in_parts() -> dict[str, Callable[[], None]]:
+    """A rescale of ours for each of :data:`PARTS`, of a model of its own."""
+    usual, functions = buckets.CACHED_NUMBERS, {}
+    for size in PARTS:
+        buckets.CACHED_NUMBERS = size
+        rescale = resnet50_steps()["rescale"]
+        rescale()  # the parts are cut the first time
+        functions[f"in parts of {size:,} numbers"] = rescale
+    buckets.CACHED_NUMBERS = usual
+    return functions
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=40, help="counted calls of each (default: 40)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--parts", action="store_true", help="compare sizes of parts instead")
     args = parser.parse_args()
     steps = resnet50_steps()
     model = torchvision.models.resnet50()
     weights = [m.weight for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
-    functions = {"copy": steps["copy"], "ours": steps["rescale"], **alternatives(weights)}
+    others = in_parts() if args.parts else {"ours": steps["rescale"], **alternatives(weights)}
+    functions = {"copy": steps["copy"], **others}
     columns = []
     for threads in args.threads:
         torch.set_num_threads(threads)
