@@ -10,7 +10,7 @@ from arms import CONFIGS, plain
 
 from wrs_mm.cli import main
 from wrs_mm.openmmlab.configs import load_config
-from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer
+from wrs_mm.regularizers import RECIPE_KEY, apply_regularizer, names
 
 FROZEN = str(CONFIGS / "coco" / "retinanet_r50_fpn_frozenbn_1x_coco.py")
 LAYER_DECAY = "mmseg::beit/beit-base_upernet_8xb2-160k_ade20k-640x640"
@@ -39,6 +39,11 @@ def applied(config: Any, regularizer: str, out: Path, *more: str) -> str:
 def test_the_written_file_is_the_arm(config: str, regularizer: str, tmp_path: Path) -> None:
     text = applied(config, regularizer, tmp_path / "new.py")
     assert len(text.splitlines()) < 20 and text.count("_base_ = ") == 1
+
+
+@pytest.mark.parametrize("regularizer", sorted(set(names()) - {"none", "wd", "wrs", "wrs_matched"}))
+def test_the_written_file_is_any_arm(regularizer: str, tmp_path: Path) -> None:
+    applied("mini/fcn_r18-narrow_mini-cityscapes", regularizer, tmp_path / "new.py")
 
 
 def test_options_are_the_regularizers_and_stand_in_the_file(tmp_path: Path) -> None:

@@ -105,16 +105,19 @@ def test_a_toolbox_s_message_becomes_a_name_and_a_command(error, name, requireme
 
 
 def test_what_nobody_knows_is_quoted():
+    answer = missing_package(RuntimeError("sound is not installed here"))
+    assert answer == "needs packages that are not installed: sound is not installed here"
+
+
+def test_where_a_toolbox_points_to_a_file_that_it_does_not_install_the_package_is_named():
     answer = missing_package(
         AssertionError(
             "To use VPD model, please install required packages via "
             "`pip install -r requirements/optional.txt`."
         )
     )
-    assert answer == (
-        "needs packages that are not installed: To use VPD model, please install required packages via "
-        "`pip install -r requirements/optional.txt`."
-    )
+    repository = "git+https://github.com/CompVis/stable-diffusion.git"
+    assert answer == f"needs stable-diffusion, which is not installed: pip install {repository}"
 
 
 @pytest.mark.parametrize(

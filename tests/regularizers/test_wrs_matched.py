@@ -44,8 +44,8 @@ def test_a_strength_is_a_factor_on_the_recipes_for_scale_invariant_weights_only(
     ("options", "scale_invariant", "others"),
     [({}, 1e-2, 1e-2), ({"weight_decay": 0.5}, 0.5, 1e-2), ({"other_decay": False}, 1e-2, 0.0)],
 )
-@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth"])
-def test_training_with_it_keeps_one_norm_that_follows_the_weight_decay(
+@pytest.mark.parametrize("schedule", ["decay", "decay_and_growth", "decay_and_growth_by_layer"])
+def test_training_with_it_keeps_one_norm_or_one_of_each_layer_that_follows_the_weight_decay(
     schedule: str, options: dict[str, Any], scale_invariant: float, others: float
 ):
     model = Network()
@@ -56,7 +56,11 @@ def test_training_with_it_keeps_one_norm_that_follows_the_weight_decay(
     for name, decay in decay_by_name(model, wrapper).items():
         assert decay == pytest.approx(scale_invariant if name in INVARIANT else others), name
     norms = filter_norms(model)
-    assert float(norms.max() / norms.min()) == pytest.approx(1, rel=1e-6)
+    layers = [model.get_parameter(name).detach().flatten(1).norm(dim=1) for name in INVARIANT]
+    for held in layers if schedule == "decay_and_growth_by_layer" else [norms]:
+        assert float(held.max() / held.min()) == pytest.approx(1, rel=1e-6)
+    if schedule == "decay_and_growth_by_layer":
+        assert float(norms.max() / norms.min()) > 1 + 1e-5
     if schedule == "decay":
         assert float(norms[0]) == pytest.approx(2 * without_gradient(scale_invariant, 3), rel=1e-6)
     assert abs(float(norms[0]) / 2 - 1) > 1e-4

@@ -16,7 +16,8 @@ from wrs_mm.borrowed import seeded
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
 from wrs_mm.regularizers import apply_regularizer
 from wrs_mm.rescaling.functional import filter_norms
-from wrs_mm.rescaling.step_rules import Hyperball
+from wrs_mm.rescaling.step_rule import RuledWeight
+from wrs_mm.rescaling.step_rules import Hyperball, ScaledRate
 
 RECIPES = ("retinanet_r18-narrow_fpn_mini-coco", "pspnet_r18-narrow_mini-cityscapes")
 LR = 0.02
@@ -104,14 +105,46 @@ def test_the_projection_leaves_classifiers_and_nothing_else_of_the_convolutions(
         assert left == {"bbox_head.retina_cls.weight", "bbox_head.retina_reg.weight"}
 
 
-@pytest.mark.parametrize("arm", ["scale_lr", "shifted"])
-def test_the_others_train_all_weights_and_change_norms(recipe: str, arm: str) -> None:
-    model, wrapper = built(recipe, arm)
+def test_scale_lr_multiplies_each_filters_update_by_the_square_of_how_far_its_norm_has_grown(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, wrapper = built(recipe, "scale_lr")
+    start = {name: filter_norms(w).double() for name, w in model.named_parameters() if w.dim() == 4}
+    moves: list[tuple[str, Tensor, Tensor, Tensor]] = []
+    move = ScaledRate.move
+
+    def kept(self: ScaledRate, old: Tensor, update: Tensor, weight: RuledWeight, *rest: Any) -> Tensor:
+        before, direction = old.double(), update.double()
+        new = move(self, old, update, weight, *rest)
+        moves.append((weight.name, before, direction, new.double()))
+        return new
+
+    train(model, wrapper, 1)
+    with torch.no_grad():
+        for weight in wrapper.method.invariant_weights.selected_parameters:
+            weight *= 2
+    monkeypatch.setattr(ScaledRate, "move", kept)
+    train(model, wrapper, 2)
+    assert len(moves) == 2 * len(wrapper.method.invariant_weights.selected) > 40
+    for name, before, update, new in moves:
+        growth = before.flatten(1).norm(dim=1) / start[name]
+        assert float(growth.min()) > 1.9
+        expected = growth.square().view(-1, 1, 1, 1) * update
+        torch.testing.assert_close(new - before, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_without_a_gradient_shifted_takes_each_norm_towards_epsilon_as_its_equation_says(recipe: str) -> None:
+    decay, epsilon = 0.5, 0.25
+    model, wrapper = built(recipe, "shifted", weight_decay=decay, epsilon=epsilon)
+    train(model, wrapper, 1)
     weights = dict(model.named_parameters())
-    start = {name: filter_norms(weight) for name, weight in weights.items() if weight.dim() == 4}
-    train(model, wrapper)
-    selected = wrapper.method.invariant_weights.selected
-    norms = {verdict.name: filter_norms(weights[verdict.name]) for verdict in selected}
-    assert all(bool(values.isfinite().all()) for values in norms.values())
-    # A branch that begins with a BN of γ = 0 has no gradients yet.
-    assert sum(not torch.equal(values, start[name]) for name, values in norms.items()) > len(norms) / 2
+    wrapper.optimizer.state.clear()  # no momentum is left
+    for weight in weights.values():
+        weight.grad = torch.zeros_like(weight)
+    names = [verdict.name for verdict in wrapper.method.invariant_weights.selected]
+    before = {name: filter_norms(weights[name]).double() for name in names}
+    wrapper.optimizer.step()
+    assert len(names) > 10
+    for name in names:
+        expected = before[name] - LR * decay * (before[name] - epsilon)
+        torch.testing.assert_close(filter_norms(weights[name]).double(), expected, rtol=1e-5, atol=0)

@@ -13,6 +13,7 @@ OPTIONS: list[dict[str, Any]] = [
     {},
     {"granularity": "group", "target": "init_rms", "target_schedule": "decay_and_growth"},
     {"granularity": "layer", "frozen_bn": "fold", "target": "init"},
+    {"target": "init", "target_schedule": "decay_and_growth_by_layer"},
 ]
 
 
@@ -29,11 +30,12 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.dist
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: options.get("granularity", "filter"))
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
 def test_two_processes_that_hold_parts_train_as_two_that_hold_all(
     printed: list[str], options: dict[str, Any]
 ) -> None:
     """In float64, to rounding; also with a unit of fully_shard for each layer."""
     lines = [line for line in printed if line.startswith(f"{options} boundaries")]
     assert len(lines) == 2 and all(line.endswith("wrong: [] []") for line in lines), printed
-    assert all(f": {5 if options else 4} weights" in line for line in lines)
+    weights = 5 if "granularity" in options else 4
+    assert all(f": {weights} weights" in line for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import Placement, Replicate, Shard, distribute_tensor
 
 from wrs_mm.errors import ModelError
-from wrs_mm.rescaling import WeightRescaler, sharding
+from wrs_mm.rescaling import RuledSteps, WeightProjection, WeightRescaler, sharding
+from wrs_mm.rescaling.step_rules import Hyperball
 
 
 @pytest.fixture
@@ -46,6 +48,15 @@ def test_flat_parameters_are_refused_and_what_to_use_instead_is_said(wrapped: bo
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ModelError, match=r"flat parameters .* inside a filter: .*fully_shard"):
         WeightRescaler(model, optimizer)
+
+
+@pytest.mark.parametrize(
+    "method", [lambda *of: RuledSteps(*of, Hyperball()), lambda *of: WeightProjection(*of)]
+)
+def test_methods_that_need_whole_weights_refuse_a_sharded_model(mesh: DeviceMesh, method: Any) -> None:
+    model = convolution(mesh, Shard(0))
+    with pytest.raises(ModelError, match=r"needs whole weights on each process.*: train it with DDP"):
+        method(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
 
 @pytest.mark.parametrize("placement", [Shard(1), Replicate()])

@@ -394,6 +394,22 @@ def test_a_resumed_run_is_the_run_bit_for_bit(schedule: str, target: str | float
 
 
 @pytest.mark.parametrize("schedule", ALL)
+def test_a_run_that_is_put_back_goes_on_as_before_in_the_same_objects(schedule: str) -> None:
+    model, optimizer, rescaler = trained(schedule, target="init")
+    held = (model, rescaler, optimizer)
+    saved = copy.deepcopy([holder.state_dict() for holder in held])
+    ends = []
+    for _ in range(2):
+        for holder, state in zip(held, saved, strict=True):
+            holder.load_state_dict(copy.deepcopy(state))
+        for _ in range(5):
+            update(model, optimizer)
+        ends.append([weight.detach().clone() for weight in weights_of(model)])
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
+    assert not torch.equal(ends[0][0], saved[0]["0.weight"])
+
+
+@pytest.mark.parametrize("schedule", ALL)
 def test_a_saved_state_does_not_move_with_the_run(schedule: str) -> None:
     model, optimizer, rescaler = trained(schedule)
     state = rescaler.state_dict()

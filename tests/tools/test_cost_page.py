@@ -47,3 +47,20 @@ def test_the_tables_go_into_their_place_and_the_rest_stays(
     with pytest.raises(SystemExit, match="has no place for it"):
         cost_page.main()
     assert page.read_text() == "no place"
+
+
+def test_imports_are_said_of_toolboxes_and_of_ours_and_add_up(
+    cost_page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {"torch": 2.0, "mmdet": 0.5, "mmcv": 0.25, "wrs_mm": 0.125, "numpy": 1.0, "scipy": 0.5}
+    monkeypatch.setattr(cost_page, "measure", lambda config, repeats: (shares.copy(), 4.375, 0.75))
+    _, _, *rows = cost_page.import_table(1, most=2)
+    assert rows == [
+        "| torch | 2.00 |",
+        "| numpy | 1.00 |",
+        "| mmengine, mmcv, mmdet, mmseg themselves | 0.75 |",
+        "| wrs_mm | 0.12 |",
+        "| all others | 0.50 |",
+        "| all imports | 4.38 |",
+        "| building the model | 0.75 |",
+    ]

@@ -193,7 +193,8 @@ def checks(device: str, recipes: str, size: int, repeats: int) -> Iterator[Check
     for name, operator in OPERATORS.items():
         yield Check("Operators", name, functools.partial(_operator, operator, device))
     yield Check("Weight rescaling", "target 1", functools.partial(_rescaling, device))
-    matched = functools.partial(_rescaling, device, target="init_rms", target_schedule="decay_and_growth")
+    follows = "decay_and_growth_by_layer"
+    matched = functools.partial(_rescaling, device, target="init_rms", target_schedule=follows)
     yield Check("Weight rescaling", "following weight decay", matched)
     yield Check("Weight rescaling", "mixed precision", functools.partial(_mixed_precision, device))
     yield Check("Weight rescaling", "synchronized BN", functools.partial(_sync_bn, device))

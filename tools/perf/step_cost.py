@@ -48,7 +48,7 @@ def resnet50_steps(device: str = "cpu") -> dict[str, Callable[[], None]]:
     rescaled = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9)
     rescaler = WeightRescaler(model, rescaled, interval=1)
     matched = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=1e-4)
-    follower = WeightRescaler(model, matched, interval=1, target_schedule="decay_and_growth")
+    follower = WeightRescaler(model, matched, interval=1, target_schedule="decay_and_growth_by_layer")
     for each in (rescaler, follower):
         with each.observing():
             model(torch.randn(2, 3, 64, 64, device=device)).sum()

@@ -29,6 +29,7 @@ _REQUIREMENTS = {
         ).split()
     },
     "detectron2": f"{_GITHUB}/facebookresearch/detectron2.git",
+    "ldm": f"{_GITHUB}/CompVis/stable-diffusion.git",
     "lvis": f"{_GITHUB}/lvis-dataset/lvis-api.git",
     "panopticapi": f"{_GITHUB}/cocodataset/panopticapi.git",
     "skimage": "scikit-image",
@@ -99,6 +100,8 @@ def _of_module(name: str) -> str | None:
 
 
 def _of_message(message: str) -> str | None:
+    if "VPD model" in message or "UNetWrapper" in message:
+        return _needs(_REQUIREMENTS["ldm"])  # mmseg names a file that no wheel of it holds
     command = _COMMAND.search(message)
     if command is not None:
         requirement = command.group(1).rstrip(".")

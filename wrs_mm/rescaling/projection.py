@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from wrs_mm.errors import ModelError
 from wrs_mm.rescaling.inner_layers import inner_weights
 from wrs_mm.rescaling.invariant_weights import gather
+from wrs_mm.rescaling.sharding import require_whole
 from wrs_mm.rescaling.verdicts import Verdict
 from wrs_mm.rescaling.weight_rescaler import WeightRescaler
 
@@ -53,6 +54,7 @@ class WeightProjection(WeightRescaler):
         min_norm: float = 1e-8,
         decay_mult: float | None = None,
     ) -> None:
+        require_whole(model, "projection-based weight normalization")
         self._inner: set[str] = set()
         options = {"interval": interval, "frozen_bn": frozen_bn, "min_norm": min_norm}
         super().__init__(model, optimizer, decay_mult=1.0 if decay_mult is None else decay_mult, **options)

@@ -16,7 +16,7 @@ from wrs_mm.rescaling.after_step import around_step
 from wrs_mm.rescaling.invariant_weights import ScaleInvariantWeights
 from wrs_mm.rescaling.options import LAYOUT, check_same_run
 from wrs_mm.rescaling.partner_groups import add_partner_groups, move_to_partner_groups
-from wrs_mm.rescaling.sharding import is_sharded
+from wrs_mm.rescaling.sharding import require_whole
 from wrs_mm.rescaling.step_rule import RuledWeight, State, StepRule
 from wrs_mm.rescaling.verdicts import Verdict, computed_weights, shorten, why_idle
 
@@ -69,11 +69,7 @@ class RuledSteps:
         frozen_bn: str = "skip",
         decay_mult: float | None = None,
     ) -> None:
-        if any(map(is_sharded, model.parameters())):
-            raise ModelError(
-                f"{type(rule).__name__} needs whole weights on each process, and this model is sharded: "
-                "train it with DDP, or use weight rescaling, which knows fully_shard"
-            )
+        require_whole(model, type(rule).__name__)
         self.invariant_weights = ScaleInvariantWeights(model, rule.granularity, frozen_bn, then=self._begin)
         self.optimizer = optimizer
         self.rule = rule

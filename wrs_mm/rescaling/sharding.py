@@ -63,6 +63,23 @@ def is_sharded(parameter: Tensor) -> bool:
     return hasattr(parameter, "placements")
 
 
+def require_whole(model: nn.Module, method: str) -> None:
+    """Refuse a sharded model, for a method that needs whole weights.
+
+    Args:
+        model: Its parameters are looked at.
+        method: What the message calls the method.
+
+    Raises:
+        ModelError: Processes hold parts of a parameter.
+    """
+    if any(map(is_sharded, model.parameters())):
+        raise ModelError(
+            f"{method} needs whole weights on each process, and this model is sharded: train it with DDP, or "
+            "use weight rescaling, which knows fully_shard"
+        )
+
+
 def shard_of(parameter: Any) -> Shard | None:
     """Which part of a parameter this process holds; None for all of it."""
     if not is_sharded(parameter):

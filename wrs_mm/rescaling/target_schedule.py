@@ -58,6 +58,7 @@ class TargetSchedule(ABC):
         Raises:
             OptionError: None of them has weight decay.
         """
+        self._weights.clear()
         for weight in weights:
             self._weights.setdefault(self.group_of(weight), []).append(weight)
         _refuse_without_decay(self.optimizer.param_groups[i] for i in self._weights if i != _NO_GROUP)

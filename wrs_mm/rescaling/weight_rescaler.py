@@ -253,6 +253,7 @@ class WeightRescaler:
             ModelError: The state is of another model.
         """
         check_same_run(state, self._shared())
+        self._buckets, self._active = {}, None  # of what was trained since, if anything was
         self.updates = state["updates"]
         devices = {name: p.device for name, p in self._parameters.items()}
         self.targets, self._left = (
