@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wrs_mm.regularizers import apply_regularizer
+from wrs_mm.regularizers import apply_regularizer, names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,12 +60,30 @@ def test_another_optimizer_takes_the_recipes_place(arm_costs: Any) -> None:
     step()
 
 
+def test_of_an_arm_with_other_layers_the_whole_step_is_measured(arm_costs: Any) -> None:
+    assert [arm for arm in names() if arm_costs.changes_layers(arm)] == ["ws", "ic"]
+
+    def timed(steps: dict[str, Any], repeats: int) -> dict[str, float]:
+        for step in steps.values():
+            step()
+        return {"wd": 2.0, "ws": 3.0, "ic": 2.5}
+
+    recipe = "mini/fcn_r18-narrow_mini-cityscapes"
+    rows = arm_costs.measure_whole_steps(recipe, ["ws", "ic"], [1], 1, 32, timed)
+    assert [(row["arm"], row["ratio"]) for row in rows] == [("wd", 1.0), ("ws", 1.5), ("ic", 1.25)]
+    # Standardized weights, and dropout's masks, are kept besides.
+    assert rows[0]["memory"] == 1 and all(1.01 < row["memory"] < 3 for row in rows[1:])
+    text = arm_costs.table(rows[1:2])
+    assert "training step of" in text and text.endswith(f"| {recipe} | 1 | 1.50 | {rows[1]['memory']:.2f} |")
+
+
 def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(
     arm_costs: Any, tmp_path: Path
 ) -> None:
     card = tmp_path / "hyperball.md"
     card.write_text("# a\n<!-- step_cost -->\nNot measured yet.\n<!-- /step_cost -->\nrest\n")
-    rows = [{"model": "ResNet-50", "threads": n, "ratio": 1.5 * n, "memory": 1.0} for n in (1, 2)]
+    row = {"arm": "hyperball", "model": "ResNet-50", "memory": 1.0}
+    rows = [{**row, "threads": n, "ratio": 1.5 * n} for n in (1, 2)]
     for _ in range(2):
         assert arm_costs.write_card(card, rows, "here")
         text = card.read_text()

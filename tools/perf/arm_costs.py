@@ -1,13 +1,17 @@
 """What each arm's step costs beside that of the arm ``wd``, in one process; used by step_cost.py.
 
 Every arm acts on the same weights with the same made-up gradients, in turn; what is compared are medians of
-one run, and the bytes of tensors that stay between two steps. Forward and backward are not in it.
+one run, and the bytes of tensors that stay between two steps. Forward and backward are not in it. Of an arm
+that trains other layers they are what it costs: its whole training step is compared, and the bytes of tensors
+that the forward keeps for the backward.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import gc
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +38,9 @@ RECIPES = {
     "coco/mask-rcnn_r50_fpn_syncbn_1x_coco": "Mask R-CNN R50-FPN",
 }
 """What is measured unless said otherwise, and what cards call it."""
+
+FROM_SCRATCH = "coco/mask-rcnn_r50-scratch_fpn_syncbn_6x_coco"
+"""Where other layers are tried: they refuse pretrained weights."""
 
 Row = dict[str, Any]
 """``arm``, ``model``, ``threads``, ``ratio`` to the baseline's step, ``memory`` beside it in weights."""
@@ -79,8 +86,6 @@ class _Subject:
     def stepping(self, arm: str) -> tuple[Callable[[], None], int]:
         """Steps of an arm that has found its weights, and how many: as many as it does something new in."""
         config = regularizers.apply_regularizer(self.config, arm)
-        if config.get("model") != self.config.get("model"):
-            raise UsageError("it changes the model, and with it more than the step")
         wrapper = build_optim_wrapper(self.model, copy.deepcopy(config.optim_wrapper))
         with wrapper.optim_context(self.model):
             self.loss()
@@ -92,6 +97,60 @@ class _Subject:
                 wrapper.optimizer.step()
 
         return steps, interval
+
+
+def changes_layers(arm: str) -> bool:
+    """Whether an arm takes the whole config, and so may build another model."""
+    return next(iter(inspect.signature(regularizers.find(arm)).parameters)) == "cfg"
+
+
+def kept_bytes(loss: Callable[[], Tensor]) -> int:
+    """Of the tensors that a forward keeps for its backward, each storage once."""
+    storages: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = loss()  # alive until all are counted: no storage takes the place of another
+    del result
+    return sum(storages.values())
+
+
+def measure_whole_steps(
+    name: str,
+    arms: Sequence[str],
+    threads: Sequence[int],
+    repeats: int,
+    size: int,
+    interleaved: Callable[[dict[str, Callable[[], None]], int], dict[str, float]],
+) -> list[Row]:
+    """Arms that train other layers, on a recipe that starts from random weights; the baseline first.
+
+    ``memory`` is what a forward keeps, of what the baseline's keeps.
+    """
+    steps: dict[str, Callable[[], None]] = {}
+    kept: dict[str, int] = {}
+    for arm in dict.fromkeys((BASELINE, *arms)):
+        config = regularizers.apply_regularizer(load_config(name), arm, lr=1e-4)
+        model = build_model(config)
+        batch = random_batch(model, size=(size, size))
+        kept[arm] = kept_bytes(functools.partial(train_loss, model, batch, seed=0))
+        wrapper = build_optim_wrapper(model, copy.deepcopy(config.optim_wrapper))
+        steps[arm] = functools.partial(model.train_step, batch, wrapper)
+    rows = []
+    usual = torch.get_num_threads()
+    for count in threads:
+        torch.set_num_threads(count)
+        seconds = interleaved(steps, repeats)
+        for arm in steps:
+            row = {"arm": arm, "model": name, "threads": count}
+            row |= {"ratio": seconds[arm] / seconds[BASELINE], "memory": kept[arm] / kept[BASELINE]}
+            rows.append(row)
+    torch.set_num_threads(usual)
+    return rows
 
 
 def measure(
@@ -136,9 +195,14 @@ def measure(
 
 def table(rows: Sequence[Row]) -> str:
     """The rows of one arm, as Markdown."""
-    lines = ["| weights of | threads | step, of that with WD | memory held beside it, of the weights' |"]
-    lines.append("|---|--:|--:|--:|")
-    lines += [f"| {r['model']} | {r['threads']} | {r['ratio']:.2f} | {r['memory']:.2f} |" for r in rows]
+    head = "| weights of | threads | step, of that with WD | memory held beside it, of the weights' |"
+    if changes_layers(rows[0]["arm"]):
+        head = "| training step of | threads | time, of that with WD | kept for the backward pass, of WD's |"
+    lines = [head, "|---|--:|--:|--:|"]
+    # Adding 0 makes a zero of a minus zero.
+    figures = [(f"{r['ratio']:.2f}", f"{round(r['memory'], 2) + 0.0:.2f}") for r in rows]
+    for row, cells in zip(rows, figures, strict=True):
+        lines.append(f"| {row['model']} | {row['threads']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

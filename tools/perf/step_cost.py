@@ -16,7 +16,15 @@ from collections.abc import Callable
 
 import torch
 import torchvision
-from arm_costs import CARDS, RECIPES, measure, write_card
+from arm_costs import (
+    CARDS,
+    FROM_SCRATCH,
+    RECIPES,
+    changes_layers,
+    measure,
+    measure_whole_steps,
+    write_card,
+)
 from torch import nn
 
 from wrs_mm import regularizers
@@ -96,11 +104,17 @@ def arm_costs(args: argparse.Namespace) -> None:
     """Measure the arms, print the figures, and write them into the cards."""
     arms = args.arms or regularizers.names()
     rows = []
-    for model in args.models:
-        rows += measure(model, arms, args.threads, args.repeats, args.size, interleaved, args.optimizer)
+    layers = [arm for arm in arms if changes_layers(arm)]
+    others = [arm for arm in arms if arm not in layers]
+    for model in args.models if others else []:
+        rows += measure(model, others, args.threads, args.repeats, args.size, interleaved, args.optimizer)
+    if layers:
+        repeats = max(5, args.repeats // 5)  # a whole step takes many times longer
+        rows += measure_whole_steps(FROM_SCRATCH, layers, args.threads, repeats, args.size, interleaved)
     print(f"torch {torch.__version__}, medians of {args.repeats}")
     for row in rows:
-        figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} of the weights' memory"
+        memory = "of what is kept" if row["arm"] in layers else "of the weights' memory"
+        figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} {memory}"
         print(f"{row['model']:24} {row['threads']} threads  {row['arm']:14} {figures}")
     if args.cards:
         where = f"torch {torch.__version__} on a CPU"
