@@ -59,7 +59,8 @@ def test_what_weight_decay_means_is_known_of_the_usual_ones():
 
 def test_what_weight_decay_means_is_what_the_optimizer_does():
     """Two updates without a gradient: L2 goes through momentum and Adam's division, decoupled does not."""
-    for name in ("sgd", "adam", "adamw"):
+    others = ("ASGD", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Adadelta")
+    for name in ("sgd", "adam", "adamw", *others):
         made = with_optimizer({"lr": 0.1, "weight_decay": 0.5}, name, {}, None)
         kind = made.pop("type")
         weight = torch.nn.Parameter(torch.tensor([2.0], dtype=torch.float64))

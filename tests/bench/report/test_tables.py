@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 from made_up import DETECTOR, SEGMENTOR
 
 from wrs_mm.bench.report.tables.base import Table
@@ -63,13 +64,28 @@ def test_where_weight_decay_does_not_mean_the_same_the_caption_says_so(results):
         frame = results({"wd": {0: 60.0}, "projected": {0: 61.0}})
         frames.append(frame.assign(optimizer=optimizer))
     (table,) = comparison_tables(summarize(pd.concat(frames, ignore_index=True)))
-    assert (
-        "of the gradient with adam (betas=[0.9, 0.95]), sgd (L2), and taken off the weights with adamw"
-        in (table.caption)
+    said = (
+        "Weight decay is a term of the gradient with adam (betas=[0.9, 0.95]), sgd (L2), and taken off the "
+        "weights with adamw, the arm projected (decoupled): equal numbers are not equal strengths."
     )
-    assert "With the arm projected it is decoupled always." in table.caption
-    (table,) = comparison_tables(summarize(pd.concat(frames[:2], ignore_index=True)))
-    assert "decoupled" not in table.caption
+    assert said in table.caption
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arms", "said"),
+    [
+        ("recipe", ("wd", "wrs"), ""),
+        ("recipe", ("wd", "projected"), "with a recipe's SGD or Adam (L2), and taken off the weights with"),
+        ("adam", ("wd", "projected"), "with adam (L2), and taken off the weights with the arm projected"),
+        ("NAdam", ("wd", "wrs"), "Weight decay is a term of the gradient with NAdam (L2)."),
+        ("adamw", ("wd", "projected"), "is taken off the weights with adamw, the arm projected (decoupled)."),
+        ("Adam (decoupled_weight_decay=True)", ("wd", "wrs"), "taken off the weights with Adam (decoupled_"),
+    ],
+)
+def test_what_weight_decay_means_is_said_of_every_optimizer_that_is_named(results, optimizer, arms, said):
+    frame = results({arm: {0: 60.0 + i} for i, arm in enumerate(arms)}).assign(optimizer=optimizer)
+    (table,) = comparison_tables(summarize(frame))
+    assert said in table.caption and ("Weight decay is" in table.caption) == bool(said)
 
 
 def test_a_table_says_which_checkpoint_it_shows(results):

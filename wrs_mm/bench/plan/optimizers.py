@@ -32,7 +32,10 @@ STANDARD: Mapping[str, tuple[str, dict[str, Any]]] = {
 """By standard name, the class and the options that are not the class's defaults."""
 
 _DECOUPLED = ("AdamW", "TimmAdamP", "TimmSGDP")
-"""Optimizers that take weight decay off the weights; torch's others add it to the gradient."""
+"""Optimizers that take weight decay off the weights."""
+
+_L2 = ("SGD", "ASGD", "Adam", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Adadelta")
+"""Those of torch's that add it to the gradient, unless ``decoupled_weight_decay`` says otherwise."""
 
 
 def class_name(name: str) -> str:
@@ -49,7 +52,7 @@ def decay_meaning(optimizer: Mapping[str, Any]) -> str | None:
     kind = type_name(optimizer.get("type", ""))
     if kind in _DECOUPLED or optimizer.get("decoupled_weight_decay"):
         return "decoupled"
-    return "L2" if kind in ("SGD", "Adam") else None
+    return "L2" if kind in _L2 else None
 
 
 def _optimizer_class(name: str) -> Callable[..., Any]:

@@ -82,21 +82,26 @@ def _trials_text(one: ArmTrials) -> str:
 
 
 def decay_sentences(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What weight decay means for each of several optimizers, where it does not mean the same for all."""
+    """What weight decay means for optimizers that are named, and where it does not mean the same for all."""
     by_meaning: dict[str, list[str]] = {}
     rows = list(rows)
-    for optimizer in sorted({str(row["optimizer"]) for row in rows}):
-        meaning = decay_meaning({"type": class_name(optimizer.partition(" ")[0])})
+    projected = any(row["regularizer"] == "projected" for row in rows)
+    for optimizer in sorted({str(row["optimizer"]) for row in rows if row["regularizer"] != "projected"}):
+        kind, _, options = optimizer.partition(" ")
+        decoupled = "decoupled_weight_decay=True" in options
+        meaning = decay_meaning({"type": class_name(kind), "decoupled_weight_decay": decoupled})
         if meaning is not None:
             by_meaning.setdefault(meaning, []).append(optimizer)
-    if len(by_meaning) < 2:
-        return []
-    own = any(row["regularizer"] == "projected" for row in rows)
-    return [
-        f"Weight decay is a term of the gradient with {', '.join(by_meaning['L2'])} (L2), and taken off the "
-        f"weights with {', '.join(by_meaning['decoupled'])} (decoupled): equal numbers are not equal "
-        "strengths." + (" With the arm projected it is decoupled always." if own else "")
-    ]
+    said = []
+    if "L2" in by_meaning:
+        said.append(f"a term of the gradient with {', '.join(by_meaning['L2'])} (L2)")
+    elif projected and not by_meaning:
+        said.append("a term of the gradient with a recipe's SGD or Adam (L2)")
+    off = [*by_meaning.get("decoupled", []), *(["the arm projected"] if projected else [])]
+    if off:
+        said.append(f"taken off the weights with {', '.join(off)} (decoupled)")
+    unequal = ": equal numbers are not equal strengths" if len(said) > 1 else ""
+    return [f"Weight decay is {', and '.join(said)}{unequal}."] if said else []
 
 
 def warnings(tuned: Iterable[ArmTrials]) -> list[str]:
