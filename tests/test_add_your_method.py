@@ -12,6 +12,7 @@ import yaml
 from benches import Bench
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import OPTIMIZERS
 from toy_training import Network, decay_by_name, filter_norms, step
 
 from wrs_mm.bench.plan.expansion import expand
@@ -68,6 +69,21 @@ def test_it_is_an_arm_whose_config_finds_it(package: Path) -> None:
     assert sorted(set(decay_by_name(model, wrapper).values())) == [0.0, 1e-2]
     text = overlay(recipe(), ARM, "recipe.py")
     assert "mypackage.arms" in text and "dict(largest=1.0, type='MaxNorm')" in text
+
+
+def test_the_documents_optimizer_trains_as_an_arm(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package / "mypackage" / "others.py").write_text(block("py"))
+    monkeypatch.delitem(OPTIMIZERS.module_dict, "SignSGD", raising=False)
+    arm = apply_regularizer(recipe(), "mypackage.others.sign_sgd")
+    assert arm.custom_imports["imports"] == ["wrs_mm", "mypackage.others"]
+    assert arm.optim_wrapper.optimizer == {"type": "SignSGD", "lr": 0.1, "weight_decay": 1e-2}
+    model = Network()
+    wrapper = build_optim_wrapper(model, arm.optim_wrapper)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    step(model, wrapper)
+    for name, parameter in model.named_parameters():
+        moved = (parameter.detach() - before[name] * (1 - 0.1 * 1e-2)).abs()
+        assert bool(((moved - 0.1).abs() < 1e-6).logical_or(moved < 1e-6).all()), name
 
 
 def test_its_own_options_are_checked(package: Path) -> None:
