@@ -25,10 +25,12 @@ FEW_REGIONS = {
     "model.train_cfg.rpn_proposal.max_per_img": 32,
     "model.train_cfg.rcnn.sampler.num": 16,
 }
+R18 = {"model.backbone.depth": 18, "model.neck.in_channels": [64, 128, 256, 512]}
 WITHOUT_LAYER_SCALE = {"model.backbone.layer_scale_init_value": 0.5}  # not 1e-6, so that branches matter
 
 # Config, settings, pixels, weights, scale-invariant ones by filter and by group (brute force: by group).
 MODELS = {
+    "FCOS": ("mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py", R18, 96, 39, 0, 8),
     "GroupNorm": ("mmdet::gn/mask-rcnn_r50_fpn_gn-all_2x_coco.py", FEW_REGIONS, 64, 77, 0, 69),
     "InstanceNorm": (
         "mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py", INSTANCE_NORM, 96, 28, 26, 26,
