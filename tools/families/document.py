@@ -18,6 +18,7 @@ HEAD = """\
 
 One configuration stands for each folder of mmdet {mmdet} and mmseg {mmseg}. Left out are mmdet's trackers,
 which train on videos and detect with a model that is here: {trackers}.
+What they have besides, re-identification and the heads that link objects over time, was not tried.
 
 `python tools/families` makes what is missing here, `--failed` what could not run, `python tools/families
 CONFIG ...` single rows again. `tools/families/requirements.txt` has the optional packages that some rows

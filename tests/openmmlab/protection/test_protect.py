@@ -1,6 +1,6 @@
 """What protects a training, in its config.
 
-same_buffers_hook.py in several processes: tests/bench/executors/test_local.py.
+same_buffers_hook.py in several processes: test_same_buffers_hook.py.
 """
 
 from __future__ import annotations
