@@ -39,23 +39,17 @@ def prepared(bench: Bench, work_dir: str, last: str) -> Path:
 
 
 @pytest.mark.timeout(3600)
-def test_six_short_runs_cost_little_beside_their_trainings_and_less_than_in_processes_of_their_own(
-    bench: Bench,
-) -> None:
+def test_six_short_runs_cost_less_than_in_processes_of_their_own(bench: Bench) -> None:
     # Most of a run this short is start-up, which forking saves.
     bench.recipe("short", iterations=20)
     bench.plan("short", regularizers="[none, wd]", seeds="[0, 1, 2]")
     folder = prepared(bench, "alone", "short__wd__seed2")
     one = cpu_seconds(bench, sys.executable, "-m", "wrs_mm.bench.runs.worker", str(folder))
     together = cpu_seconds(bench, *BENCH, "run", "plan.yaml", "--work-dir", "work", "--jobs", "1")
-    imports = cpu_seconds(bench, sys.executable, "-c", "import wrs_mm.bench.executors.preloaded")
-    print(f"6 runs: {together:.1f} s of the CPU, {together / (6 * one):.2f} of 6 in their own processes;")
-    beside = (together - imports) / (6 * (one - imports))
-    print(f"without imports ({imports:.1f} s) {beside:.2f} of their trainings")
+    print(f"6 runs: {together:.1f} s of the CPU, {together / (6 * one):.2f} of 6 in their own processes")
     assert bench.result("short__wd__seed2", "alone").status.value == "done"
     assert len(list(bench.folder.glob("work/runs/*/result.json"))) == 6
     assert together <= 0.7 * 6 * one
-    assert beside <= 1.15
 
 
 @pytest.fixture

@@ -155,8 +155,11 @@ def test_a_rule_of_ones_own_is_registered_by_name(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_model_without_bn_and_another_constructor_are_refused(name: str) -> None:
     model = PlainNetwork()
-    with pytest.raises(ModelError, match="nothing"):
+    if name == "pbwn":  # it has inner convolutions, too
         step(model, build(model, **WRAPPERS[name]))
+    else:
+        with pytest.raises(ModelError, match="nothing"):
+            step(model, build(model, **WRAPPERS[name]))
     config = wrapper_config(**WRAPPERS[name])
     del config["constructor"]
     with pytest.raises(OptionError, match="needs constructor='ScaleInvariantOptimWrapperConstructor'"):
