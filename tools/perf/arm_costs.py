@@ -140,17 +140,8 @@ def measure_whole_steps(
         kept[arm] = kept_bytes(functools.partial(train_loss, model, batch, seed=0))
         wrapper = build_optim_wrapper(model, copy.deepcopy(config.optim_wrapper))
         steps[arm] = functools.partial(model.train_step, batch, wrapper)
-    rows = []
-    usual = torch.get_num_threads()
-    for count in threads:
-        torch.set_num_threads(count)
-        seconds = interleaved(steps, repeats)
-        for arm in steps:
-            row = {"arm": arm, "model": name, "threads": count}
-            row |= {"ratio": seconds[arm] / seconds[BASELINE], "memory": kept[arm] / kept[BASELINE]}
-            rows.append(row)
-    torch.set_num_threads(usual)
-    return rows
+    memory = {arm: kept[arm] / kept[BASELINE] for arm in steps}
+    return _rows(name, steps, dict.fromkeys(steps, 1), memory, threads, repeats, interleaved)
 
 
 def measure(
@@ -179,16 +170,28 @@ def measure(
         for _ in range(2):
             steps[arm]()
         memory[arm] = (held_bytes() - before) / weights
+    beside = {arm: memory[arm] - memory[BASELINE] for arm in steps}
+    return _rows(RECIPES.get(name, name), steps, counts, beside, threads, repeats, interleaved)
+
+
+def _rows(
+    model: str,
+    steps: dict[str, Callable[[], None]],
+    counts: dict[str, int],
+    memory: dict[str, float],
+    threads: Sequence[int],
+    repeats: int,
+    interleaved: Callable[[dict[str, Callable[[], None]], int], dict[str, float]],
+) -> list[Row]:
+    """Time the steps with each number of threads; ``counts`` says how many a call makes."""
     rows = []
     usual = torch.get_num_threads()
     for count in threads:
         torch.set_num_threads(count)
         seconds = interleaved(steps, repeats)
         for arm in steps:
-            row = {"arm": arm, "model": RECIPES.get(name, name), "threads": count}
-            row["ratio"] = seconds[arm] / counts[arm] / seconds[BASELINE]
-            row["memory"] = memory[arm] - memory[BASELINE]
-            rows.append(row)
+            ratio = seconds[arm] / counts[arm] / seconds[BASELINE]
+            rows.append({"arm": arm, "model": model, "threads": count, "ratio": ratio, "memory": memory[arm]})
     torch.set_num_threads(usual)
     return rows
 
@@ -199,10 +202,9 @@ def table(rows: Sequence[Row]) -> str:
     if changes_layers(rows[0]["arm"]):
         head = "| training step of | threads | time, of that with WD | kept for the backward pass, of WD's |"
     lines = [head, "|---|--:|--:|--:|"]
-    # Adding 0 makes a zero of a minus zero.
-    figures = [(f"{r['ratio']:.2f}", f"{round(r['memory'], 2) + 0.0:.2f}") for r in rows]
-    for row, cells in zip(rows, figures, strict=True):
-        lines.append(f"| {row['model']} | {row['threads']} | {' | '.join(cells)} |")
+    for row in rows:
+        memory = round(row["memory"], 2) + 0.0  # adding 0 makes a zero of a minus zero
+        lines.append(f"| {row['model']} | {row['threads']} | {row['ratio']:.2f} | {memory:.2f} |")
     return "\n".join(lines)
 
 
