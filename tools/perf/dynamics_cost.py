@@ -18,6 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from wrs_mm.engine.hooks import WeightDynamicsHook
+from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
 
@@ -72,7 +73,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="counted, of each kind (default: 10)")
     parser.add_argument("--interval", type=int, default=50, help="of a training (default: 50)")
     args = parser.parse_args()
-    plain, measured = step_seconds(args.config, args.size, args.batch_size, args.steps)
+    try:
+        plain, measured = step_seconds(args.config, args.size, args.batch_size, args.steps)
+    except UsageError as error:
+        parser.error(str(error))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {args.steps}")
     print(f"a step {plain:.3f} s, one that is measured {measured:.3f} s")
     share = (measured - plain) / plain / args.interval

@@ -28,6 +28,7 @@ from arm_costs import (
 from torch import nn
 
 from wrs_mm import regularizers
+from wrs_mm.errors import UsageError
 from wrs_mm.rescaling import WeightRescaler, observe
 
 
@@ -143,7 +144,10 @@ def main() -> None:
     if args.cards and args.optimizer:
         parser.error("cards hold the costs beside the recipe's optimizer: leave --optimizer or --cards out")
     if args.arms is not None:
-        arm_costs(args)
+        try:
+            arm_costs(args)
+        except UsageError as error:
+            parser.error(str(error))
         return
     costs = step_costs(args.repeats)
     ratios = [("rescale", "copy"), ("SGD with WRS", "SGD with weight decay")]
