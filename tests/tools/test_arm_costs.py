@@ -74,7 +74,8 @@ def test_of_an_arm_with_other_layers_the_whole_step_is_measured(arm_costs: Any) 
     # Standardized weights, and dropout's masks, are kept besides.
     assert rows[0]["memory"] == 1 and all(1.01 < row["memory"] < 3 for row in rows[1:])
     text = arm_costs.table(rows[1:2])
-    assert "training step of" in text and text.endswith(f"| {recipe} | 1 | 1.50 | {rows[1]['memory']:.2f} |")
+    row = f"| `{recipe}`, images of 32 pixels | 1 | 1.50 | {rows[1]['memory']:.2f} |"
+    assert "training step of" in text and text.endswith(row)
 
 
 def test_a_card_gets_its_rows_between_the_marks_and_nothing_else_changes(

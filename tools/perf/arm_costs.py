@@ -42,6 +42,9 @@ RECIPES = {
 FROM_SCRATCH = "coco/mask-rcnn_r50-scratch_fpn_syncbn_6x_coco"
 """Where other layers are tried: they refuse pretrained weights."""
 
+WHOLE_STEP_SIZE = 256
+"""Pixels of the images of whole steps: on smaller ones the regions' heads hide what the backbone keeps."""
+
 Row = dict[str, Any]
 """``arm``, ``model``, ``threads``, ``ratio`` to the baseline's step, ``memory`` beside it in weights."""
 
@@ -141,7 +144,8 @@ def measure_whole_steps(
         wrapper = build_optim_wrapper(model, copy.deepcopy(config.optim_wrapper))
         steps[arm] = functools.partial(model.train_step, batch, wrapper)
     memory = {arm: kept[arm] / kept[BASELINE] for arm in steps}
-    return _rows(name, steps, dict.fromkeys(steps, 1), memory, threads, repeats, interleaved)
+    label = f"`{name}`, images of {size} pixels"
+    return _rows(label, steps, dict.fromkeys(steps, 1), memory, threads, repeats, interleaved)
 
 
 def measure(

@@ -20,6 +20,7 @@ from arm_costs import (
     CARDS,
     FROM_SCRATCH,
     RECIPES,
+    WHOLE_STEP_SIZE,
     changes_layers,
     measure,
     measure_whole_steps,
@@ -111,11 +112,10 @@ def arm_costs(args: argparse.Namespace) -> None:
         rows += measure(model, others, args.threads, args.repeats, args.size, interleaved, args.optimizer)
     if layers:
         repeats = max(5, args.repeats // 5)  # a whole step takes many times longer
-        rows += measure_whole_steps(FROM_SCRATCH, layers, args.threads, repeats, args.size, interleaved)
+        rows += measure_whole_steps(FROM_SCRATCH, layers, args.threads, repeats, WHOLE_STEP_SIZE, interleaved)
     print(f"torch {torch.__version__}, medians of {args.repeats}")
     for row in rows:
-        memory = "of what is kept" if row["arm"] in layers else "of the weights' memory"
-        figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} {memory}"
+        figures = f"{row['ratio']:6.2f} of the time, {row['memory']:+6.2f} of the memory"
         print(f"{row['model']:24} {row['threads']} threads  {row['arm']:14} {figures}")
     if args.cards:
         where = f"torch {torch.__version__} on a CPU"
@@ -137,7 +137,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="with --arms (default: 1 2)")
     parser.add_argument(
-        "--size", type=int, default=64, help="with --arms: pixels of the images (default: 64)"
+        "--size", type=int, default=64, help="with --arms: pixels of images that find weights (default: 64)"
     )
     parser.add_argument("--optimizer", help="with --arms: in place of the recipe's, by its name in mmengine")
     args = parser.parse_args()
