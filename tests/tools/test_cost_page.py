@@ -21,7 +21,7 @@ def cost_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     threads = torch.get_num_threads()
     yield cost_page
     torch.set_num_threads(threads)
-    for name in ("cost_page", "step_cost", "import_cost", "arm_costs"):
+    for name in ("cost_page", "step_cost", "import_cost", "arm_costs", "marked"):
         sys.modules.pop(name, None)
 
 

@@ -9,23 +9,18 @@ ResNet-50's convolutions. Run it where nothing else runs.
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
 from import_cost import CONFIG, PARTS, measure
+from marked import write_marked
 from step_cost import resnet50_steps, step_costs
 from torch.autograd import DeviceType
-
-from wrs_mm.files import write_text
 
 THREADS = (1, 2)
 
 TOOLBOXES = ("mmengine", "mmcv", "mmdet", "mmseg")
 """Counted together: what their modules take alone, without what they import."""
-
-BETWEEN = re.compile(r"(<!-- cost -->\n).*?(<!-- /cost -->)", re.S)
-"""The part of the page that is written here."""
 
 RATIOS = (
     ("rescale", "copy"),
@@ -117,11 +112,8 @@ def main() -> None:
     text = page(args.repeats)
     if args.into is None:
         print(text)
-        return
-    before = args.into.read_text(encoding="utf-8")
-    if not BETWEEN.search(before):
-        raise SystemExit(f"{args.into} has no place for it: <!-- cost --> and <!-- /cost -->")
-    write_text(args.into, BETWEEN.sub(lambda found: f"{found[1]}{text}\n{found[2]}", before))
+    else:
+        write_marked(args.into, "cost", text)
 
 
 if __name__ == "__main__":
