@@ -49,8 +49,8 @@ WORKERS = {
     "four, persistent": "dict(num_workers=4, persistent_workers=True)",
 }
 
-ASKED = "custom_hooks = [dict(type='RandomStateHook', sample_seeds=True)]\n"
-"""What asks for random numbers of each sample where no worker processes load."""
+LEFT_OUT = "custom_hooks = [dict(type='RandomStateHook', sample_seeds=False)]\n"
+"""What leaves random numbers to OpenMMLab."""
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -62,22 +62,28 @@ def test_with_any_number_of_workers_it_is_one_training(
     kind: str, write_config: Callable[..., Path], tmp_path: Path
 ) -> None:
     text, kill_at = KINDS[kind]
-    train(write_config(kind, f"{text}{ASKED}train_dataloader.update({WORKERS['none']})"), tmp_path / "whole")
+    train(write_config(kind, f"{text}train_dataloader.update({WORKERS['none']})"), tmp_path / "whole")
     whole = final(tmp_path / "whole")
     assert len(whole) > 50
     for name, loader in WORKERS.items():
-        config = write_config(kind, f"{text}{ASKED}train_dataloader.update({loader})")
+        config = write_config(kind, f"{text}train_dataloader.update({loader})")
         train_killed(config, tmp_path / name, kill_at)
         assert equal(final(tmp_path / name), whole), name
 
 
-def test_it_needs_not_be_asked_for_where_workers_load(
-    write_config: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("kind", KINDS)
+def test_left_out_samples_are_those_of_a_training_without_protection(
+    kind: str, write_config: Callable[..., Path], tmp_path: Path
 ) -> None:
-    for folder, more in {"asked": ASKED, "not asked": ""}.items():
-        config = write_config("segmentor", f"{SEGMENTOR}{more}train_dataloader.update({WORKERS['two']})")
-        train(config, tmp_path / folder)
-    assert equal(final(tmp_path / "asked"), final(tmp_path / "not asked"))
+    text, _ = KINDS[kind]
+    protections = {"left out": (LEFT_OUT, True), "unprotected": ("", False), "protected": ("", True)}
+    weights = {}
+    for name, (hook, protected) in protections.items():
+        train(write_config(kind, f"{text}{hook}"), tmp_path / name, protected=protected)
+        # Before the first validation, after which protection puts the generators' states back.
+        weights[name] = torch.load(tmp_path / name / "iter_3.pth", weights_only=False)["state_dict"]
+    assert equal(weights["left out"], weights["unprotected"])
+    assert not equal(weights["left out"], weights["protected"])
 
 
 @pytest.mark.parametrize("protected", [True, False])

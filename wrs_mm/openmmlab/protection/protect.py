@@ -42,7 +42,9 @@ def protect_runner(runner: Runner) -> None:
         DatasetError, FileNotFoundError: As when the runner builds its data loader.
     """
     wanted = next(hook.sample_seeds for hook in runner.hooks if isinstance(hook, RandomStateHook))
-    seeded = seed_samples(runner, wanted)
+    seeded = wanted is not False
+    if seeded:
+        seed_samples(runner)
     samples = ", random numbers of each sample from (seed, pass, index)" if seeded else ""
     print_log(f"protected: random states in checkpoints, the same buffers in validations{samples}", "current")
 

@@ -6,7 +6,7 @@ mmengine's checkpoints carry none. What makes the two runs one, bit for bit on C
 * they are put back right before the first new batch is loaded, after an iteration-based loop has skipped
   the batches that it had seen;
 * a validation in between leaves them as they were (a resumed run does not repeat it);
-* what worker processes draw depends on the sample alone (:mod:`~wrs_mm.openmmlab.protection.sample_seeds`).
+* what a sample draws depends on the sample alone (:mod:`~wrs_mm.openmmlab.protection.sample_seeds`).
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class RandomStateHook(Hook):
     worker processes of a data loader draw random numbers that it does not reach, and the log says so.
 
     Args:
-        sample_seeds: Whether each training sample has random numbers of its own. None: where worker processes
-            load it. In a protected training only.
+        sample_seeds: Whether each training sample has random numbers of its own. None: in a protected
+            training; elsewhere there are none.
     """
 
     # Right before CheckpointHook, so that the ranks meet when it is about to save.
@@ -147,8 +147,8 @@ class RandomStateHook(Hook):
             )
         elif self._seen and not seeded and not _by_iteration(runner):
             _warn(
-                "the checkpoint is from the middle of an epoch, which begins anew here; it would go on with "
-                "custom_hooks=[dict(type='RandomStateHook', sample_seeds=True)]"
+                "the checkpoint is from the middle of an epoch, which begins anew here; it would go on in a "
+                "protected training without sample_seeds=False"
             )
 
     def before_train_epoch(self, runner: Runner) -> None:

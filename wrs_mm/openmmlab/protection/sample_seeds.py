@@ -1,10 +1,11 @@
 """Each sample's random numbers from (seed, pass, index), whichever process loads it, and whenever.
 
-A data loader's workers draw from generators of their own, that go on from sample to sample: what an image's
-augmentation is depends on how many workers there are and on what each has loaded before, and no checkpoint
-holds it. Here each sample is drawn with generators that are seeded for it alone, and that the training's do
-not notice: the same for any number of workers and, where the batches are the same, of processes. So a
-resumed training needs no batch that it has seen: the sampler is led past them, and nothing is loaded.
+A data loader's workers draw from generators of their own, that go on from sample to sample; without workers
+samples draw from the training's. So what an image's augmentation is depends on how many workers there are
+and on what was loaded before, and no checkpoint holds what workers are at. Here each sample is drawn with
+generators that are seeded for it alone, and that the training's do not notice: the same for any number of
+workers and, where the batches are the same, of processes. So a resumed training needs no batch that it has
+seen: the sampler is led past them, and nothing is loaded.
 
 It reaches Python's, numpy's and torch's global generators, which transforms of mmcv, mmdet and mmseg draw
 from, also where a dataset wrapper picks further images. A transform that keeps images from one sample for
@@ -137,24 +138,16 @@ class SeededLoader(DataLoader):
                 yield batch
 
 
-def seed_samples(runner: Any, wanted: bool | None) -> bool:
+def seed_samples(runner: Any) -> None:
     """Have a runner that does not train yet load its training samples by :class:`SeededLoader`.
 
     Args:
         runner: mmengine's runner.
-        wanted: Whether to; None: where worker processes load.
-
-    Returns:
-        Whether it does.
     """
     config = runner._train_dataloader
-    workers = config.num_workers if isinstance(config, DataLoader) else config.get("num_workers", 0)
-    if not (workers > 0 if wanted is None else wanted):
-        return False
     different = runner._randomness_cfg.get("diff_rank_seed", False)
     loader = runner.build_dataloader(config, seed=runner.seed, diff_rank_seed=different)
     runner._train_dataloader = SeededLoader(loader, runner.seed)
-    return True
 
 
 def _load(dataset: Any, draws: Sequence[Draw]) -> list[Any]:
