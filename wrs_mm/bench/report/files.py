@@ -15,9 +15,10 @@ from wrs_mm.bench.report.tables.over_images import image_tables
 from wrs_mm.bench.report.tables.over_seeds import comparison_tables
 from wrs_mm.bench.report.tables.over_sweeps import sweep_tables
 from wrs_mm.bench.report.tables.robustness import robustness_table
+from wrs_mm.bench.report.tables.trained import trained_tables
 from wrs_mm.bench.report.tables.transfer import transfer_tables
 from wrs_mm.bench.runs.work_dir import WorkDir
-from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark
+from wrs_mm.bench.statistics.benchmark import BenchmarkData, read_benchmark, without_trials
 from wrs_mm.bench.statistics.evaluations import EvaluatedRun, evaluated_runs
 from wrs_mm.bench.statistics.over_images import image_intervals, read_intervals, write_intervals
 from wrs_mm.bench.statistics.over_seeds import summarize
@@ -100,6 +101,10 @@ class Report(NamedTuple):
         """Pretrained with × finetuned with, where a plan says how backbones are pretrained."""
         return [table for one in transfers(self.benchmark.runs) for table in transfer_tables(one)]
 
+    def over_training(self) -> list[Table]:
+        """What trainings did to their weights; none where details were not asked for."""
+        return trained_tables(without_trials(self.benchmark.runs)) if self.detailed else []
+
     def tables(self) -> list[Table]:
         """All tables."""
         return [
@@ -108,6 +113,7 @@ class Report(NamedTuple):
             *image_tables(self.images),
             *self.over_trials(),
             *self.over_sweeps(),
+            *self.over_training(),
         ]
 
 
