@@ -119,6 +119,7 @@ STEPPED: dict[str, dict[str, Any]] = {
     "scale_lr": {"power": 1},
     "shifted": {"epsilon": 1.0},
     "pbwn": {"interval": 1},
+    "wrs_matched": {},
 }
 """Arms that act on single weights in each step, with options that make the first one differ."""
 
@@ -339,6 +340,28 @@ def test_a_step_of_an_arm_moves_all_other_weights_as_the_recipe_does(name: str) 
                 if arm == "hyperball":
                     norms, were = norms.norm(), were.norm()
                 torch.testing.assert_close(norms, were, rtol=1e-5, atol=0, msg=f"{arm}: {key}")
+
+
+@pytest.mark.parametrize("name", FOR_EACH_ARM)
+def test_a_projected_step_moves_vectors_as_the_recipe_does_and_takes_filters_less_far(name: str) -> None:
+    pytest.importorskip("timm")
+    # Weight decay in its first step is another for SGDP, as its card says.
+    subject = Subject(name, {**TRAINED[name], "optim_wrapper.optimizer.weight_decay": 0.0})
+    models = {arm: copy.deepcopy(subject.model) for arm in ("recipe", "projected")}
+    configs = {"recipe": subject.config, "projected": apply_regularizer(subject.config, "projected")}
+    for arm, model in models.items():
+        train_step(model, subject.wrapper(model, configs[arm]))
+    start, plainly, projected = (
+        dict(model.named_parameters()) for model in (subject.model, *models.values())
+    )
+    shorter = 0
+    for key, value in projected.items():
+        if value.ndim < 2:
+            torch.testing.assert_close(value, plainly[key], rtol=1e-5, atol=1e-6, msg=key)
+        elif not torch.equal(value, plainly[key]):
+            moved = (value - start[key]).norm(), (plainly[key] - start[key]).norm()
+            shorter += bool(moved[0] < moved[1])
+    assert shorter
 
 
 @pytest.mark.parametrize("name", NOTHING_TO_ACT_ON)

@@ -127,7 +127,7 @@ def draw(work_dir: Path, picture: Path) -> list[str]:
                 xytext=(5, 3),
             )
         axis.set(title=recipe, xscale="log")
-        axis.margins(x=0.2, y=0.15)  # room for the names
+        axis.margins(x=0.25, y=0.15)  # room for the names
         axis.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
         axis.minorticks_off()
         axis.grid(visible=True, color="0.93")
