@@ -8,10 +8,11 @@ import pytest
 from rich.console import Console
 from run_folders import make_runs
 
-from wrs_mm.bench.plan.spec import RunSpec
+from wrs_mm.bench.plan.spec import RunSpec, Start
 from wrs_mm.bench.runs import status_table as table
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Identity, Progress, Result, Status
+from wrs_mm.bench.runs.work_dir import WorkDir
 
 
 def test_status_of_many_runs_keeps_to_the_screen_what_needs_a_look(tmp_path):
@@ -153,3 +154,26 @@ def test_watching_goes_on_while_final_runs_are_to_come(runs, monkeypatch, capsys
     console = Console(file=io.StringIO(), force_terminal=False)
     table.watch_status(lambda: runs, console, True, lambda: next(to_come))
     assert len(looks) == 2
+
+
+def test_runs_say_which_pretraining_they_wait_for_and_one_that_failed_ends_the_watching(tmp_path, capsys):
+    about = {"regularizer": "wd", "options": {}, "optimizer": "recipe", "seed": 0, "baseline": True}
+    before = RunSpec(recipe="before", pretraining="abc", **about)
+    start = Start(label="wd", recipe="r", checkpoint="work_dirs/pretrained/abc/backbone.pt", pretraining=0)
+    work_dir = WorkDir(tmp_path / "work", store=tmp_path / "store")
+    work_dir.path.mkdir()
+    work_dir.register("p", [before, RunSpec(recipe="r from wd", start=start, **about)])
+    pretraining, run = (work_dir.run(spec) for spec in work_dir.specs())
+    for one, spec in zip((pretraining, run), work_dir.specs(), strict=True):
+        one.prepare(Identity(spec=spec, task="t", dataset="d", config_hash="h"), "")
+    assert [row[-1] for row in table.status_rows([pretraining, run])] == [
+        "",
+        f"waits for its pretraining {before.id}",
+    ]
+    pretraining.write_result(Result(status=Status.FAILED, reason="no space left"))
+    console = Console(file=io.StringIO(), force_terminal=False)
+    table.watch_status(lambda: [pretraining, run], console, watch=True)  # it ends
+    assert f"not begun: its pretraining {before.id} failed" in capsys.readouterr().out
+    pretraining.clear_result()
+    pretraining.write_result(Result(status=Status.DONE))
+    assert table.status_rows([run])[0][-1] == ""

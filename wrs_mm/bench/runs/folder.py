@@ -38,15 +38,18 @@ class Run:
     Args:
         folder: The folder; :meth:`prepare` makes it.
         name: What it is called; None for the folder's name.
+        after: The pretraining of the plan that it starts from, if any.
 
     Attributes:
         folder: The folder.
         name: The run's id.
+        after: The pretraining that it starts from; None where it starts from none of the plan's.
     """
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str | None = None, after: Run | None = None) -> None:
         self.folder = folder
         self.name = name or folder.name
+        self.after = after
         self.config = folder / "config.py"
         self.log = folder / "train.log"
         self._identity = folder / "run.json"
@@ -139,6 +142,14 @@ class Run:
         if result is None or result.status is not Status.PAUSED:
             return result is not None and result.status.final
         return result.limit == self.limit()
+
+    def cannot_begin(self) -> bool:
+        """Whether it has not begun and, since its pretraining failed, will not."""
+        return (
+            self.after is not None
+            and self.status() is Status.PENDING
+            and self.after.status() is Status.FAILED
+        )
 
     def progress(self) -> Progress:
         """How far the run is."""

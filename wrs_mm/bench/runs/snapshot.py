@@ -58,9 +58,20 @@ def snapshot(run: Run) -> RunSnapshot:
         detail = f"{progress.phase} {progress.iteration}/{progress.iterations}"
     elif status is Status.RUNNING:
         detail = progress.phase
+    elif run.after is not None and not run.after.is_final():
+        detail = _waiting(run.after)
     if progress.loss is not None:
         detail += f" loss {progress.loss:.4g}"
     return RunSnapshot(status, fraction, metric, detail, progress.seconds, progress.seconds_left)
+
+
+def _waiting(pretraining: Run) -> str:
+    """Why a run that has not begun waits."""
+    identity = pretraining.identity()
+    name = identity.spec.id if identity else pretraining.name
+    if pretraining.status() is Status.FAILED:
+        return f"not begun: its pretraining {name} failed"
+    return f"waits for its pretraining {name}"
 
 
 def time_left(snapshots: Sequence[RunSnapshot], slots: int) -> float | None:

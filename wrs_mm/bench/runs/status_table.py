@@ -145,4 +145,4 @@ def watch_status(
 
 def _to_come(runs: Sequence[Run]) -> bool:
     """Whether somebody works on a run, or one waits for its turn behind such a run."""
-    return any(run.status() in (Status.RUNNING, Status.PENDING) for run in runs)
+    return any(run.status() in (Status.RUNNING, Status.PENDING) and not run.cannot_begin() for run in runs)

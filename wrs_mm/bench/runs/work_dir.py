@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock
@@ -143,7 +143,11 @@ class WorkDir:
         """The folder of one run; that of a pretraining is not in the work dir, since all plans share it."""
         if spec.pretraining:
             return Run(self._store / spec.pretraining, spec.id)
-        return Run(self.path / "runs" / spec.id)
+        start = spec.start
+        if start is None or start.pretraining is None or start.checkpoint is None:
+            return Run(self.path / "runs" / spec.id)
+        address = PurePosixPath(start.checkpoint).parent.name
+        return Run(self.path / "runs" / spec.id, after=Run(self._store / address))
 
     @functools.cached_property
     def _store(self) -> Path:
