@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,36 @@ def test_where_its_form_is_said_the_file_need_not_be_there(write_config: Write) 
     }
     with pytest.raises(CheckpointError, match=r"not/yet\.pth does not exist"):
         start_from(config, "not/yet.pth")
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address at which its files are; what is downloaded goes into another."""
+    (tmp_path / "files").mkdir()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "files"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield tmp_path / "files", f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_whole_model_behind_an_address_is_looked_into_and_a_collection_is_of_backbones(
+    write_config: Write, served: tuple[Path, str]
+) -> None:
+    folder, address = served
+    weights = {"backbone.conv1.weight": torch.zeros(1), "head.fc.weight": torch.zeros(1)}
+    torch.save({"state_dict": weights}, folder / "whole.pth")
+    config = load_config(write_config("detector"))
+    start_from(config, f"{address}/whole.pth")
+    assert config.model.backbone.init_cfg.prefix == "backbone."
+    start_from(config, "torchvision://resnet18")
+    assert "prefix" not in config.model.backbone.init_cfg
+    with pytest.raises(CheckpointError, match=rf"checkpoint {address}/no\.pth cannot be loaded"):
+        start_from(config, f"{address}/no.pth")
 
 
 def test_a_model_without_a_backbone_and_a_file_without_weights_are_refused(

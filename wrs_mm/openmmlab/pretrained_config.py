@@ -73,16 +73,16 @@ def start_from(config: Config, checkpoint: str | Path, prefix: str | None = None
         checkpoint: A file of a backbone alone, or of a whole model, whose backbone it is then; or an address
             that mmengine loads from.
         prefix: What the names of the backbone's weights begin with in it; empty where it is of a backbone
-            alone. None to look into the file, and to take an address for a backbone's. Where it is said, the
-            file need not be there yet.
+            alone. None to look into it: a file behind an address is downloaded. Where it is said, the file
+            need not be there yet.
 
     Raises:
         ConfigError: The config's model has no backbone.
-        CheckpointError: There is no such file, or it holds no weights.
+        CheckpointError: There is no such file, it cannot be downloaded, or it holds no weights.
     """
     backbone = backbone_of(config)
     if prefix is None:
-        prefix = "" if "://" in str(checkpoint) else backbone_prefix(checkpoint)
+        prefix = backbone_prefix(checkpoint)
     init = {"type": "Pretrained", "checkpoint": str(checkpoint), **({"prefix": prefix} if prefix else {})}
     start_from_scratch(config)
     backbone["init_cfg"] = init
