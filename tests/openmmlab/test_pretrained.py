@@ -129,6 +129,15 @@ def test_batch_norms_alone_are_not_most_of_a_backbone(
         build_model(config, pretrained=True)
 
 
+def test_a_checkpoint_of_parameters_alone_is_refused_where_batch_norm_wants_its_statistics(
+    state: dict[str, Tensor], write_config: Write, tmp_path: Path
+) -> None:
+    parameters = {name: value for name, value in state.items() if not name.endswith(BUFFERS)}
+    config = starting_from(write_config, parameters, tmp_path / "parameters.pth")
+    with pytest.raises(CheckpointError, match=r"no running statistics of BN matched; .*--allow-partial"):
+        build_model(config, pretrained=True)
+
+
 @pytest.mark.parametrize(
     ("wanted", "given", "enough"), [(50, 34, False), (101, 50, False), (50, 50, True), (18, 18, True)]
 )

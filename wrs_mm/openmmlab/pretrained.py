@@ -42,6 +42,9 @@ ResNet-50 with deformable convolutions or context blocks finds 70 % and more in 
 _COUNTER = "num_batches_tracked"
 """A buffer of BN that nothing here reads, and that older checkpoints do not have."""
 
+_STATISTICS = (".running_mean", ".running_var")
+"""What the names of BN's running statistics end with: few numbers, and not parameters, so not counted."""
+
 _CLASSIFIER = ("fc.", "head.", "classifier.")
 """What a classifier's own weights begin with: nobody misses them in a detector."""
 
@@ -91,6 +94,12 @@ class Match:
     def is_most(self) -> bool:
         """Whether more than two thirds of the part matched."""
         return self.share > _MOST
+
+    @property
+    def lacks_statistics(self) -> bool:
+        """Whether no running statistics of its BN matched, so that where BN is frozen it does nothing."""
+        statistics = {name for name in self.wanted if name.endswith(_STATISTICS)}
+        return bool(statistics) and not statistics & self.matched
 
     def __str__(self) -> str:
         part = self.part or "model"
@@ -226,6 +235,8 @@ def _require_most(how: str, match: Match, advice: str) -> None:
     if not match.is_most:
         of = "nothing" if not match.matched else "less than most"
         raise CheckpointError(f"{how} {match}: {of} of it matched; {advice}")
+    if match.lacks_statistics:
+        raise CheckpointError(f"{how} {match}: no running statistics of BN matched; {advice}")
 
 
 @contextmanager
