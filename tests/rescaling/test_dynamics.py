@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from made_up_dynamics import gradient_of
 from torch import Tensor, nn
 
-from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight, is_sgd, measure
+from wrs_mm.rescaling.dynamics import (
+    QUANTITIES,
+    UpdateWatch,
+    WatchedWeight,
+    is_plain_sgd,
+    is_sgd,
+    measure,
+)
 
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
 
@@ -31,9 +39,10 @@ def by_hand(filters: list[tuple[Tensor, Tensor, Tensor]], sgd: bool) -> dict[str
     eta = SGD["lr"] / (1 - SGD["momentum"])
     return {
         "norm": math.sqrt(mean([n * n for n in norms])),
+        "norm_mean": mean(norms),
         "norm_min": min(norms),
         "norm_max": max(norms),
-        "effective_lr": mean([SGD["lr"] / (n * n if sgd else n) for n in norms]),
+        "effective_lr": SGD["lr"] / mean([n * n for n in norms]) ** (1 if sgd else 0.5),
         "turn": math.sqrt(mean([t * t for t in turns])),
         "turn_50": sorted(turns)[len(turns) // 2],
         "cosine": max(
@@ -79,8 +88,10 @@ def test_filters_that_are_zero_or_not_finite_are_counted_and_left_out() -> None:
     assert found["zero"] == found["nonfinite"] == 0.25
     assert found["norm"] == found["norm_min"] == found["norm_max"] == pytest.approx(math.sqrt(3))
     assert found["turn"] == 0 and found["turn_90"] == 0
-    nothing = named(measure(torch.zeros(2, 3), torch.zeros(2, 3), None, SGD, True))
-    assert nothing["zero"] == 1 and math.isnan(nothing["norm"]) and math.isnan(nothing["turn"])
+    nothing = named(measure(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2, 3), SGD, True))
+    assert nothing.pop("zero") == 1 and nothing.pop("nonfinite") == 0
+    of_the_optimizer = {key: nothing.pop(key) for key in SGD}
+    assert of_the_optimizer == pytest.approx(SGD) and all(map(math.isnan, nothing.values()))
 
 
 class Invariant(nn.Module):
@@ -117,6 +128,80 @@ def test_plain_sgd_grows_by_what_orthogonality_predicts() -> None:
         assert found["cosine"] < 1e-12
         assert found["growth"] > 1e-6
         assert found["growth"] == pytest.approx(found["predicted_growth"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "dampening", "decay"),
+    [(0.0, 0.0, 0.02), (0.9, 0.0, 0.0), (0.9, 0.0, 0.005), (0.9, 0.5, 0.02)],
+)
+def test_growth_is_in_the_mean_what_is_predicted_also_away_from_equilibrium(
+    momentum: float, dampening: float, decay: float
+) -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(nn.functional.normalize(torch.randn(200, 300, dtype=torch.float64), dim=1))
+    options = {"momentum": momentum, "dampening": dampening, "weight_decay": decay}
+    optimizer = torch.optim.SGD([weight], lr=0.002, **options)
+    watch = UpdateWatch(optimizer, [WatchedWeight("weight", weight)])
+    rows = []
+    for update in range(260):
+        weight.grad = gradient_of(weight.detach(), 1.0)  # uncorrelated, at right angles
+        watch.ask()
+        optimizer.step()
+        measured = watch.take()
+        assert measured is not None
+        if update >= 60:  # the buffer is full
+            rows.append(named(measured[0]))
+    growth, predicted = (sum(row[key] for row in rows) for key in ("growth", "predicted_growth"))
+    assert abs(growth) > 1e-3, "it is not in equilibrium"
+    assert growth == pytest.approx(predicted, rel=0.05)
+
+
+def test_no_growth_is_predicted_where_it_is_not_sgd_s_own_update() -> None:
+    class SGDP(torch.optim.Optimizer):
+        pass
+
+    parameter = nn.Parameter(torch.ones(2, 2))
+    assert is_sgd(SGDP([parameter], {"lr": 0.1})) and not is_plain_sgd(SGDP([parameter], {"lr": 0.1}))
+    assert is_plain_sgd(torch.optim.SGD([parameter], lr=0.1))
+    assert not is_plain_sgd(torch.optim.AdamW([parameter]))
+    torch.manual_seed(0)
+    model = Invariant()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watch = UpdateWatch(optimizer, [WatchedWeight("weight", model.weight)], whole_step=True)
+    watch.ask()
+    step(model, optimizer)
+    measured = watch.take()
+    assert measured is not None and math.isnan(named(measured[0])["predicted_growth"])
+
+
+def test_the_average_turn_is_over_the_updates_that_were_looked_at_since_the_last_report() -> None:
+    model, optimizer, watch = watched("SGD", lr=3.0, momentum=0.5)
+    turns = []
+
+    def turned(ask: Any) -> Tensor | None:
+        before = nn.functional.normalize(model.weight.detach(), dim=1)
+        ask()
+        step(model, optimizer)
+        cosines = (before * nn.functional.normalize(model.weight.detach(), dim=1)).sum(1)
+        turns.append(float(cosines.clamp(max=1).acos().square().mean().sqrt()))
+        return watch.take()
+
+    for _ in range(2):
+        turns.clear()
+        for _ in range(2):
+            assert turned(watch.ask_for_turns) is None
+        step(model, optimizer)  # one that nobody looks at
+        state = watch.state()
+        assert state["looks"] == 2
+        # Another watch goes on from there, as after a resume.
+        watch.close()
+        watch = UpdateWatch(optimizer, [WatchedWeight("weight", model.weight)])
+        watch.restore(state)
+        measured = turned(watch.ask)
+        assert measured is not None and watch.state() == {}
+        found = named(measured[0])
+        assert found["turn"] == pytest.approx(turns[-1], rel=1e-6)
+        assert found["turn_average"] == pytest.approx(sum(turns) / 3, rel=1e-6)
 
 
 def test_an_update_is_measured_when_it_is_asked_for_and_once() -> None:

@@ -11,7 +11,9 @@ from wrs_mm.engine.hooks import dynamics_file
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_second_step_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_eight_steps_one_is_measured_and_its_share_is_that_of_a_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(ROOT / "tools" / "perf")
     import dynamics_cost
 
@@ -22,6 +24,8 @@ def test_every_second_step_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         "append",
         lambda self, iteration, values: (iterations.append(iteration), append(self, iteration, values)),
     )
-    plain, measured = dynamics_cost.step_seconds("mini/pspnet_r18-narrow_mini-cityscapes", 64, 2, 2)
-    assert iterations == [2, 4, 6, 8]
-    assert plain > 0 and measured > 0
+    seconds = dynamics_cost.step_seconds("mini/pspnet_r18-narrow_mini-cityscapes", 64, 2, 2)
+    assert iterations == [8, 16, 24]
+    assert tuple(seconds) == dynamics_cost.KINDS and min(seconds.values()) > 0
+    made_up = {"left alone": 2.0, "turns": 2.1, "measured": 2.7}
+    assert dynamics_cost.share(made_up, 50) == pytest.approx((0.7 + 3 * 0.1) / 100)

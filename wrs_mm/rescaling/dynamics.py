@@ -6,8 +6,9 @@ For a filter w with gradient g, update ``w' = w − η u``, and the loss's scale
   1), so that ``cosine`` is zero but for rounding and for the ε of norm layers;
 * plain SGD without weight decay therefore lets norms grow, by ``η² ‖g‖²`` in ``‖w‖²``. With weight decay λ
   (L2) and momentum α, averaged over many updates, ``‖w‖²`` changes by
-  ``(η / (1 − α))² ‖g‖² − 2 η λ / (1 − α) ‖w‖²`` (Wan et al., arXiv 2006.08419): ``predicted_growth``, as a
-  share of ``‖w‖²``;
+  ``(η / (1 − α))² ‖g‖² − 2 η λ / (1 − α) ‖w‖²`` (Wan et al., arXiv 2006.08419; with dampening τ, η is
+  ``η (1 − τ)``), where gradients of successive updates are uncorrelated: ``predicted_growth``, as a share of
+  ``‖w‖²``;
 * g goes with ``1 / ‖w‖``, so that an update turns the filter by what ``η / ‖w‖²`` says for SGD, and
   ``η / ‖w‖`` for optimizers whose update has the same size whatever the gradient's: ``effective_lr``.
 """
@@ -28,6 +29,7 @@ from wrs_mm.rescaling.functional import filter_view, norm_dtype
 
 QUANTITIES = (
     "norm",
+    "norm_mean",
     "norm_min",
     "norm_max",
     "effective_lr",
@@ -35,6 +37,7 @@ QUANTITIES = (
     "turn_10",
     "turn_50",
     "turn_90",
+    "turn_average",
     "cosine",
     "unit_gradient",
     "growth",
@@ -48,14 +51,16 @@ QUANTITIES = (
 )
 """What is measured of each weight, over its filters that are neither zero nor non-finite:
 
-root mean square, least and largest norm; mean effective learning rate; root mean square, 10 %, 50 % and
-90 % quantile of the angle in radians by which the update turned a filter; largest ``|⟨w, g⟩| / (‖w‖ ‖g‖)``;
-root mean square of ``‖w‖ ‖g‖``, the gradient's norm at unit norm; mean of ``‖w'‖² / ‖w‖² − 1``, and of what
-is predicted for it (NaN for others than SGD); the share of all filters that are exactly zero, and that
-are not finite; the fourth root of the mean fourth power of the norm, which
-:mod:`wrs_mm.rescaling.equilibrium` speaks of; and what the optimizer had: learning rate (where a step rule
-multiplies updates, that with which a filter of the root mean square norm turns as all do), weight decay, and
-momentum (or Adam's β₁).
+root mean square, mean, least and largest norm; effective learning rate of a filter of the root mean square
+norm (where weight decay takes the norm of one filter to zero, a mean over filters says nothing of the
+others); root mean square, 10 %, 50 % and 90 % quantile of the angle in radians by which the update turned a
+filter, and the mean of the former over all updates that were looked at since the last report; largest
+``|⟨w, g⟩| / (‖w‖ ‖g‖)``; root mean square of ``‖w‖ ‖g‖``, the gradient's norm at unit norm; mean of ``‖w'‖²
+/ ‖w‖² − 1``, and of what is predicted for it (NaN for others than plain SGD, and where a step rule makes
+another update of SGD's); the share of all filters that are exactly zero, and that are not finite; the
+fourth root of the mean fourth power of the norm, which :mod:`wrs_mm.rescaling.equilibrium` speaks of; and
+what the optimizer had: learning rate (where a step rule multiplies updates, that with which a filter of the
+root mean square norm turns as all do), weight decay, and momentum (or Adam's β₁).
 """
 
 
@@ -100,7 +105,10 @@ class UpdateWatch:
         self.optimizer = optimizer
         self._rates = rates
         self.weights = list(weights)
-        self._asked = False
+        self._whole_step = whole_step
+        self._asked = self._turns_only = False
+        self._turns: Tensor | None = None
+        self._looks = 0
         self._before: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
         self._measured: Tensor | None = None
         self._undo: tuple[Callable[[], None], ...] = (
@@ -114,7 +122,12 @@ class UpdateWatch:
 
     def ask(self) -> None:
         """Measure the next update."""
-        self._asked = True
+        self._asked, self._turns_only = True, False
+
+    def ask_for_turns(self) -> None:
+        """Look only at how far the next update turns filters, for the average that is measured next."""
+        if not self._asked:
+            self._asked = self._turns_only = True
 
     def take(self) -> Tensor | None:
         """What was measured since it was asked: ``(weights, quantities)`` float64 on the CPU, once."""
@@ -123,6 +136,16 @@ class UpdateWatch:
             self._asked, self._before = False, []
             return measured.double().cpu()
         return None
+
+    def state(self) -> dict[str, Any]:
+        """The turns since the last report, to go on from; empty where there are none."""
+        return {} if self._turns is None else {"turns": self._turns.cpu(), "looks": self._looks}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        turns = state.get("turns")
+        if turns is not None and turns.numel() == len(self.weights):
+            self._turns, self._looks = turns.to(self.weights[0].parameter.device), state["looks"]
 
     def close(self) -> None:
         """Leave the optimizer alone from now on."""
@@ -138,11 +161,12 @@ class UpdateWatch:
     @torch.no_grad()
     def _before_step(self, *_: Any) -> None:
         if self._asked and not self._before:
-            rates = self._rates() if self._rates is not None else {}
+            whole = not self._turns_only
+            rates = self._rates() if whole and self._rates is not None else {}
             self._before = [
                 (
                     weight.parameter.detach().clone(),
-                    _copied(weight.parameter.grad),
+                    _copied(weight.parameter.grad) if whole else None,
                     rates.get(weight.name),
                 )
                 for weight in self.weights
@@ -152,7 +176,13 @@ class UpdateWatch:
     def _after_step(self, *_: Any) -> None:
         if not self._before:
             return
+        if self._turns_only:
+            pairs = zip(self.weights, self._before, strict=True)
+            self._add_turns(torch.stack([_turn(weight, before) for weight, (before, *_) in pairs]))
+            self._asked, self._turns_only, self._before = False, False, []
+            return
         groups = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
+        predictable = is_plain_sgd(self.optimizer) and not self._whole_step
         inverse_scale = getattr(self.optimizer, "grad_scale", None)
         rows = [
             measure(
@@ -163,15 +193,31 @@ class UpdateWatch:
                 is_sgd(self.optimizer),
                 weight.transposed_groups,
                 rate,
+                predictable,
             )
             for weight, (before, gradient, rate) in zip(self.weights, self._before, strict=True)
         ]
-        self._measured = torch.stack(rows)
+        measured = torch.stack(rows)
+        self._add_turns(measured[:, QUANTITIES.index("turn")])
+        assert self._turns is not None
+        measured[:, QUANTITIES.index("turn_average")] = self._turns / self._looks
+        self._turns, self._looks = None, 0
+        self._measured = measured
+
+    def _add_turns(self, turns: Tensor) -> None:
+        """``(weights,)``, of one update."""
+        self._turns = turns if self._turns is None else self._turns + turns
+        self._looks += 1
 
 
 def is_sgd(optimizer: Optimizer) -> bool:
     """Whether the size of an update goes with that of the gradient, as in SGD and unlike in Adam."""
     return any(base.__name__ in ("SGD", "SGDP") for base in type(optimizer).__mro__)
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether an optimizer makes SGD's update: SGDP projects it, and decays what it projects by less."""
+    return any(base.__name__ == "SGD" for base in type(optimizer).__mro__)
 
 
 def measure(
@@ -182,6 +228,7 @@ def measure(
     sgd: bool,
     transposed_groups: int = 0,
     rate: Tensor | None = None,
+    predictable: bool = True,
 ) -> Tensor:
     """The :data:`QUANTITIES` of one weight in one update.
 
@@ -193,9 +240,11 @@ def measure(
         sgd: Whether its optimizer is SGD (:func:`is_sgd`).
         transposed_groups: As in :func:`~wrs_mm.rescaling.functional.filter_view`.
         rate: ``(filters,)`` or ``(1,)`` factors on the learning rate; None for 1.
+        predictable: Whether SGD's growth is predicted (:func:`is_plain_sgd`).
 
     Returns:
         ``(quantities,)`` in float32, or float64 for a float64 weight; NaN where there is nothing to measure.
+        The average turn is that of this update.
     """
     dtype = norm_dtype(before.dtype)
     w, inside = filter_view(before, transposed_groups)
@@ -205,9 +254,8 @@ def measure(
     finite = norms.isfinite() & new_norms.isfinite()
     live = finite & (norms > 0) & (new_norms > 0)
     shape = [1 if d in inside else size for d, size in enumerate(w.shape)]
-    # Twice the arc sine of half the chord: exact for the small angles of which an arc cosine sees nothing.
-    chord = torch.linalg.vector_norm(new / new_norms.view(shape) - w / norms.view(shape), dim=inside)
-    turns = 2 * (chord / 2).clamp(max=1).asin()
+    turns = _angles(w / norms.view(shape), new / new_norms.view(shape), inside)
+    turn = _mean(turns.square(), live).sqrt()
     lr = float(group.get("lr", torch.nan))
     power = 2 if sgd else 1
     rates = torch.full_like(norms, lr)
@@ -223,21 +271,25 @@ def measure(
         gradient_norms = torch.linalg.vector_norm(g, dim=inside)
         unit_gradients = norms * gradient_norms
         cosines = ((w * g).sum(inside).abs() / unit_gradients).where(unit_gradients > 0, 0.0)
-        if sgd:
-            step = rates / (1 - group.get("momentum", 0.0))
+        if sgd and predictable:
+            undamped = 1 - group.get("dampening", 0.0) if group.get("momentum") else 1.0
+            step = rates * undamped / (1 - group.get("momentum", 0.0))
             shrinkage = 2 * step * group.get("weight_decay", 0.0)
             predicted = (step * gradient_norms / norms).square() - shrinkage
     squares = norms.square()
+    root = _mean(squares, live).sqrt()
     all_ = torch.ones_like(norms, dtype=torch.bool)
     return torch.stack(
         [
-            _mean(squares, live).sqrt(),
-            norms.where(live, torch.inf).amin(),
-            norms.where(live, -torch.inf).amax(),
-            _mean(rates / norms**power, live),
-            _mean(turns.square(), live).sqrt(),
+            root,
+            _mean(norms, live),
+            -_largest(-norms, live),
+            _largest(norms, live),
+            lr / root**power,
+            turn,
             *_quantiles(turns, live),
-            cosines.where(live, -torch.inf).amax(),
+            turn,
+            _largest(cosines, live),
             _mean(unit_gradients.square(), live).sqrt(),
             _mean(new_norms.square() / squares - 1, live),
             _mean(predicted, live),
@@ -252,6 +304,26 @@ def measure(
 def _momentum(group: Mapping[str, Any]) -> float:
     """The momentum of a parameter group; of Adam's kind β₁."""
     return float(group["betas"][0]) if "betas" in group else float(group.get("momentum", 0.0))
+
+
+def _turn(weight: WatchedWeight, before: Tensor) -> Tensor:
+    """The root mean square angle by which a weight's filters have turned, as :func:`measure` has it."""
+    dtype = norm_dtype(before.dtype)
+    w, inside = filter_view(before, weight.transposed_groups)
+    w, new = w.to(dtype), filter_view(weight.parameter.detach(), weight.transposed_groups)[0].to(dtype)
+    norms, new_norms = (torch.linalg.vector_norm(x, dim=inside, keepdim=True) for x in (w, new))
+    live = (norms.isfinite() & new_norms.isfinite() & (norms > 0) & (new_norms > 0)).flatten()
+    return _mean(_angles(w / norms, new / new_norms, inside).flatten().square(), live).sqrt()
+
+
+def _angles(unit: Tensor, new: Tensor, inside: tuple[int, ...]) -> Tensor:
+    """Between unit filters: twice the arc sine of half the chord, exact where an arc cosine sees nothing."""
+    return 2 * (torch.linalg.vector_norm(new - unit, dim=inside) / 2).clamp(max=1).asin()
+
+
+def _largest(values: Tensor, mask: Tensor) -> Tensor:
+    """The largest of some values; NaN of none."""
+    return values.where(mask, -torch.inf).amax().where(mask.any(), torch.nan)
 
 
 def _copied(gradient: Tensor | None) -> Tensor | None:

@@ -21,13 +21,27 @@ from wrs_mm.rescaling import ScaleInvariantDecay, ScaleInvariantWeights
 from wrs_mm.rescaling.dynamics import QUANTITIES, UpdateWatch, WatchedWeight, is_sgd
 from wrs_mm.rescaling.equilibrium import law_of
 from wrs_mm.rescaling.ruled_steps import RuledSteps
+from wrs_mm.rescaling.sharding import require_whole
 from wrs_mm.values import is_whole_number
 
 _SHOWN = (
-    *("norm", "norm_min", "norm_max", "effective_lr", "turn", "cosine", "growth", "predicted_growth"),
-    *("zero", "nonfinite"),
+    *("norm", "norm_mean", "norm_min", "norm_max", "effective_lr", "turn", "turn_average", "cosine"),
+    *("growth", "predicted_growth", "zero", "nonfinite"),
 )
 """What goes to the visualizer, of each stage; the file has everything of each weight."""
+
+
+_EXTREMES = (("norm_min", np.fmin), ("norm_max", np.fmax), ("cosine", np.fmax))
+"""What is least or largest over the weights of a stage."""
+
+_GEOMETRIC = "effective_lr"
+"""What goes over powers of ten between weights."""
+
+_LOOKS = 4
+"""How many updates of each interval are looked at for the average turn."""
+
+_TURNS = "weight_dynamics"
+"""In a checkpoint, the turns since the last report."""
 
 
 @HOOKS.register_module()
@@ -40,7 +54,8 @@ class WeightDynamicsHook(Hook):
     (:mod:`.dynamics_file`). The scale-invariant weights are those of the regularizer; where there is none,
     they are found in the first forward.
 
-    Between what it measures it keeps nothing of the weights and does nothing.
+    Of three further updates in each interval it looks at the turns alone, for their average. Between what it
+    measures it keeps nothing of the weights and does nothing.
 
     Args:
         interval: In updates; a positive whole number.
@@ -63,14 +78,17 @@ class WeightDynamicsHook(Hook):
         self._found: ScaleInvariantWeights | None = None
         self._watch: UpdateWatch | None = None
         self._file: DynamicsFile | None = None
-        self._due = False
+        self._due = ""
+        self._kept: dict[str, Any] = {}
 
     def before_train(self, runner: Any) -> None:
         """Take the regularizer's weights, or see to it that the first forward is observed.
 
         Raises:
             OptionError: The training has several optimizers.
+            ModelError: Processes hold parts of the weights.
         """
+        require_whole(runner.model, type(self).__name__)
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
             raise OptionError("WeightDynamicsHook watches one optimizer, and this training has several")
         method = getattr(runner.optim_wrapper, "method", None)
@@ -83,8 +101,16 @@ class WeightDynamicsHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Ask for the update to come, if it is its turn."""
         # All processes have the same weights: one measures.
-        self._due = (runner.iter + 1) % self.interval == 0 and is_main_process()
+        self._due = self._what_is_due(runner.iter + 1) if is_main_process() else ""
         self._ask_if_due(runner)
+
+    def _what_is_due(self, update: int) -> str:
+        """``all``, ``turns`` or nothing, of an update counted from 1."""
+        place = update % self.interval
+        if place == 0:
+            return "all"
+        looks = (round(self.interval * look / _LOOKS) for look in range(1, _LOOKS))
+        return "turns" if place in looks else ""
 
     def _ask_if_due(self, runner: Any) -> None:
         """Ask, as soon as the weights are known: a run that goes on without a method's state looks again."""
@@ -92,8 +118,11 @@ class WeightDynamicsHook(Hook):
             return
         if self._watch is None:
             self._watch, self._file = self._begin(runner, self._found)
-        self._watch.ask()
-        self._due = False
+        if self._due == "all":
+            self._watch.ask()
+        else:
+            self._watch.ask_for_turns()
+        self._due = ""
 
     def _begin(self, runner: Any, found: ScaleInvariantWeights) -> tuple[UpdateWatch, DynamicsFile]:
         parameters = dict(found.model.named_parameters())
@@ -106,6 +135,7 @@ class WeightDynamicsHook(Hook):
             )
         rates = method.rates if isinstance(method, RuledSteps) else None
         watch = UpdateWatch(optimizer, weights, whole_step=rates is not None, rates=rates)
+        watch.restore(self._kept)
         names = [weight.name for weight in weights]
         contents = Contents(
             weights=names,
@@ -137,6 +167,15 @@ class WeightDynamicsHook(Hook):
             step=runner.iter + 1,
         )
 
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Add the turns since the last report."""
+        if self._watch is not None and (state := self._watch.state()):
+            checkpoint[_TURNS] = state
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep those of a training that is resumed until the weights are known."""
+        self._kept = checkpoint.get(_TURNS, {}) if runner._resume else {}
+
     def after_train(self, runner: Any) -> None:
         """Leave the optimizer alone."""
         if self._watch is not None:
@@ -161,7 +200,8 @@ def stage_of(name: str) -> str:
 def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Means over the weights of each stage, in the order in which the stages first come up.
 
-    Of the least norm the least, of the largest the largest.
+    Of the least norm the least, of the largest norm and cosine the largest, of the effective learning rate
+    the geometric mean, as in the report.
 
     Args:
         values: ``(weights, quantities)``.
@@ -173,9 +213,12 @@ def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.n
         measured = ~np.isnan(its)
         with np.errstate(invalid="ignore"):  # NaN of what no weight of the stage has
             means[stage] = np.where(measured, its, 0).sum(0) / measured.sum(0)
-        for quantity, extreme in (("norm_min", np.fmin), ("norm_max", np.fmax)):
+        for quantity, extreme in _EXTREMES:
             column = QUANTITIES.index(quantity)
             means[stage][column] = extreme.reduce(its[:, column])
+        rates = its[:, QUANTITIES.index(_GEOMETRIC)]
+        rates = rates[rates > 0]
+        means[stage][QUANTITIES.index(_GEOMETRIC)] = np.exp(np.log(rates).mean()) if rates.size else math.nan
     return means
 
 
