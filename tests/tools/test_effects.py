@@ -45,6 +45,7 @@ def test_an_arm_s_gain_is_the_mean_of_paired_differences(study: Path, script: Mo
     # −5, −3 and −4: their mean ± Student's t for three of them.
     gain = found["none"].gain
     assert (gain.value, gain.low) == pytest.approx((-4.0, -4.0 - 4.30265 / 3**0.5), abs=1e-4)
+    assert found["none"].differences == pytest.approx([-5.0, -3.0, -4.0])
     assert found["none"].weights.turn.value < 1, "filters that keep their norm turn less"
 
 
@@ -65,6 +66,7 @@ def test_the_command_draws_and_prints_a_row_an_arm(study: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "angular update" in picture.read_text()
     rows = [line for line in done.stdout.splitlines() if line.startswith(("| none", "| wd"))]
+    assert rows.pop() == "| none | 3 | -4.00 [-6.48, -1.52] |"  # over all recipes
     assert len(rows) == 2 and all(row.count("|") == rows[0].count("|") for row in rows)
     done = subprocess.run([sys.executable, SCRIPT, tmp_path, picture], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("effects: error: ")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pictures import picture_of_study, pyplot, save
 
 from wrs_mm.bench.report.labels import NONE, bracket, factor, factors, number
+from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.benchmark import (
     RunData,
@@ -42,13 +43,15 @@ class ArmEffect(NamedTuple):
     Attributes:
         weights: What it did to the weights.
         metric: On the reported split, percent: mean and standard deviation over seeds.
-        gain: Against the baseline, paired by seed, with its 95 % interval.
+        differences: To the baseline, of each seed that both have.
+        gain: Their mean, with its 95 % interval.
         diverged: How many of its runs did.
         sharpness: Over the edge of stability; None where it was not measured.
     """
 
     weights: ArmWeights
     metric: tuple[float, float]
+    differences: list[float]
     gain: Effect
     diverged: int
     sharpness: LastSharpness | None
@@ -81,9 +84,10 @@ def _effect(row: ArmWeights, group: list[RunData], sharpness: LastSharpness | No
     metrics = _metrics(own)
     baseline = _metrics(run for run in group if run.spec.baseline)
     shared = sorted(metrics.keys() & baseline.keys())
-    gain = effect_over([metrics[seed] - baseline[seed] for seed in shared])
-    diverged = sum(run.status.value == "diverged" for run in own)
-    return ArmEffect(row, mean_and_sd(list(metrics.values())), gain, diverged, sharpness)
+    apart = [metrics[seed] - baseline[seed] for seed in shared]
+    diverged = sum(run.status is Status.DIVERGED for run in own)
+    metric = mean_and_sd(list(metrics.values()))
+    return ArmEffect(row, metric, apart, effect_over(apart), diverged, sharpness)
 
 
 def _metrics(runs: Iterable[RunData]) -> dict[int, float]:
@@ -139,7 +143,7 @@ def draw(work_dir: Path, picture: Path) -> list[str]:
         axis.set_visible(False)
     save(figure, picture)
     plt.close(figure)
-    return [line for recipe, rows in found.items() for line in _table(recipe, rows)]
+    return [*(line for recipe, rows in found.items() for line in _table(recipe, rows)), *_pooled(found)]
 
 
 def _table(recipe: str, rows: list[ArmEffect]) -> list[str]:
@@ -148,17 +152,33 @@ def _table(recipe: str, rows: list[ArmEffect]) -> list[str]:
     return [*lines, *(f"| {row.weights.arm} | {' | '.join(_cells(row))} |" for row in rows)]
 
 
+def _pooled(found: dict[str, list[ArmEffect]]) -> list[str]:
+    """Arm by arm over all recipes, in points of each one's own metric."""
+    pairs: dict[str, list[float]] = {}
+    for row in (row for rows in found.values() for row in rows if not row.weights.is_baseline):
+        pairs.setdefault(row.weights.arm, []).extend(row.differences)
+    lines = ["\n| all recipes | pairs | Δ |", "|---|--:|--:|"]
+    return [*lines, *(f"| {arm} | {len(own)} | {_gain(effect_over(own))} |" for arm, own in pairs.items())]
+
+
+def _gain(one: Effect) -> str:
+    return (
+        ""
+        if math.isnan(one.value)
+        else f"{number(one.value, sign=True)} {bracket(one.low, one.high)}".strip()
+    )
+
+
 def _cells(row: ArmEffect) -> list[str]:
     own, base = row.weights, row.weights.is_baseline
     mean, sd = row.metric
-    metric = f"{row.diverged} diverged" if math.isnan(mean) else f"{number(mean)} ± {number(sd)}"
-    gain = "" if math.isnan(row.gain.value) else number(row.gain.value, sign=True)
-    gain = f"{gain} {bracket(row.gain.low, row.gain.high)}".strip()
+    metric = "" if math.isnan(mean) else f"{number(mean)} ± {number(sd)}"
+    metric = ", ".join(filter(None, [metric, f"{row.diverged} diverged" if row.diverged else ""]))
     noise = NONE if math.isnan(own.noise_end[0]) else f"{100 * own.noise_end[0]:.1f}"
     edges = row.sharpness.ratios if row.sharpness else [Ratio(math.nan, math.nan, math.nan, 0)] * 2
     return [
         metric,
-        "" if base else gain,
+        "" if base else _gain(row.gain),
         _ratio(own.norm),
         "1" if base else _ratio(own.rate),
         "1" if base else _ratio(own.turn),
