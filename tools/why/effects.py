@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,10 @@ from wrs_mm.bench.statistics.sharpness import LastSharpness, last_sharpness, sha
 from wrs_mm.bench.statistics.weights import ArmWeights, arm_weights
 from wrs_mm.errors import PlanError
 
-_TICKS = (0.1, 0.25, 0.5, 1, 2, 4)
+_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16)
+
+_NAMES = (("right", (-5, 4)), ("left", (5, -11)), ("right", (-5, -11)), ("left", (5, 4)))
+"""Where names stand beside their points, one after the other, so that neighbours do not overlap."""
 
 
 class ArmEffect(NamedTuple):
@@ -112,24 +116,23 @@ def draw(work_dir: Path, picture: Path) -> list[str]:
     columns = min(2, len(found))
     count = math.ceil(len(found) / columns)
     figure, axes = plt.subplots(
-        count, columns, figsize=(4.6 * columns, 3.1 * count), squeeze=False, layout="constrained", sharex=True
+        count, columns, figsize=(5.4 * columns, 3.5 * count), squeeze=False, layout="constrained", sharex=True
     )
     for axis, (recipe, rows) in zip(axes.flat, found.items(), strict=False):
         axis.axhline(0, color="0.8", linewidth=0.8)
-        for row in rows:
-            turn = 1.0 if row.weights.is_baseline else row.weights.turn.value
-            gain = 0.0 if row.weights.is_baseline else row.gain.value
-            if math.isnan(turn) or math.isnan(gain):
-                continue
+        points = [
+            (1.0, 0.0, row) if row.weights.is_baseline else (row.weights.turn.value, row.gain.value, row)
+            for row in rows
+        ]
+        known = [point for point in points if not math.isnan(point[0] + point[1])]
+        for (turn, gain, row), (side, at) in zip(
+            sorted(known, key=lambda one: one[0]), cycle(_NAMES), strict=False
+        ):
             if not math.isnan(row.gain.low):
                 axis.plot([turn, turn], [row.gain.low, row.gain.high], color="0.55", linewidth=1)
             axis.plot(turn, gain, "o", color="black", markersize=4)
-            axis.annotate(
-                row.weights.arm.replace("weight_decay=", ""),
-                (turn, gain),
-                textcoords="offset points",
-                xytext=(5, 3),
-            )
+            name = row.weights.arm.replace("weight_decay=", "")
+            axis.annotate(name, (turn, gain), textcoords="offset points", xytext=at, ha=side)
         axis.set(title=recipe, xscale="log")
         axis.margins(x=0.25, y=0.15)  # room for the names
         axis.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
