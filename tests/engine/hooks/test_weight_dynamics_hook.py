@@ -14,7 +14,7 @@ from toy_training import INVARIANT, Network, PlainNetwork, runner, wrapper_confi
 
 from wrs_mm.engine.hooks import WeightDynamicsHook
 from wrs_mm.engine.hooks.dynamics_file import read
-from wrs_mm.engine.hooks.weight_dynamics_hook import _by_stage, stage_of
+from wrs_mm.engine.hooks.weight_dynamics_hook import by_stage, stage_of
 from wrs_mm.errors import ModelError, OptionError
 from wrs_mm.layers.weight_standardization import standardize
 from wrs_mm.rescaling.dynamics import QUANTITIES
@@ -88,7 +88,7 @@ def test_what_a_stage_shows_is_over_its_weights_and_leaves_out_what_has_no_live_
         "zero": [0.0, 0.5, 1.0],
     }.items():
         values[:, column(quantity)] = row
-    shown = _by_stage(values, ["a", "a", "a"])["a"]
+    shown = by_stage(values, ["a", "a", "a"])["a"]
     expected = {"norm": 2, "norm_min": 0.5, "norm_max": 4, "effective_lr": 0.01, "cosine": 0.5, "zero": 0.5}
     assert {key: shown[column(key)] for key in expected} == pytest.approx(expected)
     assert np.isnan(shown[column("turn")])

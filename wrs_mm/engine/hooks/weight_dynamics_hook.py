@@ -159,7 +159,7 @@ class WeightDynamicsHook(Hook):
         runner.visualizer.add_scalars(
             {
                 f"dynamics/{stage}/{quantity}": value
-                for stage, row in _by_stage(values, self._file.contents.stages).items()
+                for stage, row in by_stage(values, self._file.contents.stages).items()
                 for quantity in _SHOWN
                 # There is no prediction for others than SGD.
                 if not math.isnan(value := float(row[QUANTITIES.index(quantity)]))
@@ -197,7 +197,7 @@ def stage_of(name: str) -> str:
     return f"backbone.{rest[0]}" if len(rest) > 2 else "backbone.stem"
 
 
-def _by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+def by_stage(values: np.ndarray[Any, Any], stages: list[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Means over the weights of each stage, in the order in which the stages first come up.
 
     Of the least norm the least, of the largest norm and cosine the largest, of the effective learning rate
