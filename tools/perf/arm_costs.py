@@ -12,13 +12,13 @@ import copy
 import functools
 import gc
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from marked import write_marked
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
@@ -29,9 +29,6 @@ from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch, train_loss
 
 CARDS = Path(__file__).resolve().parents[2] / "docs" / "regularizers"
-BETWEEN = re.compile(r"(<!-- step_cost -->\n).*?(<!-- /step_cost -->)", re.S)
-"""The part of a card that is written here."""
-
 BASELINE = "wd"
 RECIPES = {
     "resnet50": "ResNet-50",
@@ -214,11 +211,5 @@ def table(rows: Sequence[Row]) -> str:
 
 def write_card(card: Path, rows: Sequence[Row], where: str) -> bool:
     """Put an arm's rows into its card; False where there is no card, or no place for them in it."""
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
-    if not BETWEEN.search(text):
-        return False
-    written = (
-        f"By `python tools/perf/step_cost.py --arms --cards`, {where}; medians of one run:\n\n{table(rows)}\n"
-    )
-    card.write_text(BETWEEN.sub(lambda found: found[1] + written + found[2], text), encoding="utf-8")
-    return True
+    head = f"By `python tools/perf/step_cost.py --arms --cards`, {where}; medians of one run:"
+    return write_marked(card, "step_cost", f"{head}\n\n{table(rows)}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from import_cost import CONFIG, PARTS, measure
-from marked import write_marked
+from marked import print_or_write
 from step_cost import resnet50_steps, step_costs
 from torch.autograd import DeviceType
 
@@ -109,11 +109,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50, help="counted calls of each (default: 50)")
     parser.add_argument("--into", type=Path, help="the page whose tables are written anew")
     args = parser.parse_args()
-    text = page(args.repeats)
-    if args.into is None:
-        print(text)
-    else:
-        write_marked(args.into, "cost", text)
+    print_or_write(page(args.repeats), args.into, "cost")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from wrs_mm.engine.hooks import WeightDynamicsHook
+from wrs_mm.engine.hooks.weight_dynamics_hook import LOOKS
 from wrs_mm.errors import UsageError
 from wrs_mm.openmmlab.configs import load_config
 from wrs_mm.openmmlab.synthetic import build_model, random_batch
@@ -73,7 +74,7 @@ def step_seconds(config_name: str, size: int, batch_size: int, steps: int) -> di
 def share(seconds: dict[str, float], interval: int) -> float:
     """What the hook takes of a training with an interval, in steps that are left alone."""
     alone, turns, measured = (seconds[kind] for kind in KINDS)
-    return (measured - alone + 3 * (turns - alone)) / (interval * alone)
+    return (measured - alone + (LOOKS - 1) * (turns - alone)) / (interval * alone)
 
 
 def main() -> None:

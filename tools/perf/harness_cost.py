@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from marked import write_marked
+from marked import print_or_write
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
@@ -124,6 +124,7 @@ def table(found: Cost, count: int, updates: int) -> str:
     besides = found.total - found.before
     rows = [
         ("a run in a process of its own, from its start to its end", found.alone),
+        ("of this, until the first update", found.alone_starting),
         (f"{count} runs as a benchmark, one at a time", found.total),
         (
             "before the first run: imports, the plan's configs, and once for all runs the toolboxes",
@@ -156,10 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         render_mini(Path(name) / "data")
         text = table(measure(Path(name), args.runs, args.updates), args.runs, args.updates)
-    if args.into is None:
-        print(text)
-    else:
-        write_marked(args.into, "harness_cost", text)
+    print_or_write(text, args.into, "harness_cost")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,27 @@ from pathlib import Path
 from wrs_mm.files import write_text
 
 
-def write_marked(page: Path, name: str, text: str) -> None:
-    """Put a text into its place in a page.
+def place(name: str) -> re.Pattern[str]:
+    """The place of a name in a page, with its marks as groups."""
+    return re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
+
+
+def write_marked(page: Path, name: str, text: str) -> bool:
+    """Put a text into its place in a page; False where there is no page, or no such place in it."""
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    if not place(name).search(before):
+        return False
+    write_text(page, place(name).sub(lambda found: f"{found[1]}{text}\n{found[2]}", before))
+    return True
+
+
+def print_or_write(text: str, page: Path | None, name: str) -> None:
+    """Put a text into its place in a page, or print it where none is given.
 
     Raises:
         SystemExit: Where the page has no such place.
     """
-    before = page.read_text(encoding="utf-8")
-    between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
-    if not between.search(before):
+    if page is None:
+        print(text)
+    elif not write_marked(page, name, text):
         raise SystemExit(f"{page} has no place for it: <!-- {name} --> and <!-- /{name} -->")
-    write_text(page, between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", before))

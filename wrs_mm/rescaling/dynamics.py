@@ -246,16 +246,10 @@ def measure(
         ``(quantities,)`` in float32, or float64 for a float64 weight; NaN where there is nothing to measure.
         The average turn is that of this update.
     """
-    dtype = norm_dtype(before.dtype)
-    w, inside = filter_view(before, transposed_groups)
-    w = w.to(dtype)
-    new = filter_view(after, transposed_groups)[0].to(dtype)
-    norms, new_norms = (torch.linalg.vector_norm(x, dim=inside) for x in (w, new))
-    finite = norms.isfinite() & new_norms.isfinite()
-    live = finite & (norms > 0) & (new_norms > 0)
-    shape = [1 if d in inside else size for d, size in enumerate(w.shape)]
-    turns = _angles(w / norms.view(shape), new / new_norms.view(shape), inside)
-    turn = _mean(turns.square(), live).sqrt()
+    w, inside, norms, new_norms, turns = _compared(before, after, transposed_groups)
+    dtype = w.dtype
+    finite, live = _finite_and_live(norms, new_norms)
+    turn = _root_mean_square(turns, live)
     lr = float(group.get("lr", torch.nan))
     power = 2 if sgd else 1
     rates = torch.full_like(norms, lr)
@@ -263,7 +257,7 @@ def measure(
         rates = lr * rate.to(norms).view(norms.shape if rate.numel() == norms.numel() else ())
         # With this one a filter of the root mean square norm has their mean time to turn, 1/rate.
         times = _mean((norms**power / rates).pow(2 / power), live).pow(power / 2)
-        lr = float(_mean(norms.square(), live).sqrt() ** power / times)
+        lr = float(_root_mean_square(norms, live) ** power / times)
     nothing = torch.full_like(norms, torch.nan)
     cosines = unit_gradients = predicted = nothing
     if gradient is not None:
@@ -277,7 +271,7 @@ def measure(
             shrinkage = 2 * step * group.get("weight_decay", 0.0)
             predicted = (step * gradient_norms / norms).square() - shrinkage
     squares = norms.square()
-    root = _mean(squares, live).sqrt()
+    root = _root_mean_square(norms, live)
     all_ = torch.ones_like(norms, dtype=torch.bool)
     return torch.stack(
         [
@@ -290,7 +284,7 @@ def measure(
             *_quantiles(turns, live),
             turn,
             _largest(cosines, live),
-            _mean(unit_gradients.square(), live).sqrt(),
+            _root_mean_square(unit_gradients, live),
             _mean(new_norms.square() / squares - 1, live),
             _mean(predicted, live),
             _mean((norms == 0).to(dtype), all_),
@@ -307,18 +301,34 @@ def _momentum(group: Mapping[str, Any]) -> float:
 
 
 def _turn(weight: WatchedWeight, before: Tensor) -> Tensor:
-    """The root mean square angle by which a weight's filters have turned, as :func:`measure` has it."""
+    """The root mean square angle by which a weight's filters have turned."""
+    *_, norms, new_norms, turns = _compared(before, weight.parameter.detach(), weight.transposed_groups)
+    return _root_mean_square(turns, _finite_and_live(norms, new_norms)[1])
+
+
+def _compared(
+    before: Tensor, after: Tensor, transposed_groups: int
+) -> tuple[Tensor, tuple[int, ...], Tensor, Tensor, Tensor]:
+    """A weight's filters before, their dimensions, norms before and after, and angles between, by filter."""
     dtype = norm_dtype(before.dtype)
-    w, inside = filter_view(before, weight.transposed_groups)
-    w, new = w.to(dtype), filter_view(weight.parameter.detach(), weight.transposed_groups)[0].to(dtype)
-    norms, new_norms = (torch.linalg.vector_norm(x, dim=inside, keepdim=True) for x in (w, new))
-    live = (norms.isfinite() & new_norms.isfinite() & (norms > 0) & (new_norms > 0)).flatten()
-    return _mean(_angles(w / norms, new / new_norms, inside).flatten().square(), live).sqrt()
+    w, inside = filter_view(before, transposed_groups)
+    w, new = w.to(dtype), filter_view(after, transposed_groups)[0].to(dtype)
+    norms, new_norms = (torch.linalg.vector_norm(x, dim=inside) for x in (w, new))
+    shape = [1 if d in inside else size for d, size in enumerate(w.shape)]
+    # Twice the arc sine of half the chord: exact for the small angles of which an arc cosine sees nothing.
+    chord = torch.linalg.vector_norm(new / new_norms.view(shape) - w / norms.view(shape), dim=inside)
+    return w, inside, norms, new_norms, 2 * (chord / 2).clamp(max=1).asin()
 
 
-def _angles(unit: Tensor, new: Tensor, inside: tuple[int, ...]) -> Tensor:
-    """Between unit filters: twice the arc sine of half the chord, exact where an arc cosine sees nothing."""
-    return 2 * (torch.linalg.vector_norm(new - unit, dim=inside) / 2).clamp(max=1).asin()
+def _finite_and_live(norms: Tensor, new_norms: Tensor) -> tuple[Tensor, Tensor]:
+    """Which filters are finite, and which of them are not zero, before and after an update."""
+    finite = norms.isfinite() & new_norms.isfinite()
+    return finite, finite & (norms > 0) & (new_norms > 0)
+
+
+def _root_mean_square(values: Tensor, mask: Tensor) -> Tensor:
+    """Of some values; NaN of none."""
+    return _mean(values.square(), mask).sqrt()
 
 
 def _largest(values: Tensor, mask: Tensor) -> Tensor:

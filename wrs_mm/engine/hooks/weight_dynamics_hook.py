@@ -37,7 +37,7 @@ _EXTREMES = (("norm_min", np.fmin), ("norm_max", np.fmax), ("cosine", np.fmax))
 _GEOMETRIC = "effective_lr"
 """What goes over powers of ten between weights."""
 
-_LOOKS = 4
+LOOKS = 4
 """How many updates of each interval are looked at for the average turn."""
 
 _TURNS = "weight_dynamics"
@@ -109,7 +109,7 @@ class WeightDynamicsHook(Hook):
         place = update % self.interval
         if place == 0:
             return "all"
-        looks = (round(self.interval * look / _LOOKS) for look in range(1, _LOOKS))
+        looks = (round(self.interval * look / LOOKS) for look in range(1, LOOKS))
         return "turns" if place in looks else ""
 
     def _ask_if_due(self, runner: Any) -> None:
