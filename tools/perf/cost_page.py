@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from import_cost import CONFIG, PARTS, measure
-from marked import print_or_write
+from marked import print_or_write, require_place
 from step_cost import resnet50_steps, step_costs
 from torch.autograd import DeviceType
 
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50, help="counted calls of each (default: 50)")
     parser.add_argument("--into", type=Path, help="the page whose tables are written anew")
     args = parser.parse_args()
+    require_place(args.into, "cost")
     print_or_write(page(args.repeats), args.into, "cost")
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from marked import print_or_write
+from marked import print_or_write, require_place
 
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.records import Status
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=20, help="of each (default: 20)")
     parser.add_argument("--into", type=Path, help="the page whose table is written anew")
     args = parser.parse_args()
+    require_place(args.into, "harness_cost")
     with tempfile.TemporaryDirectory() as name:
         render_mini(Path(name) / "data")
         text = table(measure(Path(name), args.runs, args.updates), args.runs, args.updates)

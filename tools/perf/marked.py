@@ -22,13 +22,20 @@ def write_marked(page: Path, name: str, text: str) -> bool:
     return True
 
 
-def print_or_write(text: str, page: Path | None, name: str) -> None:
-    """Put a text into its place in a page, or print it where none is given.
+def require_place(page: Path | None, name: str) -> None:
+    """Check, before anything is measured, that a page that is given has the place.
 
     Raises:
-        SystemExit: Where the page has no such place.
+        SystemExit: It has not.
     """
+    text = page.read_text(encoding="utf-8") if page is not None and page.exists() else ""
+    if page is not None and not place(name).search(text):
+        raise SystemExit(f"{page} has no place for it: <!-- {name} --> and <!-- /{name} -->")
+
+
+def print_or_write(text: str, page: Path | None, name: str) -> None:
+    """Put a text into its place in a page, or print it where none is given."""
     if page is None:
         print(text)
-    elif not write_marked(page, name, text):
-        raise SystemExit(f"{page} has no place for it: <!-- {name} --> and <!-- /{name} -->")
+    else:
+        write_marked(page, name, text)
