@@ -48,7 +48,7 @@ def test_it_finds_what_the_equations_say(
     assert growth.sgd.rates == (0.025, 0.0125) and growth.adam.rates == (1e-3, 5e-4)
     for arm in noise:
         stem, late = arm.layers
-        assert stem.share_start == stem.fresh == 0 and not stem.course
+        assert set(stem.shares_start) == {0.0} == {stem.fresh} and not stem.course
         assert 0 < late.fresh < 1 and late.residual is not None and late.residual < 1e-14
         assert arm.ranks[LAYERS[0]][-1] == (stem.patches, stem.size)
 
@@ -79,13 +79,27 @@ def test_findings_make_the_same_pictures_each_time(
 
 def noise(**changes: object) -> Noise:
     made = Noise(
-        "a.weight", 9, 5, 5.0, (1e-2, 1e-17), 0.25, 0.5, 0.4, (1.0, 0.9), (1.0, 0.9), 2e-16, 12, 12, 0, 24
+        layer="a.weight",
+        size=9,
+        patches=5,
+        rank=5.0,
+        gap=(1e-2, 1e-17),
+        fresh=0.25,
+        shares_start=(0.5, 0.4, 0.6),
+        shares_end=(0.4, 0.4, 0.4),
+        course=(1.0, 0.9),
+        predicted=(1.0, 0.9),
+        residual=2e-16,
+        never_fed=12,
+        untouched=12,
+        untouched_elsewhere=0,
+        others=24,
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def test_a_layers_heading_says_rank_and_bits_and_its_rows_what_became_of_the_part_outside() -> None:
-    nothing = noise(share_start=0.0, share_end=0.0, fresh=math.nan, course=(), predicted=None)
+    nothing = noise(shares_start=(0.0, 0.0), shares_end=(0.0, 0.0), fresh=math.nan, course=(), predicted=None)
     lines = [
         line.plain
         for line in tables.noise_lines([ArmNoise("wd", (noise(),), {}), ArmNoise("x", (nothing,), {})], None)
@@ -98,6 +112,9 @@ def test_a_layers_heading_says_rank_and_bits_and_its_rows_what_became_of_the_par
         "wd",
         "50.00",
         "%",
+        "(40.00",
+        "to",
+        "60.00)",
         "40.00",
         "%",
         "0.900000",

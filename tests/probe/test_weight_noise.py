@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import probed
@@ -48,7 +49,12 @@ def outside(watched: WatchedLayer) -> list[Tensor]:
 def test_without_weight_decay_sgd_leaves_it_to_rounding(family: str) -> None:
     watched, found = trained(family, "none", FAMILIES[family], lr=0.1)
     assert found.patches < found.size and found.rank == found.patches
-    assert found.share_start == pytest.approx((found.size - found.rank) / found.size, abs=0.05)
+    assert fmean(found.shares_start) == pytest.approx((found.size - found.rank) / found.size, abs=0.05)
+    # Of one filter, from the pseudoinverse of all patches that it saw.
+    rows, filter_ = watched.seen.rows()[0], watched.filters[0][0, 3]
+    inside = torch.linalg.pinv(rows) @ (rows @ filter_)
+    share = 1 - float(inside.square().sum() / filter_.square().sum())
+    assert found.shares_start[3] == pytest.approx(share, abs=1e-9)
     first, *_, last = outside(watched)
     moved = (watched.filters[-1] - watched.filters[0]).norm(dim=-1)
     norms = watched.filters[0].norm(dim=-1)

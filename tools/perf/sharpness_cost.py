@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,6 +21,30 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def measure(model: torch.nn.Module, batch: Any, products: int) -> Iterator[tuple[str, float]]:
+    """What is measured, and its seconds: a training step, gradients to differentiate, a product of each."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for _ in range(2):  # the first allocates
+        began = time.perf_counter()
+        torch.autograd.grad(train_loss(model, batch, seed=0), trained, allow_unused=True)
+        step = time.perf_counter() - began
+    yield "forward and backward", step
+    began = time.perf_counter()
+    with twice_differentiable(), observe(model) as observation:
+        loss = train_loss(model, batch, seed=0)
+    names = dict(model.named_parameters())
+    weights = [(names[v.name], v.transposed_groups) for v in judge(observation) if v.watched]
+    hessians: dict[str, Any] = {"sharpness": HessianProduct(loss, trained)}
+    if weights:
+        hessians["sphere"] = SphereHessianProduct(loss, weights)
+        hessians["sphere, at the filters' norms"] = SphereHessianProduct(loss, weights, [1.0] * len(weights))
+    yield "gradients that can be differentiated", time.perf_counter() - began
+    for name, hessian in hessians.items():
+        began = time.perf_counter()
+        found = largest_eigenvalue(hessian, torch.randn(hessian.size), tolerance=1e-9, most_products=products)
+        yield f"{name}: a product", (time.perf_counter() - began) / found.products
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,34 +57,12 @@ def main() -> None:
     config.model.backbone.norm_eval = False
     model = build_model(config)
     batch = random_batch(model, batch_size=args.batch_size, size=(args.size, args.size))
-    trained = [p for p in model.parameters() if p.requires_grad]
-
-    def step() -> None:
-        torch.autograd.grad(train_loss(model, batch, seed=0), trained, allow_unused=True)
-
-    step()
-    print(f"{sum(p.numel() for p in trained) / 1e6:.1f} million numbers; held before: {peak():.2f} GB")
-    began = time.perf_counter()
-    step()
-    one = time.perf_counter() - began
-    print(f"forward and backward: {one:.2f} s, held at most {peak():.2f} GB")
-    began = time.perf_counter()
-    with twice_differentiable(), observe(model) as observation:
-        loss = train_loss(model, batch, seed=0)
-    names = dict(model.named_parameters())
-    weights = [(names[v.name], v.transposed_groups) for v in judge(observation) if v.watched]
-    products: list[Any] = [HessianProduct(loss, trained)]
-    if weights:
-        products.append(SphereHessianProduct(loss, weights))
-        products.append(SphereHessianProduct(loss, weights, [1.0] * len(weights)))
-    print(f"gradients that can be differentiated: {(time.perf_counter() - began) / one:.1f} × that")
-    for product in products:
-        began = time.perf_counter()
-        start = torch.randn(product.size)
-        found = largest_eigenvalue(product, start, tolerance=1e-9, most_products=args.products)
-        each = (time.perf_counter() - began) / found.products
-        print(f"{type(product).__name__}: {each / one:.1f} × that for each product")
-    print(f"held at most {peak():.2f} GB")
+    numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(f"{numbers / 1e6:.1f} million numbers; held before: {peak():.2f} GB")
+    step = None
+    for name, seconds in measure(model, batch, args.products):
+        step = seconds if step is None else step
+        print(f"{name}: {seconds:.2f} s, {seconds / step:.1f} × a step; held at most {peak():.2f} GB")
 
 
 if __name__ == "__main__":

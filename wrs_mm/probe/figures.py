@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from wrs_mm.files import write_bytes
 from wrs_mm.probe.findings import ArmNoise, Growth, Orthogonality
+from wrs_mm.probe.weight_noise import Noise
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 """Okabe and Ito's, as in the report."""
+
+_LINES = ("-", "--", "-.", ":")
 
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -87,8 +91,8 @@ def draw_growth(found: Growth, picture: Path) -> None:
 
 
 def draw_noise(found: Sequence[ArmNoise], picture: Path) -> None:
-    """Rank while patches are seen; the part outside while arms train, in the layer that has most of it."""
-    figure, (left, right) = _panels()
+    """Rank while patches are seen; in the layer that has most outside, its course and each filter's share."""
+    figure, (left, right, shares) = _panels(3)
     for index, its in enumerate(found[0].layers):
         seen, ranks = zip(*found[0].ranks[its.layer], strict=True)
         left.plot(
@@ -111,36 +115,54 @@ def draw_noise(found: Sequence[ArmNoise], picture: Path) -> None:
         ylim=(0, 1.05),
     )
     left.legend(fontsize=7, loc="lower right")
-    most = max(range(len(found[0].layers)), key=lambda i: found[0].layers[i].share_start)
-    for index, arm in enumerate(found):
-        its = arm.layers[most]
+    most = max(range(len(found[0].layers)), key=lambda i: fmean(found[0].layers[i].shares_start))
+    arms = [(arm.arm, arm.layers[most]) for arm in found]
+    _draw_courses(right, arms)
+    _draw_shares(shares, arms)
+    for panel in (right, shares):
+        panel.set_title(arms[0][1].layer.removesuffix(".weight"), fontsize=9)
+    _save(figure, picture)
+
+
+def _draw_courses(panel: Any, arms: Sequence[tuple[str, Noise]]) -> None:
+    """The norm of the part outside, update by update."""
+    for index, (arm, its) in enumerate(arms):
         if not its.course:
             continue
         color = _COLORS[index % len(_COLORS)]
         updates = np.arange(len(its.course))
-        right.plot(
-            updates, its.course, _MARKERS[index % len(_MARKERS)], color=color, markersize=4, label=arm.arm
-        )
+        panel.plot(updates, its.course, _MARKERS[index % len(_MARKERS)], color=color, markersize=4, label=arm)
         if its.predicted:
-            right.plot(updates, its.predicted, color=color, linewidth=1)
-    layer = found[0].layers[most].layer.removesuffix(".weight")
-    right.set(xlabel="update", ylabel="norm outside the span, by that at the start", title=layer)
-    right.title.set_fontsize(9)
-    if right.lines:
-        right.legend(title="points measured, lines predicted", fontsize=8, title_fontsize=8)
+            panel.plot(updates, its.predicted, color=color, linewidth=1)
+    panel.set(xlabel="update", ylabel="norm outside the span, by that at the start")
+    if panel.lines:
+        panel.legend(title="points measured, lines predicted", fontsize=8, title_fontsize=8)
     else:
-        right.text(0.5, 0.5, "nothing lies outside", ha="center", transform=right.transAxes)
-    _save(figure, picture)
+        panel.text(0.5, 0.5, "nothing lies outside", ha="center", transform=panel.transAxes)
 
 
-def _panels() -> Any:
+def _draw_shares(panel: Any, arms: Sequence[tuple[str, Noise]]) -> None:
+    """How each filter's share of energy outside is distributed, at the start and after training."""
+
+    def draw(shares: Sequence[float], **look: Any) -> None:
+        panel.ecdf(100 * np.array(shares), **look)
+
+    draw(arms[0][1].shares_start, color="#888", linewidth=3, alpha=0.5, label="start")
+    for index, (arm, its) in enumerate(arms):
+        look = {"color": _COLORS[index % len(_COLORS)], "linestyle": _LINES[index % len(_LINES)]}
+        draw(its.shares_end, linewidth=1, label=arm, **look)
+    panel.set(xlabel="% of a filter's energy outside the span", ylabel="share of filters with at most that")
+    panel.legend(fontsize=8)
+
+
+def _panels(number: int = 2) -> Any:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     with plt.rc_context({"font.size": 9}):
-        return plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+        return plt.subplots(1, number, figsize=(4.8 * number, 3.6), layout="constrained")
 
 
 def _save(figure: Any, picture: Path) -> None:

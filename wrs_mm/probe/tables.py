@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from rich.text import Text
@@ -67,8 +68,8 @@ def noise_lines(found: Sequence[ArmNoise], width: int | None) -> list[Text]:
             rows.append(
                 _texts(
                     arm.arm,
-                    _share(its.share_start),
-                    _share(its.share_end),
+                    _shares(its.shares_start),
+                    _shares(its.shares_end),
                     f"{its.course[-1]:.6f}" if its.course else "",
                     f"{its.predicted[-1]:.6f}" if its.predicted else "",
                     "" if its.residual is None or not its.course else f"{its.residual:.0e}",
@@ -126,6 +127,13 @@ def _share(value: float) -> str:
     if math.isnan(value):
         return ""
     return "none" if value == 0 else f"{100 * value:.2f} %" if value >= 1e-4 else f"{value:.0e}"
+
+
+def _shares(values: Sequence[float]) -> str:
+    """Of all filters: the mean, and the least and the largest."""
+    least, largest = _share(min(values)), _share(max(values))
+    spread = "" if least == largest else f" ({least.removesuffix(' %')} to {largest.removesuffix(' %')})"
+    return _share(fmean(values)) + spread
 
 
 def _texts(*values: Any) -> list[Text]:

@@ -32,8 +32,8 @@ class Noise:
         rank: Of the patches, the mean over groups.
         gap: See :attr:`~wrs_mm.features.span.Span.gap`.
         fresh: The share of the energy of another batch's patches that lies outside; NaN of none.
-        share_start: Before the training, the share of a filter's energy ``‖w‖²`` outside, the mean of all.
-        share_end: After it.
+        shares_start: Before the training, of each filter, the share of its energy ``‖w‖²`` outside.
+        shares_end: After it.
         course: Before each update and after the last, the norm of the part outside by what it was at the
             start, of all filters together; empty where nothing lies outside.
         predicted: The same by the head of this file; None where it predicts nothing.
@@ -51,8 +51,8 @@ class Noise:
     rank: float
     gap: tuple[float, float]
     fresh: float
-    share_start: float
-    share_end: float
+    shares_start: tuple[float, ...]
+    shares_end: tuple[float, ...]
     course: tuple[float, ...]
     predicted: tuple[float, ...] | None
     residual: float | None
@@ -92,8 +92,8 @@ def noise_of(watched: WatchedLayer, span: Span, fresh: Tensor | None = None) -> 
         rank=float(np.mean(span.ranks)),
         gap=span.gap,
         fresh=float("nan") if fresh is None else span.share_of_all(fresh),
-        share_start=float(span.share_outside(start).mean()),
-        share_end=float(span.share_outside(end).mean()),
+        shares_start=tuple(span.share_outside(start).flatten().tolist()),
+        shares_end=tuple(span.share_outside(end).flatten().tolist()),
         course=tuple(float(span.outside(w).norm()) / size for w in watched.filters) if there else (),
         predicted=predicted,
         residual=residual,
