@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pack = actions.add_parser("pack", help=what, description=what)
     pack.add_argument("work_dir", type=Path, help="the work dir of a bench run")
     pack.add_argument("file", type=Path, help="the pack, *.tar.xz")
+    pack.add_argument(
+        "--detections-of",
+        type=int,
+        nargs="+",
+        metavar="SEED",
+        help="keep the detections of these seeds' runs alone, of all others their matches",
+    )
 
     what = "lay the runs of packs into a work dir, from which bench run and bench report go on"
     unpack = actions.add_parser("unpack", help=what, description=what)
@@ -90,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "pack":
         from wrs_mm.bench.packs.pack import pack
 
-        return pack(args.work_dir, args.file)
+        return pack(args.work_dir, args.file, args.detections_of)
     if args.action == "unpack":
         from wrs_mm.bench.packs.unpack import unpack
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wrs_mm.bench.commands import report
 from wrs_mm.bench.packs.manifest import Pack
 from wrs_mm.bench.packs.pack import pack
 from wrs_mm.bench.packs.unpack import unpack
@@ -41,6 +42,30 @@ def test_matches_are_made_where_no_report_did(copy, packed, tmp_path):
     names = [{*run.files} for run in Pack(tmp_path / "a.tar.xz").runs()]
     assert names == [{*run.files} for run in Pack(packed).runs()]
     assert sum("predictions/matches.bbox.pt" in files for files in names) == 5
+
+
+def test_without_detections_the_report_is_the_same(study, copy, tmp_path, capsys):
+    pack(copy.path, tmp_path / "a.tar.xz", detections_of=[0])
+    kept = {run.identity.spec.seed: set() for run in Pack(tmp_path / "a.tar.xz").runs()}
+    for run in Pack(tmp_path / "a.tar.xz").runs():
+        kept[run.identity.spec.seed] |= {name for name in run.files if name.startswith("predictions/")}
+    assert {"predictions/val.bbox.json", "predictions/matches.bbox.pt"} < kept[0]
+    assert kept[1] == kept[0] - {"predictions/val.bbox.json"}
+
+    unpack([tmp_path / "a.tar.xz"], tmp_path / "other")
+    capsys.readouterr()
+    report(tmp_path / "other")
+    assert "no predictions" not in capsys.readouterr().out
+    for name in ("images.csv", "results.csv", "table.md"):
+        assert (tmp_path / "other" / name).read_bytes() == (study.path / name).read_bytes(), name
+    # What is packed once more, of a study that went on, is what was there.
+    pack(tmp_path / "other", tmp_path / "b.tar.xz", detections_of=[0])
+    assert (tmp_path / "b.tar.xz").read_bytes() == (tmp_path / "a.tar.xz").read_bytes()
+
+
+def test_a_seed_that_no_run_has_is_refused(copy, tmp_path):
+    with pytest.raises(PlanError, match="that has a final result has seed 7"):
+        pack(copy.path, tmp_path / "a.tar.xz", detections_of=[0, 7])
 
 
 def test_where_there_is_nothing_to_pack_it_says_so(tmp_path, copy):

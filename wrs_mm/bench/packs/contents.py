@@ -1,7 +1,8 @@
 """Which files of a run go into a pack, and in which form.
 
 What the run is, what came out of it and what a report reads: no checkpoints, no output of its processes. Of
-mmengine's log the training loss is kept, of predictions everything, a detector's as columns, of weights'
+mmengine's log the training loss is kept, of predictions everything, a detector's as columns or, where that
+was asked for, its matches alone, of weights'
 dynamics as many reports as a page shows, of sharpness and of weight noise everything. A run that was unpacked
 has the same numbers as the one that was packed, to the last bit.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
@@ -20,7 +21,7 @@ from wrs_mm.bench.packs.detections import from_columns, to_columns
 from wrs_mm.bench.plan.spec import RunSpec
 from wrs_mm.bench.runs.dynamics import run_dynamics
 from wrs_mm.bench.runs.folder import Run
-from wrs_mm.bench.runs.predictions import FOLDER
+from wrs_mm.bench.runs.predictions import FOLDER, KINDS, detections_file, matches_file
 from wrs_mm.bench.runs.records import Identity, Result, Status
 from wrs_mm.bench.runs.sharpness import parse as parse_sharpness
 from wrs_mm.bench.runs.sharpness import run_sharpness
@@ -92,13 +93,14 @@ class RunContent:
         return dict(sorted(_packed(name, content) for name, content in self.files.items()))
 
 
-def read_run(run: Run, spec: RunSpec | None = None) -> RunContent:
+def read_run(run: Run, spec: RunSpec | None = None, detections: bool = True) -> RunContent:
     """What a pack holds of a run.
 
     Args:
         run: The run.
         spec: What its plan calls it: of a pretraining, which several plans share, the folder may say what
             another does. None for what the folder says.
+        detections: Whether a detector's detections go in where their matches do.
 
     Raises:
         PlanError: It cannot be packed.
@@ -113,6 +115,10 @@ def read_run(run: Run, spec: RunSpec | None = None) -> RunContent:
     if result is None or result.status is not Status.DONE:
         # Those of an earlier validation: nothing reads them.
         names = {name: path for name, path in names.items() if not fnmatchcase(name, _PREDICTIONS)}
+    if not detections:
+        for kind in KINDS:
+            if matches_file(Path(FOLDER), kind).as_posix() in names:
+                names.pop(detections_file(Path(FOLDER), kind).as_posix(), None)
     dynamics = run_dynamics(run.folder)
     if dynamics is None:
         names = {name: path for name, path in names.items() if name not in (HEAD, DATA)}

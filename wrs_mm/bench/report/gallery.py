@@ -16,9 +16,9 @@ from PIL import Image
 from wrs_mm.bench.plan.spec import Split
 from wrs_mm.bench.plan.splits import CONFIG_PREFIX
 from wrs_mm.bench.report.drawing import Color, class_colors, drawn, encoded, painted, scaled
-from wrs_mm.bench.runs.predictions import COUNTS, detections_file, gallery
+from wrs_mm.bench.runs.predictions import COUNTS, KINDS, detections_file, gallery
 from wrs_mm.bench.statistics.benchmark import RunData
-from wrs_mm.bench.statistics.evaluations import KINDS, annotations_file
+from wrs_mm.bench.statistics.evaluations import annotations_file
 
 _MIN_SCORE = 0.3
 """Detections below it are not drawn; mmdet's own demos do the same."""

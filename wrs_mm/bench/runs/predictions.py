@@ -6,6 +6,7 @@ said from its predictions. The toolboxes' own evaluators write them, on tune at 
 of the one before, on test once; so what remains belongs to the last checkpoint:
 
 * detection: ``val.bbox.json`` and, where the model has masks, ``val.segm.json``, COCO's result format;
+  a report keeps ``matches.bbox.pt`` beside it;
 * segmentation: ``val.npz`` with pixel counts by image and class, and label maps of a few images.
 
 The names are the same for both splits: which one it is, the run's spec says.
@@ -23,6 +24,9 @@ FOLDER = "predictions"
 COUNTS = "val.npz"
 """Name of a segmentor's file."""
 
+KINDS = ("bbox", "segm")
+"""Of a detector: what COCO evaluates."""
+
 _GALLERY = 4
 """Of how many images a segmentor's label maps are kept."""
 
@@ -35,6 +39,11 @@ def detections_file(folder: Path, kind: str) -> Path:
         kind: ``bbox`` or ``segm``.
     """
     return folder / f"val.{kind}.json"
+
+
+def matches_file(folder: Path, kind: str) -> Path:
+    """Where a report keeps which of a detector's detections are right, image by image."""
+    return folder / f"matches.{kind}.pt"
 
 
 def gallery(names: Iterable[str], count: int = _GALLERY) -> list[str]:

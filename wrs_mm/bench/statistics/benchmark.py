@@ -69,8 +69,9 @@ class RunData:
         return self.folder / FOLDER
 
     def has_predictions(self) -> bool:
-        """Whether there are any."""
-        return (self.predictions / COUNTS).is_file() or any(self.predictions.glob("val.*.json"))
+        """Whether there are any, or what a pack kept of them."""
+        names = (COUNTS, "val.*.json", "matches.*")
+        return any(path.is_file() for name in names for path in self.predictions.glob(name))
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,13 @@ import torch
 
 from wrs_mm.bench.plan.spec import RunSpec, Split
 from wrs_mm.bench.plan.splits import CONFIG_PREFIX
-from wrs_mm.bench.runs.predictions import COUNTS, detections_file
+from wrs_mm.bench.runs.predictions import COUNTS, KINDS, detections_file, matches_file
 from wrs_mm.bench.runs.records import Status
 from wrs_mm.bench.statistics.benchmark import RunData
 from wrs_mm.bench.statistics.bootstrap import ClassMatches, DetectionMatches, SegmentationCounts
 from wrs_mm.errors import DatasetError, UsageError
 from wrs_mm.files import write_bytes
 from wrs_mm.openmmlab.configs import evaluator_configs
-
-KINDS = ("bbox", "segm")
-"""What COCO evaluates."""
 
 _MOST_DETECTIONS = 100
 """Detections an image that AP is computed from, COCO's."""
@@ -138,7 +135,8 @@ def evaluations(folder: Path, annotations: Path | None) -> list[Evaluation]:
     """What a run's predictions come to.
 
     Args:
-        folder: Of the predictions; it need not exist.
+        folder: Of the predictions; it need not exist. Where a pack left detections out, their matches are
+            there.
         annotations: The split's COCO annotations; not needed for a segmentor, nor where the
             matches are saved already.
 
@@ -150,11 +148,7 @@ def evaluations(folder: Path, annotations: Path | None) -> list[Evaluation]:
     """
     if (folder / COUNTS).is_file():
         return [_read_counts(folder / COUNTS)]
-    return [
-        _matched(detections_file(folder, kind), kind, annotations)
-        for kind in KINDS
-        if detections_file(folder, kind).is_file()
-    ]
+    return [evaluation for kind in KINDS if (evaluation := _matched(folder, kind, annotations)) is not None]
 
 
 def _read_counts(path: Path) -> Evaluation:
@@ -168,9 +162,12 @@ def _read_counts(path: Path) -> Evaluation:
     return Evaluation("", counts, classes, _digest(path))
 
 
-def _matched(predictions: Path, kind: str, annotations: Path | None) -> Evaluation:
-    """The saved matches, made anew where predictions or annotations have changed since."""
-    saved = predictions.with_name(f"matches.{kind}.pt")
+def _matched(folder: Path, kind: str, annotations: Path | None) -> Evaluation | None:
+    """The saved matches, made anew where predictions or annotations have changed since; None without any."""
+    predictions, saved = detections_file(folder, kind), matches_file(folder, kind)
+    if not predictions.is_file():
+        content = _load(saved)
+        return None if content is None else _evaluation(content, kind)
     truth = _digest(annotations) if annotations is not None and annotations.is_file() else None
     source = {"predictions": _digest(predictions), "annotations": truth}
     content = _load(saved)
@@ -187,7 +184,12 @@ def _matched(predictions: Path, kind: str, annotations: Path | None) -> Evaluati
         buffer = io.BytesIO()
         torch.save(content, buffer)
         write_bytes(saved, buffer.getvalue())
-    fingerprint = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+    return _evaluation(content, kind)
+
+
+def _evaluation(content: Mapping[str, Any], kind: str) -> Evaluation:
+    """What saved matches come to."""
+    fingerprint = hashlib.sha256(json.dumps(content["source"], sort_keys=True).encode()).hexdigest()
     return Evaluation(f"{kind}_", _matches(content["matches"]), content["classes"], fingerprint)
 
 
