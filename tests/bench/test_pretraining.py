@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from benches import Bench
+from commands import wait_until
+from kills import without_times
 from shapes import render_few, write_tiny_recipe
 
 from wrs_mm.bench.packs.pack import pack
@@ -157,6 +160,37 @@ def test_a_killed_pretraining_is_taken_up_and_those_that_wait_for_it_begin_then(
     shutil.rmtree(bench.run_folder("after-from-wd__wd__seed0"))
     said = bench.run(status=2)
     assert "backbone.pt is not here" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_harness_that_ends_while_it_pretrains_goes_on_there(bench: Bench, stop: signal.Signals) -> None:
+    bench.recipe("before", iterations=20, hook="hold_at=8")
+    bench.recipe("after", iterations=4)
+    bench.plan(
+        "after", regularizers="[wrs]", baseline="wrs", pretraining="[{recipe: before, regularizers: [wd]}]"
+    )
+    process = bench.start()
+    store = bench.folder / "work_dirs/pretrained"
+    wait_until(lambda: any(store.glob("*/iter_5.pth")), process, "the pretraining has a checkpoint")
+    process.send_signal(stop)
+    out, err = process.communicate()
+    assert process.returncode == (130 if stop is signal.SIGINT else -signal.SIGKILL), out + err
+    assert bench.attempts("after-from-wd__wrs__seed0") == []
+    bench.let_go()
+    bench.run()
+    ended = pretrained(bench, "wd")
+    assert "resumed epoch" in (ended / "train.log").read_text()
+
+    # Undisturbed, where nothing of it is known.
+    shutil.move(store, bench.folder / "ended")
+    bench.run(work_dir="undisturbed")
+    assert pretrained(bench, "wd").name == ended.name
+    one, two = (
+        backbone_state(folder / ended.name / "backbone.pt") for folder in (bench.folder / "ended", store)
+    )
+    assert one.keys() == two.keys() and all(value.equal(two[key]) for key, value in one.items())
+    paths = [bench.folder / place / "results.csv" for place in ("work", "undisturbed")]
+    assert without_times(paths[0]) == without_times(paths[1])
 
 
 def test_what_starts_from_a_diverged_pretraining_has_diverged_and_the_rest_goes_on(bench: Bench) -> None:

@@ -172,6 +172,28 @@ def test_a_tuned_plan_goes_through_both_stages_with_the_same_results_as_here(slu
     assert len(bench.results("there")["run"].unique()) == 3
 
 
+def test_a_harness_that_was_killed_while_slurm_pretrains_goes_on_and_begins_what_waits(
+    slurm, tmp_path
+) -> None:
+    bench = Bench(tmp_path)
+    bench.recipe("before", iterations=20, hook="hold_at=8")
+    bench.recipe("after", iterations=6)
+    bench.plan("after", regularizers="[wd]", pretraining="[none, {recipe: before, regularizers: [wd]}]")
+    process = bench.start(*OPTIONS, work_dir="there")
+    store = tmp_path / "work_dirs/pretrained"
+    wait_until(lambda: any(store.glob("*/iter_5.pth")), process, "the pretraining has a checkpoint")
+    process.kill()
+    process.communicate()
+    assert bench.attempts("after-from-wd__wd__seed0", "there") == []
+    bench.let_go()
+    bench.run(*OPTIONS, work_dir="there")
+    assert "resumed epoch" not in next(store.glob("*/train.log")).read_text(), "its job was left alone"
+    store.rename(tmp_path / "of Slurm")
+    bench.run(work_dir="here")
+    paths = [tmp_path / place / "results.csv" for place in ("here", "there")]
+    assert without_times(paths[0]) == without_times(paths[1])
+
+
 def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:
     said = bench.run("--executor", "slurm", "--slurm-partition", "nowhere", work_dir="no", status=2)
     assert "Slurm refused the job of held__wd__seed0: sbatch: error" in said
