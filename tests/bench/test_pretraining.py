@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from arms import CONFIGS
 from benches import Bench
 from commands import wait_until
 from kills import without_times
@@ -18,6 +20,7 @@ from wrs_mm.bench.packs.unpack import unpack
 from wrs_mm.bench.report.files import collect, write_tables
 from wrs_mm.bench.runs.folder import Run
 from wrs_mm.bench.runs.work_dir import WorkDir
+from wrs_mm.datasets.standin import render_standins
 from wrs_mm.openmmlab.backbone_weights import backbone_state
 
 pytestmark = pytest.mark.slow
@@ -202,6 +205,27 @@ def test_what_starts_from_a_diverged_pretraining_has_diverged_and_the_rest_goes_
     assert result.status.value == "diverged" and result.reason is not None
     assert result.reason.startswith("its pretraining before__wd__seed0__")
     assert bench.result("after-from-scratch__wd__seed0").status.value == "done"
+
+
+def test_a_backbone_is_pretrained_and_handed_on_as_the_shipped_plan_for_imagenet_says(bench: Bench) -> None:
+    """A part of ``imagenet_standin``: ResNet-50 at full size, one arm, and Faster R-CNN from it."""
+    render_standins(bench.folder / "data")
+    for name in ("imagenet", "coco"):
+        (bench.folder / "data" / name).symlink_to(bench.folder / "data" / f"standin-{name}")
+    plan = yaml.safe_load((CONFIGS / "benchmarks" / "imagenet_standin.yaml").read_text(encoding="utf-8"))
+    pretraining = plan["pretraining"][1]
+    plan["pretraining"] = [{"recipe": pretraining["recipe"][:1], "regularizers": ["wrs"]}]
+    (bench.folder / "plan.yaml").write_text(
+        yaml.safe_dump(plan | {"recipes": plan["recipes"][:1], "regularizers": ["wd"]})
+    )
+    bench.run()
+    (backbone,) = (bench.folder / "work_dirs/pretrained").glob("*/backbone.pt")
+    norms = backbone_state(backbone)["layer3.0.conv1.weight"].flatten(1).norm(dim=1)
+    assert float((norms - 1).abs().max()) < 1e-5
+    name = "coco-faster-rcnn_r50_fpn_syncbn_1x_coco-from-wrs__wd__seed0"
+    assert bench.result(name).status.value == "done"
+    count = len(backbone_state(backbone)) - count_counters(backbone_state(backbone))
+    assert f"pretrained backbone: {count} of {count}" in (bench.run_folder(name) / "train.log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -318,3 +318,27 @@ def test_of_a_trial_that_diverges_with_one_seed_the_other_one_is_stopped_and_fin
     assert {settings["lr"] for _, _, settings in _finals(study)} == {RATES[0]}
     assert len(_finals(study)) == 3 * 2 and len(runs) == 3 * (2 * 2 + 2)
     assert study.work_dir.to_come() == 0
+
+
+def test_a_pretraining_with_another_batch_than_runs_have_here_is_told_of_while_they_are_to_come(
+    make, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    study = make(f"{SMALL}pretraining: [none, {{recipe: small, regularizers: [wd]}}]\n")
+    known = [planned.spec for planned in study.known()]
+    first, *_ = pretrainings = [study.work_dir.run(spec) for spec in known if spec.pretraining is not None]
+    for run in pretrainings:
+        run.folder.mkdir(parents=True)
+        run.weights.touch()
+        run.write_result(Result(status=Status.DONE, processes=2))
+    assert study.pretrained_otherwise(2) == []
+    lines = study.pretrained_otherwise(8)
+    assert len(lines) == len(pretrainings) == 2
+    assert f"{first.name} was trained by 2 at a time and runs here are by 8" in lines[0]
+    assert f"delete {first.folder} to pretrain it again" in lines[0]
+    for spec in known:
+        if spec.pretraining is None:
+            run = study.work_dir.run(spec)
+            run.folder.mkdir(parents=True)
+            run.write_result(Result(status=Status.DONE))
+    assert study.pretrained_otherwise(8) == []

@@ -111,7 +111,7 @@ def run(plan_path: Path, path: Path, make_executor: Callable[[], Executor]) -> i
             runs = study.prepare()
             # For the report: what was asked for, with its comments.
             write_text(work_dir.plan, find_plan(plan_path).read_text(encoding="utf-8"))
-        for text in comparison_warnings(arms):
+        for text in [*comparison_warnings(arms), *study.pretrained_otherwise(executor.processes)]:
             print(f"warning: {text}", file=sys.stderr)
         return _run(study, runs, executor)
     except OSError as error:

@@ -113,6 +113,29 @@ class Study:
                 self._require_weights(found[planned.spec.id], self.work_dir.run(planned.spec))
         return found
 
+    def pretrained_otherwise(self, processes: int) -> list[str]:
+        """What a person should know of pretrainings that were trained with another batch, one line for each.
+
+        Args:
+            processes: How many train a run here.
+        """
+        final = {planned.spec.id for planned in self.known() if self.work_dir.run(planned.spec).is_final()}
+        lines = {}
+        for name, pretraining in self.pretrained().items():
+            result = pretraining.result()
+            if (
+                result
+                and result.status is Status.DONE
+                and result.processes != processes
+                and name not in final
+            ):
+                lines[pretraining.name] = (
+                    f"the pretraining {pretraining.name} was trained by {result.processes} at a time and runs "
+                    f"here are by {processes}, each with the recipe's images: its batch was another; delete "
+                    f"{pretraining.folder} to pretrain it again"
+                )
+        return list(lines.values())
+
     def _require_weights(self, pretraining: Run, run: Run) -> None:
         result = pretraining.result()
         done = result is not None and result.status is Status.DONE

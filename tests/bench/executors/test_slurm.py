@@ -15,6 +15,8 @@ from benches import TEST, Bench, weights
 from commands import PATIENCE, wait_until
 from kills import without_times
 
+from wrs_mm.bench.executors.slurm import SlurmExecutor
+
 pytestmark = local_slurm.needs_slurm
 
 RUN = "held__wd__seed0"
@@ -199,3 +201,9 @@ def test_what_slurm_refuses_is_one_line(bench: Bench) -> None:
     assert "Slurm refused the job of held__wd__seed0: sbatch: error" in said
     assert "invalid partition" in said
     assert "Traceback" not in said
+
+
+def test_it_says_how_many_train_a_run() -> None:
+    assert SlurmExecutor({"nodes": 2, "gpus_per_node": 4}, {}).processes == 8
+    assert SlurmExecutor({"nodes": 2, "tasks_per_node": 3, "gpus_per_node": 4}, {}).processes == 6
+    assert SlurmExecutor({}, {}).processes == 1

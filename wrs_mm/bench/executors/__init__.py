@@ -46,6 +46,9 @@ class Executor(Protocol):
     detached: bool
     """Whether its jobs go on when the harness ends."""
 
+    processes: int
+    """How many train one run together."""
+
     @property
     def slots(self) -> int:
         """How many runs may be under way at once."""

@@ -184,6 +184,7 @@ class SlurmExecutor:
         self.parameters = dict(parameters)
         gpus = self.parameters.get("gpus_per_node", 1)
         self.parameters["ntasks_per_node"] = self.parameters.pop("tasks_per_node", gpus)
+        self.processes = int(self.parameters.get("nodes", 1)) * int(self.parameters["ntasks_per_node"])
         self.parameters.setdefault("time", _MINUTES)
         self._options = dict(options)
         self._jobs = jobs
