@@ -130,8 +130,8 @@ class Study:
                 and name not in final
             ):
                 lines[pretraining.name] = (
-                    f"the pretraining {pretraining.name} was trained by {result.processes} at a time and runs "
-                    f"here are by {processes}, each with the recipe's images: its batch was another; delete "
+                    f"{pretraining.name} was trained by {result.processes} at a time and runs here are by "
+                    f"{processes}, each with the recipe's images: its batch was another; delete "
                     f"{pretraining.folder} to pretrain it again"
                 )
         return list(lines.values())
