@@ -40,8 +40,9 @@ def test_it_finds_what_the_equations_say(
     assert sum(told) == findings.updates_in_all(UPDATES, HALVINGS, 2)
     assert len(orthogonality.weights) == len(probed.subject("pspnet", 3).verdicts)
     assert sum(w.filters for w in orthogonality.weights) * 2 == orthogonality.grown.shape[1]
-    assert max(w.cosine_without_eps for w in orthogonality.weights) < 1e-12
-    assert max(w.cosine for w in orthogonality.weights) > 1e-8
+    assert max(findings.largest(w.cosines_without_eps) for w in orthogonality.weights) < 1e-12
+    assert max(findings.largest(w.cosines) for w in orthogonality.weights) > 1e-8
+    assert all(len(w.cosines) == len(w.cosines_without_eps) == w.filters for w in orthogonality.weights)
     assert orthogonality.explained < 1e-12 and orthogonality.residual < 1e-14
     assert growth.momentum.residual < 1e-14 and len(growth.momentum.measured) == 3 * UPDATES
     assert growth.angles["SGD"] < 1e-9 < growth.angles["SGD, momentum 0.9"] < growth.angles["Adam"]
@@ -127,10 +128,13 @@ def test_a_layers_heading_says_rank_and_bits_and_its_rows_what_became_of_the_par
 
 
 def test_a_weight_without_a_gradient_has_no_cosine() -> None:
-    weights = (RightAngles("a.weight", 4, 4, math.nan, math.nan), RightAngles("b.weight", 4, 1, 2e-6, 3e-16))
+    weights = (
+        RightAngles("a.weight", 2, 2, (math.nan,) * 2, (math.nan,) * 2),
+        RightAngles("b.weight", 4, 1, (2e-6, math.nan, 1e-6, 5e-7), (3e-16, math.nan, 2e-16, 1e-16)),
+    )
     found = Orthogonality(weights, math.nan, np.ones((2, 3)), 1e-16)
     lines = [line.plain.split() for line in tables.orthogonality_lines(found, None)]
-    assert lines[1:] == [["a.weight", "4", "4"], ["b.weight", "4", "1", "2.0e-06", "3.0e-16"]]
+    assert lines[1:] == [["a.weight", "2", "2"], ["b.weight", "4", "1", "2.0e-06", "1.0e-06", "3.0e-16"]]
 
 
 def test_sentences_compare_the_second_half_of_the_updates_with_momentum() -> None:

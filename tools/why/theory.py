@@ -62,13 +62,14 @@ def grown(growth: dict[str, Any]) -> str:
 
 
 def largest(found: dict[str, Any], key: str) -> float:
-    """Over all weights."""
-    return float(max(its[key] for its in found["orthogonality"]["weights"]))
+    """Over all filters that had a gradient."""
+    cosines = (cosine for its in found["orthogonality"]["weights"] for cosine in its[key])
+    return float(max(cosine for cosine in cosines if cosine is not None))
 
 
 ROWS: tuple[Row, ...] = (
-    ("largest cosine of w and g, ε of the network", lambda it: small(largest(it, "cosine"))),
-    ("the same, ε → 0", lambda it: small(largest(it, "cosine_without_eps"))),
+    ("largest cosine of w and g, ε of the network", lambda it: small(largest(it, "cosines"))),
+    ("the same, ε → 0", lambda it: small(largest(it, "cosines_without_eps"))),
     ("equation (1) holds to", lambda it: small(it["orthogonality"]["explained"])),
     ("equation (2) holds to, of ‖w‖²", lambda it: small(it["orthogonality"]["residual"])),
     ("growth with SGD at η, η/2, η/4 …", lambda it: grown(it["growth"]["sgd"])),

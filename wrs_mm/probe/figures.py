@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wrs_mm.files import write_bytes
-from wrs_mm.probe.findings import ArmNoise, Growth, Orthogonality
+from wrs_mm.probe.findings import ArmNoise, Growth, Orthogonality, largest
 from wrs_mm.probe.weight_noise import Noise
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -25,20 +25,25 @@ _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 def draw_orthogonality(found: Orthogonality, picture: Path) -> None:
     """Cosines weight by weight; growth that is measured against growth that is predicted."""
     figure, (left, right) = _panels()
-    places = np.arange(len(found.weights))
     for index, (label, values) in enumerate(
         (
-            ("as the network is", [its.cosine for its in found.weights]),
-            ("ε → 0", [its.cosine_without_eps for its in found.weights]),
+            ("as the network is", [its.cosines for its in found.weights]),
+            ("ε → 0", [its.cosines_without_eps for its in found.weights]),
         )
     ):
-        left.plot(places, values, _MARKERS[index], color=_COLORS[index], markersize=4, label=label)
+        color = _COLORS[index]
+        for place, cosines in enumerate(values):
+            left.plot([place] * len(cosines), cosines, ".", color=color, markersize=2, rasterized=True)
+        most = [largest(cosines) for cosines in values]
+        left.plot(
+            range(len(most)), most, _MARKERS[index], color=color, markersize=4, label=f"{label}, largest"
+        )
     left.axhline(1, color="#888", linewidth=1)
     left.set(
         yscale="log",
         ylim=(1e-17, 3),
         xlabel="scale-invariant weight, from input to output",
-        ylabel="largest |⟨w, ∇L⟩| / (‖w‖ ‖∇L‖)",
+        ylabel="|⟨w, ∇L⟩| / (‖w‖ ‖∇L‖) of each filter",
     )
     left.legend()
     predicted, measured = (np.where(values > 1e-14, values, np.nan) for values in found.grown)

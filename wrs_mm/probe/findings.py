@@ -49,15 +49,15 @@ class RightAngles:
         weight: Its name.
         filters: How many it has.
         untrained: How many of them never had a gradient that is more than rounding.
-        cosine: The largest ``|⟨w, g⟩| / (‖w‖ ‖g‖)``; NaN where no filter had a gradient.
-        cosine_without_eps: The same with a negligible ε of all norm layers.
+        cosines: Of each filter the largest ``|⟨w, g⟩| / (‖w‖ ‖g‖)``; NaN where it had no gradient.
+        cosines_without_eps: The same with a negligible ε of all norm layers.
     """
 
     weight: str
     filters: int
     untrained: int
-    cosine: float
-    cosine_without_eps: float
+    cosines: tuple[float, ...]
+    cosines_without_eps: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def probe_orthogonality(
             name,
             place.stop - place.start,
             int((~with_eps.trained[:, place].any(axis=0)).sum()),
-            _largest(with_eps.cosines[:, place]),
-            _largest(without.cosines[:, place]),
+            tuple(np.fmax.reduce(with_eps.cosines[:, place]).tolist()),
+            tuple(np.fmax.reduce(without.cosines[:, place]).tolist()),
         )
         for name, place in subject.filters().items()
     )
@@ -178,12 +178,12 @@ def _unexplained(subject: Subject, batch: int) -> float:
     once = follow(subject, partial(SGD, lr=0.0), 1, batch)
     sizes = np.sqrt(once.squares[0] * once.gradients[0])
     known = once.trained[0] & ~np.isnan(predicted)
-    return _largest(np.abs(once.radial[0] - predicted)[known] / sizes[known])
+    return largest(np.abs(once.radial[0] - predicted)[known] / sizes[known])
 
 
-def _largest(values: Array) -> float:
-    values = values[~np.isnan(values)]
-    return float(values.max()) if values.size else float("nan")
+def largest(values: Sequence[float] | Array) -> float:
+    """The largest of those that are numbers; NaN where none is."""
+    return float(np.fmax.reduce(values, initial=np.nan))
 
 
 def probe_growth(

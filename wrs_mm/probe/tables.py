@@ -5,27 +5,33 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from rich.text import Text
 
-from wrs_mm.probe.findings import ArmNoise, Growth, Orthogonality
+from wrs_mm.probe.findings import ArmNoise, Growth, Orthogonality, largest
 from wrs_mm.probe.growth import FixedTime
 from wrs_mm.probe.weight_noise import Noise
 from wrs_mm.terminal import Column, Section, table_lines
 
 
 def orthogonality_lines(found: Orthogonality, width: int | None) -> list[Text]:
-    """A row for each weight."""
+    """A row for each weight: the largest of its filters' cosines, the median, and the largest with ε → 0."""
     columns = [
         Column("weight"),
-        *(Column(name, right=True) for name in ("filters", "no gradient", "|cos(w, g)|", "ε → 0")),
+        *(Column(name, right=True) for name in ("filters", "no gradient", "|cos(w, g)|", "median", "ε → 0")),
     ]
     rows = [
         [
             Text(its.weight),
-            *_texts(its.filters, its.untrained, _small(its.cosine), _small(its.cosine_without_eps)),
+            *_texts(
+                its.filters,
+                its.untrained,
+                _small(largest(its.cosines)),
+                _small(_median(its.cosines)),
+                _small(largest(its.cosines_without_eps)),
+            ),
         ]
         for its in found.weights
     ]
@@ -118,6 +124,11 @@ def summary(orthogonality: Orthogonality, growth: Growth) -> list[str]:
     return said
 
 
+def _median(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return median(known) if known else math.nan
+
+
 def _small(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.1e}"
 
@@ -141,7 +152,10 @@ def _texts(*values: Any) -> list[Text]:
 
 
 def plain(value: Any) -> Any:
-    """Findings as what JSON holds; a number that is none becomes None, points of a picture are left out."""
+    """Findings as what JSON holds, to six digits.
+
+    A number that is none becomes None; points of a picture are left out.
+    """
     if dataclasses.is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value) if field.name != "grown"]
         return {name: plain(getattr(value, name)) for name in names}
@@ -149,4 +163,6 @@ def plain(value: Any) -> Any:
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
