@@ -151,3 +151,17 @@ def test_a_run_that_reports_test_has_its_annotations_and_is_held_against_its_num
         assert (len(found), len(reasons)) == (kept, 1 - kept)
     trial = replace(data, spec=spec.model_copy(update={"trial": 0}))
     assert evaluated_runs([trial]) == ([], [])
+
+
+def test_of_runs_without_predictions_it_is_said_but_of_classifiers_which_save_none(tmp_path):
+    def made(name: str, task: str) -> RunData:
+        spec = RunSpec(recipe=name, regularizer="wd", options={}, optimizer="recipe", seed=0, baseline=True)
+        return RunData(spec, tmp_path / name, Status.DONE, Result(status=Status.DONE, task=task))
+
+    names = ["a", "b", "c", "d"]
+    runs = [made(name, "detection") for name in names] + [made("e", "classification")]
+    found, reasons = evaluated_runs(runs)
+    assert [run.evaluations for run in found] == [[]] * 5
+    assert reasons == [
+        f"{', '.join(run.spec.id for run in runs[:3])} and 1 other run: no predictions were saved"
+    ]

@@ -29,6 +29,7 @@ from wrs_mm.bench.statistics.bootstrap import ClassMatches, DetectionMatches, Se
 from wrs_mm.errors import DatasetError, UsageError
 from wrs_mm.files import write_bytes
 from wrs_mm.openmmlab.configs import evaluator_configs
+from wrs_mm.values import several
 
 _MOST_DETECTIONS = 100
 """Detections an image that AP is computed from, COCO's."""
@@ -94,7 +95,8 @@ def evaluated_runs(runs: Iterable[RunData]) -> tuple[list[EvaluatedRun], list[st
         kept: list[Evaluation] = []
         try:
             kept = evaluations(run.predictions, annotations_file(run.config or {}, run.spec.split))
-            if not kept:
+            # Classifiers save none, by design.
+            if not kept and result.task != "classification":
                 reasons.setdefault("no predictions were saved", []).append(run.spec.id)
             for evaluation in list(kept):
                 why = _contradiction(evaluation, run.reported)
@@ -109,7 +111,7 @@ def evaluated_runs(runs: Iterable[RunData]) -> tuple[list[EvaluatedRun], list[st
 
 def _listed(names: list[str]) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} other runs" if len(names) > _NAMED else ""
+    more = f" and {several(len(names) - _NAMED, 'other run')}" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
 
