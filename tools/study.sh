@@ -13,7 +13,7 @@ fi
 shift
 bash tools/setup.sh
 # What a recipe trains on is in the folder that it is in.
-for data in mini/=mini real/=real pretrain/resnet18=shapes; do
+for data in mini/=mini data/fresh=fresh real/=real pretrain/resnet18=shapes; do
   if grep -v '^ *#' "$plan" | grep -q "${data%=*}"; then .venv/bin/wrs-mm data make "${data#*=}"; fi
 done
 .venv/bin/wrs-mm bench run "$plan" --work-dir "work_dirs/$name" "$@"

@@ -1,4 +1,4 @@
-# Faster R-CNN trained until it has stopped learning, where regularization matters: 200 epochs of the
+# Faster R-CNN trained until it hardly gets better on other images: 200 epochs of the
 # first 64 training images. A hundred such trainings take hours, not days.
 _base_ = './faster-rcnn_r18-narrow_fpn_mini-coco.py'
 

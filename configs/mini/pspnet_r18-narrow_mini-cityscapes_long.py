@@ -1,4 +1,4 @@
-# PSPNet trained until it has stopped learning, where regularization matters: the first 30 scenes for
+# PSPNet trained until it hardly gets better on other images: the first 30 scenes for
 # 1600 iterations. A hundred such trainings take hours, not days.
 _base_ = './pspnet_r18-narrow_mini-cityscapes.py'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wrs_mm.datasets import mini, mini_detection, mini_segmentation, render_mini
+from wrs_mm.datasets import mini, mini_detection, mini_segmentation, render_fresh, render_mini
 from wrs_mm.errors import DatasetError
 
 
@@ -34,6 +34,17 @@ def test_another_seed_gives_other_images(tmp_path: Path, tiny_counts: None) -> N
     one, two = _contents(tmp_path / "one"), _contents(tmp_path / "two")
     assert one.keys() == two.keys()
     assert all(one[name] != two[name] for name in one)
+
+
+def test_a_fresh_test_split_has_the_files_of_the_set_s_own_and_none_of_its_images(
+    tmp_path: Path, tiny_counts: None
+) -> None:
+    for own, fresh in zip(render_mini(tmp_path), render_fresh(tmp_path), strict=True):
+        old, new = _contents(own), _contents(fresh)
+        del old["wrs-mm.json"], new["wrs-mm.json"]
+        assert new.keys() == {name for name in old if "test" in name}
+        assert all(new[name] != old[name] for name in new)
+        assert fresh.name.replace("fresh", "mini") == own.name
 
 
 def test_no_two_images_are_equal(tiny_mini: Path) -> None:

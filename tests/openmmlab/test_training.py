@@ -18,6 +18,7 @@ from mmengine.visualization import Visualizer
 from wrs_mm.cli import main
 from wrs_mm.errors import CheckpointError, ConfigError, DatasetError, OptionError, UsageError
 from wrs_mm.openmmlab import training
+from wrs_mm.openmmlab.protection import protect
 from wrs_mm.openmmlab.training import test, train
 
 test.__test__ = False  # what is tested here, not a test
@@ -224,6 +225,14 @@ def test_the_log_says_in_one_line_whether_a_training_is_protected(protected, wri
     assert ("not protected: " in lines[0]) != protected
     checkpoint = torch.load(tmp_path / "work/iter_4.pth", weights_only=True)
     assert ("random_states" in checkpoint) == protected
+
+
+def test_a_training_whose_samples_depend_on_those_before_is_warned_of_it(write_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(protect, "_CACHING", ("PackSegInputs",))
+    train(write_config("segmentor"), work_dir=tmp_path / "work")
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    (line,) = [line for line in log.read_text().splitlines() if "kept for the next (PackSegInputs)" in line]
+    assert "WARNING" in line and "another training" in line
 
 
 class _Broken(Hook):

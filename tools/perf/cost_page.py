@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from import_cost import CONFIG, PARTS, measure
 from marked import print_or_write, require_place
-from step_cost import resnet50_steps, step_costs
+from step_cost import RATIOS, resnet50_steps, step_costs
 from torch.autograd import DeviceType
 
 THREADS = (1, 2)
@@ -22,11 +22,8 @@ THREADS = (1, 2)
 TOOLBOXES = ("mmengine", "mmcv", "mmdet", "mmseg")
 """Counted together: what their modules take alone, without what they import."""
 
-RATIOS = (
-    ("rescale", "copy"),
-    ("SGD with WRS", "SGD with weight decay"),
-    ("SGD with matched WRS", "SGD with WRS"),
-)
+PROFILED = ("rescale", "SGD with weight decay", "SGD with WRS")
+"""Of which the page says where their time goes."""
 
 
 def steps_table(repeats: int) -> list[str]:
@@ -46,18 +43,18 @@ def steps_table(repeats: int) -> list[str]:
     return lines
 
 
-def profile_table(repeats: int, least: float = 0.02) -> list[str]:
-    """The operations of a rescale by their own time, those below a share of it together."""
+def profile_table(name: str, repeats: int, least: float = 0.02) -> list[str]:
+    """The operations of one of the steps by their own time, those below a share of it together."""
     torch.set_num_threads(1)
-    rescaler = resnet50_steps()["rescale"]
-    rescaler()
+    step = resnet50_steps()[name]
+    step()
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities) as found:
         for _ in range(repeats):
-            rescaler()
+            step()
     events = [event for event in found.key_averages() if event.device_type == DeviceType.CPU]
     total = sum(event.self_cpu_time_total for event in events)
-    lines = ["| operation | calls a rescale | its own time, ms | share |", "| :-- | --: | --: | --: |"]
+    lines = [f"| operation of {name} | calls | its own time, ms | share |", "| :-- | --: | --: | --: |"]
     rest, calls = 0.0, 0.0
     for event in sorted(events, key=lambda event: -event.self_cpu_time_total):
         if event.self_cpu_time_total < least * total:
@@ -95,8 +92,8 @@ def page(repeats: int) -> str:
     parts = [
         f"PyTorch {torch.__version__} on a CPU, medians of {repeats}.",
         "\n".join(steps_table(repeats)),
-        "Where a rescale's time goes (one thread; measuring it makes small operations look larger):",
-        "\n".join(profile_table(repeats)),
+        "Where their time goes (one thread; measuring it makes small operations look larger):",
+        *("\n".join(profile_table(name, repeats)) for name in PROFILED),
         f"What beginning a run of `{CONFIG.stem}` costs:",
         "\n".join(import_table(3)),
     ]

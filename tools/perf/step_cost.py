@@ -32,6 +32,14 @@ from wrs_mm import regularizers
 from wrs_mm.errors import UsageError
 from wrs_mm.rescaling import WeightRescaler, observe
 
+RATIOS = (
+    ("rescale", "copy"),
+    ("SGD with WRS", "SGD with weight decay"),
+    ("SGD with matched WRS", "SGD with WRS"),
+    ("fused SGD with WRS", "fused SGD with weight decay"),
+)
+"""Which of :func:`resnet50_steps` is measured against which."""
+
 
 def interleaved(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """Median seconds of each function, called in turn, until what it began on a GPU has ended."""
@@ -48,18 +56,21 @@ def interleaved(functions: dict[str, Callable[[], None]], repeats: int) -> dict[
 
 
 def resnet50_steps(device: str = "cpu") -> dict[str, Callable[[], None]]:
-    """A copy, a rescale and optimizer steps on ResNet-50's convolutions."""
+    """A copy, a rescale and optimizer steps on ResNet-50's convolutions, PyTorch's default ones and fused."""
     model = torchvision.models.resnet50().to(device)
     convolutions = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
     for weight in convolutions:
         weight.grad = torch.randn_like(weight) * 1e-3
     copies = [torch.empty_like(weight) for weight in convolutions]
-    decayed = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=1e-4)
-    rescaled = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9)
+
+    def sgd(weight_decay: float = 0.0, **options: bool) -> torch.optim.SGD:
+        return torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=weight_decay, **options)
+
+    rescaled, fused, matched = sgd(), sgd(fused=True), sgd(1e-4)
     rescaler = WeightRescaler(model, rescaled, interval=1)
-    matched = torch.optim.SGD(convolutions, lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    fused_rescaler = WeightRescaler(model, fused, interval=1)
     follower = WeightRescaler(model, matched, interval=1, target_schedule="decay_and_growth_by_layer")
-    for each in (rescaler, follower):
+    for each in (rescaler, fused_rescaler, follower):
         with each.observing():
             model(torch.randn(2, 3, 64, 64, device=device)).sum()
         if len(each.rescaled) != len(convolutions):
@@ -73,9 +84,12 @@ def resnet50_steps(device: str = "cpu") -> dict[str, Callable[[], None]]:
     return {
         "copy": copy,
         "rescale": rescaler.rescale,
-        "SGD with weight decay": decayed.step,
+        "SGD without either": sgd().step,
+        "SGD with weight decay": sgd(1e-4).step,
         "SGD with WRS": rescaled.step,
         "SGD with matched WRS": matched.step,
+        "fused SGD with weight decay": sgd(1e-4, fused=True).step,
+        "fused SGD with WRS": fused.step,
     }
 
 
@@ -150,8 +164,7 @@ def main() -> None:
             parser.error(str(error))
         return
     costs = step_costs(args.repeats)
-    ratios = [("rescale", "copy"), ("SGD with WRS", "SGD with weight decay")]
-    ratios.append(("SGD with matched WRS", "SGD with WRS"))
+    ratios = list(RATIOS)
     if args.detector:
         costs |= observing_costs(max(5, args.repeats // 10))
         ratios.append(("observed forward", "forward"))

@@ -17,6 +17,7 @@ from wrs_mm.errors import DatasetError
 
 MAKERS = {
     "mini": datasets.render_mini,
+    "fresh": datasets.render_fresh,
     "shapes": datasets.render_shapes,
     "real": datasets.fetch_real,
     "standin": datasets.render_standins,
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument(
         "dataset",
         choices=MAKERS,
-        help="mini: both tasks, rendered, no network; shapes: mini-shapes, to pretrain on, rendered; "
+        help="mini: both tasks, rendered, no network; fresh: other test splits of these; "
+        "shapes: mini-shapes, to pretrain on, rendered; "
         "real: tree crowns and nuclei, fetched through pip; "
         "standin: rendered, in the exact layout of COCO 2017, Cityscapes and ImageNet",
     )

@@ -14,6 +14,8 @@ from wrs_mm.openmmlab.configs import evaluator_configs
 _MAKERS = {
     "mini-coco": ("wrs-mm data make mini", mini.VERSION),
     "mini-cityscapes": ("wrs-mm data make mini", mini.VERSION),
+    "fresh-coco": ("wrs-mm data make fresh", mini.VERSION),
+    "fresh-cityscapes": ("wrs-mm data make fresh", mini.VERSION),
     "mini-shapes": ("wrs-mm data make shapes", mini.VERSION),
     "standin-coco": ("wrs-mm data make standin", mini.VERSION),
     "standin-cityscapes": ("wrs-mm data make standin", mini.VERSION),

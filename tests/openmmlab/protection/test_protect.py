@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from wrs_mm.openmmlab.protection.protect import keep_checkpoints, protect_config
+from wrs_mm.openmmlab.configs import load_config
+from wrs_mm.openmmlab.protection.protect import caching_transforms, keep_checkpoints, protect_config
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,11 @@ def test_hooks_that_are_missing_come_last_and_those_that_are_there_stay() -> Non
     assert config.custom_hooks[0].to_dict() == own
     assert [hook.type for hook in config.custom_hooks] == ["RandomStateHook", "EMAHook", "SameBuffersHook"]
     assert config.default_hooks.checkpoint.type == "SafeCheckpointHook"
+
+
+def test_transforms_that_keep_images_for_the_next_sample_are_found_in_rtmdet_and_in_no_mini_recipe() -> None:
+    rtmdet = load_config("mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py")
+    assert caching_transforms(rtmdet.train_dataloader) == ["CachedMixUp", "CachedMosaic"]
+    yolox = load_config("mmdet::yolox/yolox_s_8xb8-300e_coco.py")
+    assert caching_transforms(yolox.train_dataloader) == []
+    assert caching_transforms(None) == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from mmengine.logging import print_log
 
+from wrs_mm.openmmlab.pretrained_config import dicts
 from wrs_mm.openmmlab.protection.checkpoint_hook import SafeCheckpointHook
 from wrs_mm.openmmlab.protection.random_state_hook import RandomStateHook
 from wrs_mm.openmmlab.protection.same_buffers_hook import SameBuffersHook
@@ -15,6 +17,9 @@ from wrs_mm.values import type_name
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
+
+_CACHING = ("CachedMosaic", "CachedMixUp")
+"""Those of mmdet: what they keep is in no checkpoint, and each worker's is another."""
 
 _KEEP = 2
 """Checkpoints that a training has at least while it is under way: the last one may turn out damaged."""
@@ -47,6 +52,20 @@ def protect_runner(runner: Runner) -> None:
         seed_samples(runner)
     samples = ", random numbers of each sample from (seed, pass, index)" if seeded else ""
     print_log(f"protected: random states in checkpoints, the same buffers in validations{samples}", "current")
+    caching = caching_transforms(runner.cfg.get("train_dataloader"))
+    if caching:
+        print_log(
+            f"but images of one sample are kept for the next ({', '.join(caching)}): killed and resumed, or "
+            "with another number of workers, this is another training",
+            "current",
+            logging.WARNING,
+        )
+
+
+def caching_transforms(dataloader: Any) -> list[str]:
+    """The transforms of a data loader's config whose samples depend on those before, by their names."""
+    names = {type_name(node.get("type", "")) for node in dicts(dataloader)}
+    return sorted(names.intersection(_CACHING))
 
 
 def keep_checkpoints(config: Config) -> None:
