@@ -17,6 +17,7 @@ class TakenBack:
     """A place, and its jobs, from which every run is taken back."""
 
     detached = False
+    processes = 1
     slots = 1
 
     def prepare(self) -> None:

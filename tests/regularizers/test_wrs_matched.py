@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from toy_training import INVARIANT, Network, decay_by_name, filter_norms, step
@@ -48,6 +49,7 @@ def test_a_strength_is_a_factor_on_the_recipes_for_scale_invariant_weights_only(
 def test_training_with_it_keeps_one_norm_or_one_of_each_layer_that_follows_the_weight_decay(
     schedule: str, options: dict[str, Any], scale_invariant: float, others: float
 ):
+    torch.manual_seed(0)
     model = Network()
     arm = wrs_matched(RECIPE, target=2.0, target_schedule=schedule, **options)
     wrapper = build_optim_wrapper(model, ConfigDict(arm))
