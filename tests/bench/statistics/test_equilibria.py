@@ -12,6 +12,7 @@ from made_up_dynamics import STAGES, made_up_dynamics, run_data, write_dynamics
 from wrs_mm.bench.statistics.dynamics import watched_runs
 from wrs_mm.bench.statistics.equilibria import equilibria, predicted
 from wrs_mm.engine.hooks.dynamics_file import read
+from wrs_mm.rescaling.equilibrium import equilibrium_turn, updates_to_equilibrium
 
 DECAY = {"weight_decay": 0.01, "momentum": 0.0}
 
@@ -77,6 +78,31 @@ def test_a_learning_rate_that_moves_too_fast_is_in_no_equilibrium():
         predicted(watched_runs([run_data("wd", 0, made)]).runs[0]).reached.mean() for made in (slow, fast)
     ]
     assert shares == [pytest.approx(19 / 20), 0.0]
+
+
+@pytest.mark.parametrize(("law", "power"), [("sgd", 4), ("adamw", 2)])
+def test_the_farther_a_weight_starts_the_longer_it_takes(law, power):
+    # Reports every time constant; a norm that starts at 20 times the equilibrium's, as theory has it.
+    lr, decay, momentum = 0.1, 0.01, 0.9
+    constant = updates_to_equilibrium(law, lr, decay, momentum)
+    iterations = np.round(constant * np.arange(1, 26)).astype(int)
+    size = 1 + (20**power - 1) * np.exp(-(iterations - iterations[0]) / constant)
+    turn = equilibrium_turn(law, lr, decay, momentum) / np.sqrt(size)
+    made = made_up_dynamics(
+        iterations=iterations,
+        law=law,
+        sgd=law == "sgd",
+        lr=lr,
+        weight_decay=decay,
+        momentum=momentum,
+        turn=turn[:, None],
+    )
+    prediction = predicted(watched_runs([run_data("wd", 0, made)]).runs[0])
+    assert prediction is not None
+    first = int(np.argmax(prediction.reached[:, 0]))
+    # The first report within 20 % of ‖w‖⁴ or ‖w‖².
+    assert abs(size[first] - 1) <= 0.2 < abs(size[first - 1] - 1)
+    assert prediction.reached[first:, 0].all()
 
 
 def test_of_adamw_norms_are_not_predicted():

@@ -20,7 +20,13 @@ _STILL = 0.2
 """A learning rate holds still where it changes by no more than this share within one time constant."""
 
 _TIMES = 3.0
-"""Time constants that it must have held still for: 5 % of the distance to the equilibrium are left."""
+"""Time constants that it must have held still for at least."""
+
+_LEFT = 0.2
+"""How far from its equilibrium a weight may still be, as a share of it.
+
+Of SGD's ‖w‖⁴, which is 5 % of the norm, and of AdamW's ‖w‖².
+"""
 
 _REPORTS = 5
 """Single reports measure one batch's gradient: its square is averaged over as many as these."""
@@ -52,9 +58,14 @@ def predicted(run: WatchedRun) -> Prediction | None:
     if law == "sgd":
         squared = _moving_mean(np.square(of("unit_gradient")))
         norm = equilibrium_norm(lr, decay, momentum, squared)
+    turn = equilibrium_turn(law, lr, decay, momentum)
     times = updates_to_equilibrium(law, lr, decay, momentum)
-    reached = _reached(run.dynamics.iterations.astype(np.float64), lr, times)
-    return Prediction(equilibrium_turn(law, lr, decay, momentum), norm, reached)
+    # An update turns a filter by what goes with 1 / ‖w‖² under SGD, with 1 / ‖w‖ under AdamW: so this is ‖w‖⁴
+    # or ‖w‖² over that of the equilibrium, whose distance it is that falls by e.
+    with np.errstate(divide="ignore"):
+        size = np.square(turn / of("turn"))
+    reached = _reached(run.dynamics.iterations.astype(np.float64), lr, times, np.abs(size - 1))
+    return Prediction(turn, norm, reached)
 
 
 def _moving_mean(values: Array) -> Array:
@@ -64,13 +75,17 @@ def _moving_mean(values: Array) -> Array:
     return np.stack([mean(values[max(0, end - half) : end + half + 1], axis=0) for end in ends])
 
 
-def _reached(iterations: Array, lr: Array, times: Array) -> Array:
+def _reached(iterations: Array, lr: Array, times: Array, distances: Array) -> Array:
     """Whether a learning rate has held still for long enough, at each report.
+
+    A distance falls by e in each time constant: the farther a weight was when the learning rate came to hold
+    still, the longer it takes.
 
     Args:
         iterations: ``(reports,)``.
         lr: ``(reports, weights)``.
         times: The time constants in updates, likewise.
+        distances: From the equilibrium of the learning rate then, as a share of it, likewise.
     """
     if len(iterations) < 2:
         return np.zeros(lr.shape, dtype=bool)
@@ -78,11 +93,12 @@ def _reached(iterations: Array, lr: Array, times: Array) -> Array:
     # Between two reports; the first has nothing before it.
     change = np.abs(np.diff(logarithm(lr), axis=0)) / steps
     still = change * times[1:] <= _STILL
-    waited = np.zeros(lr.shape)
+    waited, start = np.zeros(lr.shape), distances.copy()
     for report in range(1, len(iterations)):
         more = waited[report - 1] + steps[report - 1] / times[report]
         waited[report] = np.where(still[report - 1], more, 0.0)
-    reached: Array = waited >= _TIMES
+        start[report] = np.where(still[report - 1], start[report - 1], distances[report])
+    reached: Array = waited >= np.maximum(_TIMES, logarithm(start / _LEFT))
     return reached
 
 
