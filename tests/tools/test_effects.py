@@ -11,13 +11,15 @@ import pytest
 from made_up_dynamics import make_watched_work_dir, write_dynamics
 from scripts import load_script
 
+from wrs_mm.bench.packs.unpack import unpack
 from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.runs.work_dir import WorkDir
 
 METRICS = {"wd": [40.0, 38.0, 42.0], "none": [35.0, 35.0, 38.0]}
 """By seed, percent."""
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "why" / "effects.py"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tools" / "why" / "effects.py"
 
 
 @pytest.fixture
@@ -71,3 +73,15 @@ def test_the_command_draws_and_prints_a_row_an_arm(study: Path, tmp_path: Path) 
     done = subprocess.run([sys.executable, SCRIPT, tmp_path, picture], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("effects: error: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_document_are_those_of_the_committed_study(
+    tmp_path: Path, script: ModuleType
+) -> None:
+    unpack([ROOT / "docs" / "reports" / "dynamics.pack.tar.xz"], tmp_path / "dynamics")
+    lines = script.draw(tmp_path / "dynamics", tmp_path / "effects.svg")
+    document = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "\n".join(lines).strip() in document
+    picture = ROOT / "docs" / "img" / "dynamics_effects.svg"
+    assert (tmp_path / "effects.svg").read_bytes() == picture.read_bytes()

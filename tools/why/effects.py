@@ -30,7 +30,7 @@ from wrs_mm.bench.statistics.benchmark import (
     without_trials,
 )
 from wrs_mm.bench.statistics.dynamics import watched_runs
-from wrs_mm.bench.statistics.over_seeds import Effect, Ratio, effect_over, mean_and_sd
+from wrs_mm.bench.statistics.over_seeds import Effect, Ratio, effect_over, effect_over_groups, mean_and_sd
 from wrs_mm.bench.statistics.sharpness import LastSharpness, last_sharpness, sharp_runs
 from wrs_mm.bench.statistics.weights import ArmWeights, arm_weights
 from wrs_mm.errors import PlanError
@@ -131,8 +131,9 @@ def draw(work_dir: Path, picture: Path) -> list[str]:
             if not math.isnan(row.gain.low):
                 axis.plot([turn, turn], [row.gain.low, row.gain.high], color="0.55", linewidth=1)
             axis.plot(turn, gain, "o", color="black", markersize=4)
-            name = row.weights.arm.replace("weight_decay=", "")
-            axis.annotate(name, (turn, gain), textcoords="offset points", xytext=at, ha=side)
+            axis.annotate(
+                _short(row.weights.arm), (turn, gain), textcoords="offset points", xytext=at, ha=side
+            )
         axis.set(title=recipe, xscale="log")
         axis.margins(x=0.25, y=0.15)  # room for the names
         axis.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
@@ -149,19 +150,25 @@ def draw(work_dir: Path, picture: Path) -> list[str]:
     return [*(line for recipe, rows in found.items() for line in _table(recipe, rows)), *_pooled(found)]
 
 
+def _short(arm: str) -> str:
+    """An arm without the name of its option."""
+    return arm.replace("weight_decay=", "")
+
+
 def _table(recipe: str, rows: list[ArmEffect]) -> list[str]:
-    columns = ("metric", "Δ", "norm", "effective rate", "turn", "noise, %", "sharpness", "on the sphere")
+    columns = ("metric", "Δ", "norm", "effective rate", "turn", "noise, %, Δ", "sharpness", "on the sphere")
     lines = [f"\n| {recipe} | {' | '.join(columns)} |", f"|---|{'--:|' * len(columns)}"]
-    return [*lines, *(f"| {row.weights.arm} | {' | '.join(_cells(row))} |" for row in rows)]
+    return [*lines, *(f"| {_short(row.weights.arm)} | {' | '.join(_cells(row))} |" for row in rows)]
 
 
 def _pooled(found: dict[str, list[ArmEffect]]) -> list[str]:
-    """Arm by arm over all recipes, in points of each one's own metric."""
-    pairs: dict[str, list[float]] = {}
+    """Arm by arm over all recipes, in points of each one's own metric; without runs that diverged."""
+    pairs: dict[str, list[list[float]]] = {}
     for row in (row for rows in found.values() for row in rows if not row.weights.is_baseline):
-        pairs.setdefault(row.weights.arm, []).extend(row.differences)
+        pairs.setdefault(row.weights.arm, []).append(row.differences)
     lines = ["\n| all recipes | pairs | Δ |", "|---|--:|--:|"]
-    return [*lines, *(f"| {arm} | {len(own)} | {_gain(effect_over(own))} |" for arm, own in pairs.items())]
+    effects = {arm: effect_over_groups(own) for arm, own in pairs.items()}
+    return [*lines, *(f"| {_short(arm)} | {one.units} | {_gain(one)} |" for arm, one in effects.items())]
 
 
 def _gain(one: Effect) -> str:
@@ -178,6 +185,8 @@ def _cells(row: ArmEffect) -> list[str]:
     metric = "" if math.isnan(mean) else f"{number(mean)} ± {number(sd)}"
     metric = ", ".join(filter(None, [metric, f"{row.diverged} diverged" if row.diverged else ""]))
     noise = NONE if math.isnan(own.noise_end[0]) else f"{100 * own.noise_end[0]:.1f}"
+    if not base and not math.isnan(own.noise.value):
+        noise += f", {_gain(Effect(*(100 * value for value in own.noise[:3]), own.noise.units))}"
     edges = row.sharpness.ratios if row.sharpness else [Ratio(math.nan, math.nan, math.nan, 0)] * 2
     return [
         metric,

@@ -6,8 +6,9 @@ docs/why.md and the README have what comes out of::
     python tools/why/pooled.py work_dirs/why_per_filter wd
     python tools/why/pooled.py work_dirs/why_per_filter wrs_matched
 
-Recipes have other metrics (mAP, mIoU): what is pooled is points of each's own. With --recipes it compares the
-recipes of a plan that are one in several variants, arm by arm and over all arms::
+Recipes have other metrics (mAP, mIoU): what is pooled is points of each's own, each recipe counting the
+same, with an interval that holds for these recipes. With --recipes it compares the recipes of a plan that are
+one in several variants, arm by arm and over all arms::
 
     python tools/why/pooled.py work_dirs/transfer_frozen_bn "BN trained" --recipes
 """
@@ -24,7 +25,7 @@ from pictures import arm_of
 
 from wrs_mm.bench.runs.work_dir import WorkDir
 from wrs_mm.bench.statistics.benchmark import main_metric, read_benchmark, without_trials
-from wrs_mm.bench.statistics.over_seeds import interval
+from wrs_mm.bench.statistics.over_seeds import effect_over, effect_over_groups
 from wrs_mm.errors import PlanError, UsageError
 
 
@@ -58,9 +59,12 @@ def pooled(path: Path, reference: str, compared: str = "arm") -> pd.DataFrame:
     own = metrics.drop(columns=reference).sub(metrics[reference], axis=0).melt(ignore_index=False).dropna()
     own = own.reset_index()
     found = []
-    for key, its in pd.concat([own, own.assign(**{other: "all"})]).groupby([other, compared]):
-        low, high = interval(list(its.value))
-        found.append((*key, len(its), its.value.mean(), low, high))
+    for key, its in own.groupby([other, compared]):
+        one = effect_over(list(its.value))
+        found.append((*key, one.units, one.value, one.low, one.high))
+    for key, its in own.groupby(compared):
+        one = effect_over_groups([list(group.value) for _, group in its.groupby(other)])
+        found.append(("all", key, one.units, one.value, one.low, one.high))
     return pd.DataFrame(found, columns=[other, compared, "pairs", "difference", "low", "high"])
 
 

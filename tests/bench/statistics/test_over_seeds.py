@@ -14,6 +14,8 @@ from wrs_mm.bench.runs.records import Result, Status
 from wrs_mm.bench.statistics.over_seeds import (
     SUMMARY_COLUMNS,
     best_means,
+    effect_over,
+    effect_over_groups,
     interval,
     runs_by_state,
     summarize,
@@ -94,6 +96,30 @@ def test_the_interval_is_mean_plus_and_minus_t_times_the_standard_error():
 
 
 @pytest.mark.filterwarnings("error")
+def test_over_groups_with_means_and_spreads_of_their_own_intervals_cover_in_95_percent_of_trials():
+    rng = np.random.default_rng(0)
+    for sizes in ((5, 5), (3, 3, 3, 3), (2, 2, 2, 2, 2, 2)):
+        means, spreads = np.linspace(-4, 6, len(sizes)), np.geomspace(0.3, 4, len(sizes))
+        covered = 0
+        for _ in range(2000):
+            groups = [rng.normal(m, s, n) for m, s, n in zip(means, spreads, sizes, strict=True)]
+            effect = effect_over_groups(groups)
+            covered += effect.low <= means.mean() <= effect.high
+        # With two differences a group Satterthwaite's degrees of freedom are rough, on the side of caution.
+        assert 0.93 < covered / 2000 < (0.97 if min(sizes) > 2 else 1.0), sizes
+
+
+def test_over_groups_it_is_welchs_interval_and_of_one_group_students():
+    one, other = [1.0, 2.0, 4.0], [0.0, -3.0, 2.0, 5.0]
+    welch = stats.ttest_ind(one, [-value for value in other], equal_var=False).confidence_interval()
+    effect = effect_over_groups([one, other, []])
+    assert (2 * effect.low, 2 * effect.high) == pytest.approx((welch.low, welch.high))
+    assert effect_over_groups([one]) == pytest.approx(effect_over(one))
+    assert effect_over_groups([one, [1.0]])[1:3] == pytest.approx((np.nan, np.nan), nan_ok=True)
+    assert effect_over_groups([[2.0, 2.0], [1.0, 1.0]])[:3] == (1.5, 1.5, 1.5)
+    assert np.isnan(effect_over_groups([]).value)
+
+
 def test_equal_differences_have_an_interval_without_width_and_without_a_warning():
     assert interval([1.5, 1.5, 1.5]) == (1.5, 1.5)
 

@@ -94,6 +94,35 @@ def effect_over(differences: Sequence[float]) -> Effect:
     return Effect(mean_and_sd(differences)[0], *interval(differences), len(differences))
 
 
+def effect_over_groups(groups: Sequence[Sequence[float]]) -> Effect:
+    """The mean over groups of their mean differences, each counting the same; for these groups alone.
+
+    Each group scatters in its own way (recipes have metrics of their own), so the interval is Welch's: the
+    standard errors of the groups' means, and Satterthwaite's degrees of freedom.
+
+    Args:
+        groups: Paired differences; of a group without any nothing is counted.
+
+    Returns:
+        The effect, without an interval where a group has one difference alone, or all have less than
+        :data:`MIN_PAIRS`.
+    """
+    known = [np.asarray(group, dtype=float) for group in groups if len(group)]
+    units = sum(len(group) for group in known)
+    value = float(np.mean([group.mean() for group in known])) if known else math.nan
+    if units < MIN_PAIRS or min(len(group) for group in known) < 2:
+        return Effect(value, math.nan, math.nan, units)
+    squares = np.array([group.var(ddof=1) / len(group) for group in known])
+    error = math.sqrt(squares.sum()) / len(known)
+    if error == 0:
+        return Effect(value, value, value, units)
+    freedom = squares.sum() ** 2 / sum(
+        s**2 / (len(group) - 1) for s, group in zip(squares, known, strict=True)
+    )
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    return Effect(value, value - half, value + half, units)
+
+
 class Ratio(NamedTuple):
     """A factor, with its 95 % interval over seeds.
 
