@@ -22,6 +22,7 @@ from wrs_mm.openmmlab.synthetic import build_model, random_batch, smallest_size,
 from wrs_mm.openmmlab.synthetic_batch import IGNORED
 
 RTMDET = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"
+QDTRACK = "mmdet::qdtrack/qdtrack_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval.py"
 RTMDET_INS = "mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py"
 RETINANET = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
 PANOPTIC_FPN = "mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py"
@@ -125,6 +126,23 @@ def test_labels_of_a_segmentor_are_its_classes_or_ignored() -> None:
     # PIDNet weighs classes, and looks up the weight of every pixel.
     weighed = torch.stack([s.gt_sem_seg.data for s in random_batch(model_of(PIDNET))["data_samples"]])
     assert set(weighed.unique().tolist()) <= set(range(19))
+
+
+def test_a_tracker_gets_videos_of_the_same_objects_and_is_trained_and_evaluated() -> None:
+    model = build_model(load_config(QDTRACK))
+    batch = random_batch(model, size=(64, 64))
+    assert [video.shape for video in batch["inputs"]] == [(2, 3, 64, 64)] * 2
+    key, reference = batch["data_samples"][0].video_data_samples
+    assert (key.frame_id, reference.frame_id) == (0, 1)
+    assert key.gt_instances.instances_ids.equal(reference.gt_instances.instances_ids)
+    assert len(key.gt_instances) > 2 and key.gt_instances.bboxes.equal(reference.gt_instances.bboxes)
+    train_loss(model, batch, seed=0).backward()
+    assert all(p.grad is not None for p in model.track_head.parameters())
+    model.eval()
+    with torch.no_grad():
+        (found,) = model.val_step(random_batch(model, size=(64, 64), evaluation=True))
+    assert len(found.video_data_samples) == 2
+    assert all("pred_track_instances" in frame for frame in found.video_data_samples)
 
 
 def test_only_detectors_and_segmentors_get_a_batch() -> None:

@@ -26,8 +26,6 @@ def families(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_folder_of_the_toolboxes_is_in_the_table(families: ModuleType) -> None:
-    from configs import TRACKERS
-
     for toolbox in ("mmdet", "mmseg"):
         package = importlib.util.find_spec(toolbox)
         assert package is not None and package.origin is not None
@@ -39,7 +37,7 @@ def test_every_folder_of_the_toolboxes_is_in_the_table(families: ModuleType) -> 
         listed = {
             name.partition("::")[2].partition("/")[0] for name in families.CONFIGS if name.startswith(toolbox)
         }
-        assert folders - listed == ({"_base_", "common", *TRACKERS} if toolbox == "mmdet" else {"_base_"})
+        assert folders - listed == ({"_base_", "common"} if toolbox == "mmdet" else {"_base_"})
 
 
 def test_days_take_turns_until_all_configurations_have_come_by(families: ModuleType) -> None:
@@ -59,6 +57,12 @@ def test_what_was_found_is_not_looked_for_again(families: ModuleType) -> None:
     assert families.missing(some, ["verdicts", "training"]) == [(first, "training"), (second, "verdicts")]
     assert families.failed(some, ["verdicts", "training"]) == [(second, "training")]
     assert families.failed(some, ["verdicts"]) == []
+
+
+def test_every_configuration_has_been_tried_and_nothing_else_is_in_the_table(families: ModuleType) -> None:
+    assert FOUND.keys() == set(families.CONFIGS)
+    assert all(FOUND[name].keys() == {"verdicts", "training"} for name in families.CONFIGS)
+    assert "not tried" not in (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_has_the_numbers_that_were_found() -> None:

@@ -1,15 +1,11 @@
-"""One configuration for each folder of mmdet and mmseg: the smallest of it that shows what is its own.
-
-Left out are mmdet's trackers, which train on videos: they detect with Faster R-CNN, Mask R-CNN or YOLOX.
-"""
-
-TRACKERS = ("bytetrack deepsort mask2former_vis masktrack_rcnn ocsort qdtrack reid sort strongsort").split()
+"""One configuration for each folder of mmdet and mmseg: the smallest of it that shows what is its own."""
 
 MMDET = """
 albu_example/mask-rcnn_r50_fpn_albu-1x_coco
 atss/atss_r50_fpn_1x_coco
 autoassign/autoassign_r50-caffe_fpn_1x_coco
 boxinst/boxinst_r50_fpn_ms-90k_coco
+bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17halfval
 carafe/faster-rcnn_r50_fpn-carafe_1x_coco
 cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco
 cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco
@@ -27,6 +23,7 @@ dcnv2/faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco
 ddod/ddod_r50_fpn_1x_coco
 ddq/ddq-detr-4scale_r50_8xb2-12e_coco
 deepfashion/mask-rcnn_r50_fpn_15e_deepfashion
+deepsort/deepsort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval
 deformable_detr/deformable-detr_r50_16xb2-50e_coco
 detectors/detectors_htc-r50_1x_coco
 detr/detr_r18_8xb2-500e_coco
@@ -48,8 +45,8 @@ gcnet/mask-rcnn_r50-syncbn-gcb-r4-c3-c5_fpn_1x_coco
 gfl/gfl_r50_fpn_1x_coco
 ghm/retinanet_r50_fpn_ghm-1x_coco
 glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco
-gn/mask-rcnn_r50_fpn_gn-all_2x_coco
 gn+ws/mask-rcnn_r50_fpn_gn-ws-all_2x_coco
+gn/mask-rcnn_r50_fpn_gn-all_2x_coco
 grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco
 groie/mask-rcnn_r50_fpn_groie_1x_coco
 grounding_dino/grounding_dino_r50_scratch_8xb2_1x_coco
@@ -63,14 +60,17 @@ legacy_1.x/retinanet_r50_fpn_1x_coco_v1
 libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco
 lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1
 mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic
+mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2019
 mask_rcnn/mask-rcnn_r50_fpn_1x_coco
 maskformer/maskformer_r50_ms-16xb1-75e_coco
+masktrack_rcnn/masktrack-rcnn_mask-rcnn_r50_fpn_8xb1-12e_youtubevis2019
 misc/d2_retinanet_r50-caffe_fpn_ms-90k_coco
 mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365
 ms_rcnn/ms-rcnn_r50_fpn_1x_coco
 nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco
 nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco
 objects365/retinanet_r50_fpn_1x_objects365v2
+ocsort/ocsort_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17halfval
 openimages/ssd300_32xb8-36e_openimages
 paa/paa_r50_fpn_1x_coco
 pafpn/faster-rcnn_r50_pafpn_1x_coco
@@ -79,16 +79,18 @@ pascal_voc/retinanet_r50_fpn_1x_voc0712
 pisa/faster-rcnn_r50_fpn_pisa_1x_coco
 point_rend/point-rend_r50-caffe_fpn_ms-1x_coco
 pvt/retinanet_pvt-t_fpn_1x_coco
+qdtrack/qdtrack_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval
 queryinst/queryinst_r50_fpn_1x_coco
 regnet/retinanet_regnetx-800MF_fpn_1x_coco
+reid/reid_r50_8xb32-6e_mot17train80_test-mot17val20
 reppoints/reppoints-moment_r50_fpn_1x_coco
 res2net/faster-rcnn_res2net-101_fpn_2x_coco
 resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco
 resnet_strikes_back/retinanet_r50-rsb-pre_fpn_1x_coco
 retinanet/retinanet_r18_fpn_1x_coco
 rpn/rpn_r50_fpn_1x_coco
-rtmdet/rtmdet_tiny_8xb32-300e_coco
 rtmdet/rtmdet-ins_tiny_8xb32-300e_coco
+rtmdet/rtmdet_tiny_8xb32-300e_coco
 sabl/sabl-retinanet_r50_fpn_1x_coco
 scnet/scnet_r50_fpn_1x_coco
 scratch/mask-rcnn_r50-scratch_fpn_gn-all_6x_coco
@@ -98,9 +100,11 @@ simple_copy_paste/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_32xb2-ssj-90k_
 soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco
 solo/solo_r50_fpn_1x_coco
 solov2/solov2_r50_fpn_1x_coco
+sort/faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval
 sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco
 ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco
 strong_baselines/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_lsj-50e_coco
+strongsort/yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval
 swin/retinanet_swin-t-p4-w7_fpn_1x_coco
 timm_example/retinanet_timm-tv-resnet50_fpn_1x_coco
 tood/tood_r50_fpn_1x_coco

@@ -10,15 +10,14 @@ from typing import Any
 
 from examine import PARTS, REGIONS, SIZES, STEPS
 
-from configs import CONFIGS, TRACKERS
+from configs import CONFIGS
 from wrs_mm.files import write_text
 
 HEAD = """\
 # Every model family
 
-One configuration stands for each folder of mmdet {mmdet} and mmseg {mmseg}. Left out are mmdet's trackers,
-which train on videos and detect with a model that is here: {trackers}.
-What they have besides, re-identification and the heads that link objects over time, was not tried.
+One configuration stands for each folder of mmdet {mmdet} and mmseg {mmseg}. Models of videos are trained and
+evaluated on made-up ones of two frames; trackers that train their detector alone, on images.
 
 `python tools/families` makes what is missing here, `--failed` what could not run, `python tools/families
 CONFIG ...` single rows again. `tools/families/requirements.txt` has the optional packages that some rows
@@ -121,7 +120,6 @@ def _document(results: Results) -> str:
     head = HEAD.format(
         mmdet=version("mmdet"),
         mmseg=version("mmsegmentation"),
-        trackers=", ".join(TRACKERS),
         sizes=", ".join(map(str, SIZES[:-1])) + f" and {SIZES[-1]}",
         dtypes="float64" + (" (float32 where the row says so)" if single else ""),
         summary=summary,

@@ -67,6 +67,8 @@ def _trained(config: Config) -> dict[str, Any]:
     from wrs_mm.openmmlab.synthetic import random_batch
     from wrs_mm.regularizers import apply_regularizer
 
+    if config.get("optim_wrapper") is None:
+        raise ValueError("its config trains nothing: it names no optimizer")
     _in_full_precision(config)
     config.optim_wrapper.optimizer.lr *= WARM_UP
     arm = apply_regularizer(config, "wrs", frozen_bn="fold", target="init")

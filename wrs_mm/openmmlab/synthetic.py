@@ -103,6 +103,10 @@ def train_loss(model: nn.Module, batch: dict[str, Any], *, seed: int | None = No
     return loss
 
 
+_LAST_STRIDE = 32
+"""Of a backbone's last features."""
+
+
 def smallest_size(
     model: nn.Module, *, sizes: Sequence[int] = (128, 256, 512), seed: int = 0
 ) -> tuple[int, int]:
@@ -110,7 +114,7 @@ def smallest_size(
 
     Most take any; some choose more queries than a small image has places (DINO), pool windows
     larger than its features (LR-ASPP) or know the size of their position embedding only (BEiT). The
-    loss is tried, and the model's buffers are put back.
+    loss is tried, and the model's buffers are put back. Re-identification takes one size alone.
 
     Args:
         model: A detector or a segmentor.
@@ -124,7 +128,7 @@ def smallest_size(
     Raises:
         Exception: What the loss raised at the last of the sizes.
     """
-    own = getattr(getattr(model, "backbone", None), "img_size", None)
+    own = getattr(getattr(model, "backbone", None), "img_size", None) or _pooled_size(model)
     candidates = [(size, size) for size in sizes]
     if own is not None:
         candidates.append((own, own) if isinstance(own, int) else (own[0], own[1]))
@@ -139,6 +143,12 @@ def smallest_size(
             if size == candidates[-1]:
                 raise
     raise ValueError("sizes is empty")
+
+
+def _pooled_size(model: nn.Module) -> tuple[int, int] | None:
+    """The image whose last features one pooling window covers, as mmdet's re-identification needs it."""
+    window = getattr(getattr(getattr(model, "neck", None), "gap", None), "kernel_size", None)
+    return (window[0] * _LAST_STRIDE, window[1] * _LAST_STRIDE) if isinstance(window, tuple) else None
 
 
 # --- the model -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Make up a batch for any detector, segmentor or classifier, as its toolbox's own pipeline would pack it.
+"""Make up a batch for any detector, tracker, segmentor or classifier, as its toolbox would pack it.
 
 The annotations are those that the model's loss reads: boxes and labels, masks, a semantic map, proposals,
 borders. What a head asks for is found in the model, not in its config.
@@ -6,6 +6,7 @@ borders. What a head asks for is found in the model, not in its config.
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ _BRANCHES = ("sup", "unsup_teacher", "unsup_student")
 _OBJECTS = ("cat", "dog", "cup", "car", "bus", "man", "sky", "sea")
 """What a detector that reads text is asked for."""
 
+_FRAMES = 2
+
 _NUM_PROPOSALS = 50
 """Boxes for an image of a detector that expects them from elsewhere (Fast R-CNN)."""
 
@@ -45,8 +48,9 @@ def random_batch(
     """Make a batch as the data loader of ``model``'s toolbox would.
 
     Args:
-        model: A detector, a segmentor or a classifier; the annotations are those that its loss reads.
-        batch_size: Number of images.
+        model: A detector, tracker, segmentor or classifier; the annotations are those that its loss reads.
+        batch_size: Number of images. Of a model that reads videos, of videos of two frames; to evaluate it
+            takes one.
         size: Height and width of each image, in pixels.
         seed: Makes the batch; equal seeds make equal batches.
         empty: Which samples hold no object (in segmentation: only ignored pixels, or only the
@@ -54,8 +58,8 @@ def random_batch(
         evaluation: Whether it is for ``val_step``, and not for a step of training.
 
     Returns:
-        ``{"inputs": [uint8 tensors of shape (channels, H, W)], "data_samples": [...]}``; for training a
-        semi-supervised detector, each of them by branch.
+        ``{"inputs": [uint8 tensors of shape (channels, H, W)], "data_samples": [...]}``; of videos
+        ``(frames, channels, H, W)``; for training a semi-supervised detector, each of them by branch.
 
     Raises:
         ConfigError: ``model`` is none of them.
@@ -63,13 +67,15 @@ def random_batch(
     from mmengine.structures import BaseDataElement
 
     generator = np.random.default_rng(seed)
+    if _reads_videos(model, evaluation):
+        return _videos(model, 1 if evaluation else batch_size, size, generator, empty)
     inputs: list[torch.Tensor] = []
     samples: list[Any] = []
     for index in range(batch_size):
         image = generator.integers(0, 256, (_num_channels(model), *size), dtype=np.uint8)
         inputs.append(torch.from_numpy(image))
         without = empty == "all" or (empty == "first" and index == 0)
-        if _is_a(model, "mmdet.models", "BaseDetector"):
+        if _is_a(model, "mmdet.models", "BaseDetector") or _is_a(model, "mmdet.models", "BaseMOTModel"):
             samples.append(_detection_sample(model, size, generator, index, without))
         elif _is_a(model, "mmseg.models", "BaseSegmentor"):
             samples.append(_segmentation_sample(model, size, generator, index, without))
@@ -86,6 +92,37 @@ def random_batch(
     if not evaluation and _is_a(model, "mmdet.models", "SemiBaseDetector"):
         return {key: {branch: list(value) for branch in _BRANCHES} for key, value in batch.items()}
     return batch
+
+
+def _reads_videos(model: nn.Module, evaluation: bool) -> bool:
+    # Trackers whose detector is trained alone take images then.
+    images = getattr(model.data_preprocessor, "use_det_processor", False) and not evaluation
+    return _is_a(model, "mmdet.models", "BaseMOTModel") and not images
+
+
+def _videos(
+    model: nn.Module, count: int, size: tuple[int, int], generator: np.random.Generator, empty: Empty
+) -> dict[str, Any]:
+    """Videos of two frames, a key and a reference: the same objects at the same places on other pixels."""
+    from mmdet.structures import TrackDataSample
+
+    inputs, samples = [], []
+    for index in range(count):
+        shape = (_FRAMES, _num_channels(model), *size)
+        inputs.append(torch.from_numpy(generator.integers(0, 256, shape, dtype=np.uint8)))
+        without = empty == "all" or (empty == "first" and index == 0)
+        frame = _detection_sample(model, size, generator, index, without)
+        frame.gt_instances.instances_ids = torch.arange(len(frame.gt_instances))
+        # What prepares videos leaves boxes as they are packed, which is as tensors.
+        for objects in (frame.gt_instances, frame.ignored_instances):
+            objects.bboxes = objects.bboxes.tensor
+        frames = [copy.deepcopy(frame) for _ in range(_FRAMES)]
+        for number, each in enumerate(frames):
+            each.set_metainfo({"frame_id": number, "is_video_data": True, "ori_video_length": _FRAMES})
+        sample = TrackDataSample(metainfo={"key_frames_inds": [0], "ref_frames_inds": [1]})
+        sample.video_data_samples = frames
+        samples.append(sample)
+    return {"inputs": inputs, "data_samples": samples}
 
 
 def _is_a(model: nn.Module, module: str, name: str) -> bool:
@@ -177,7 +214,10 @@ def _segmentation_sample(
 def _mmpretrain_sample(
     model: nn.Module, size: tuple[int, int], generator: np.random.Generator, index: int
 ) -> Any:
-    from mmpretrain.structures import DataSample
+    if _is_a(model, "mmdet.models", "BaseReID"):
+        from mmdet.structures import ReIDDataSample as DataSample
+    else:
+        from mmpretrain.structures import DataSample
 
     label = torch.from_numpy(generator.integers(0, _num_classes(model), 1))
     return DataSample(metainfo=_meta(size, index)).set_gt_label(label)
@@ -255,7 +295,8 @@ def _reads_proposals(model: nn.Module) -> bool:
 
 def _num_channels(model: nn.Module) -> int:
     mean = getattr(model.data_preprocessor, "mean", None)
-    return 3 if mean is None else len(mean)
+    # Of videos it has an axis for frames.
+    return 3 if mean is None else mean.numel()
 
 
 def _weighs_classes(model: nn.Module) -> bool:
