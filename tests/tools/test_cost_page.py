@@ -26,7 +26,7 @@ def cost_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_profile_has_a_norm_and_a_scaling_for_each_weight_and_leaves_no_time_out(cost_page: Any) -> None:
-    head, _, *rows = cost_page.profile_table(2)
+    head, _, *rows = cost_page.profile_table("rescale", 2)
     cells = [[cell.strip() for cell in row.strip("| ").split("|")] for row in rows]
     calls = {operation: int(count) for operation, count, _, _ in cells}
     assert calls["`aten::linalg_vector_norm`"] == calls["`aten::mul_`"] == 53
